@@ -1,0 +1,329 @@
+package kernels
+
+import (
+	"fmt"
+	"math"
+	"reflect"
+	"slices"
+	"strings"
+)
+
+// Role says how an operation uses an operand.
+type Role uint8
+
+// The roles.
+const (
+	In Role = iota
+	Out
+	InOut
+)
+
+// Reads and Writes say what the role means for the order of instructions.
+func (r Role) Reads() bool  { return r != Out }
+func (r Role) Writes() bool { return r != In }
+
+// Class is the set of types an operand may have.
+type Class uint8
+
+// The classes.
+const (
+	Float   Class = iota // the compute type of the call
+	Index                // I32
+	Real                 // F64, whatever the compute type: scalars and sums
+	Counter              // I64
+	Bytes                // U8: workspace
+	Any                  // F32, F64 or I32, the same for all such operands of a call
+)
+
+// Param is one operand of an operation.
+type Param struct {
+	Name     string
+	Role     Role
+	Class    Class
+	Shape    string // see the package comment; "1" is a scalar, "*" any shape
+	Optional bool
+	Strided  bool   // may be strided; the last dim is dense all the same
+	Sums     bool   // an output that the attribute accumulate adds to
+	Swap     string // "trans_a" or "trans_b": when set, the last two dims are stored swapped
+}
+
+// Contract is what plans and devices agree on for one operation.
+type Contract struct {
+	Name    string
+	Params  []Param
+	Attrs   string      // the attributes it takes, separated by spaces
+	InPlace [][2]string // (output, input): pairs that may be the same view of the same storage
+	Check   func(s Sizes, a Attrs) error
+	Flops   func(s Sizes, a Attrs) float64 // floating-point operations; nil: one per element of the largest operand
+}
+
+// Sizes are the lengths that the letters of the shape patterns stand for. "..."
+// holds the product of the leading dims.
+type Sizes map[string]int
+
+func in(name, shape string) Param         { return Param{Name: name, Shape: shape} }
+func out(name, shape string) Param        { return Param{Name: name, Shape: shape, Role: Out} }
+func inout(name, shape string) Param      { return Param{Name: name, Shape: shape, Role: InOut} }
+func (p Param) of(c Class) Param          { p.Class = c; return p }
+func (p Param) opt() Param                { p.Optional = true; return p }
+func (p Param) strided() Param            { p.Strided = true; return p }
+func (p Param) sums() Param               { p.Sums = true; return p }
+func (p Param) swapped(attr string) Param { p.Swap = attr; return p }
+func index(name, shape string) Param      { return in(name, shape).of(Index) }
+func real64(name string) Param            { return in(name, "1").of(Real) }
+func counter(name string) Param           { return in(name, "1").of(Counter) }
+func workspace() Param                    { return out("workspace", "*").of(Bytes).opt() }
+func perElement(n float64) func(Sizes, Attrs) float64 {
+	return func(s Sizes, _ Attrs) float64 { return n * float64(s["..."]) }
+}
+func perRow(n float64, width string) func(Sizes, Attrs) float64 {
+	return func(s Sizes, _ Attrs) float64 { return n * float64(s["..."]) * float64(s[width]) }
+}
+
+var maskParams = []Param{
+	index("lengths", "B").opt(), index("q_segments", "B T").opt(), index("k_segments", "B S").opt(),
+	counter("offset").opt(), counter("seed").opt(), counter("step").opt(), counter("origin").opt(),
+}
+
+const (
+	maskAttrs = "causal window scale cap rate key"
+	ropeAttrs = "theta rope_scaling rope_factor rope_low rope_high rope_original"
+)
+
+// Contracts holds the contract of every operation, indexed by Op.
+var Contracts = [opCount]Contract{
+	Zero: {Name: "zero", Params: []Param{out("y", "...").of(Any)}, Flops: perElement(0)},
+	Copy: {Name: "copy", Params: []Param{in("x", "...").of(Any).strided(), out("y", "...").of(Any).strided()}, Flops: perElement(0)},
+	Iota: {Name: "iota", Params: []Param{counter("offset").opt(), out("y", "B T").of(Index)}, Flops: perElement(0)},
+	Embedding: {Name: "embedding", Params: []Param{index("ids", "..."), in("table", "V C"), out("y", "... C")},
+		Flops: perElement(0)},
+	EmbeddingGrad: {Name: "embedding_grad", Params: []Param{index("ids", "..."), in("dy", "... C"), out("dtable", "V C").sums()},
+		Attrs: "accumulate", Flops: perRow(1, "C")},
+	Select: {Name: "select", Params: []Param{in("x", "B T C"), out("y", "B C")}, Attrs: "index", Check: checkIndex, Flops: perElement(0)},
+	SelectGrad: {Name: "select_grad", Params: []Param{in("dy", "B C"), out("dx", "B T C")}, Attrs: "index", Check: checkIndex,
+		Flops: perElement(0)},
+	CacheWrite: {Name: "cache_write", Params: []Param{in("x", "B T G D").strided(), counter("offset"), inout("cache", "B S G D")},
+		Flops: perElement(0)},
+
+	Add: {Name: "add", Params: []Param{in("x", "...").strided(), in("y", "...").strided(), out("z", "...").strided()},
+		InPlace: [][2]string{{"z", "x"}, {"z", "y"}}, Flops: perElement(1)},
+	Scale: {Name: "scale", Params: []Param{in("x", "..."), out("y", "...")}, Attrs: "alpha", InPlace: [][2]string{{"y", "x"}},
+		Flops: perElement(1)},
+	Activate: {Name: "activate", Params: []Param{in("x", "..."), out("y", "...")}, Attrs: "kind cap",
+		InPlace: [][2]string{{"y", "x"}}, Check: checkActivation, Flops: perElement(10)},
+	ActivateGrad: {Name: "activate_grad", Params: []Param{in("dy", "..."), in("x", "..."), out("dx", "...")}, Attrs: "kind cap",
+		InPlace: [][2]string{{"dx", "dy"}, {"dx", "x"}}, Check: checkActivation, Flops: perElement(14)},
+	Gate: {Name: "gate", Params: []Param{in("gate", "...").strided(), in("up", "...").strided(), out("y", "...")}, Attrs: "kind cap",
+		InPlace: [][2]string{{"y", "gate"}, {"y", "up"}}, Check: checkActivation, Flops: perElement(11)},
+	GateGrad: {Name: "gate_grad", Params: []Param{in("dy", "..."), in("gate", "...").strided(), in("up", "...").strided(),
+		out("dgate", "...").strided(), out("dup", "...").strided()}, Attrs: "kind cap",
+		InPlace: [][2]string{{"dgate", "dy"}, {"dup", "dy"}, {"dgate", "gate"}, {"dup", "up"}}, Check: checkActivation, Flops: perElement(18)},
+	Dropout: {Name: "dropout", Params: []Param{in("x", "..."), counter("seed"), counter("step"), counter("origin"), out("y", "...")},
+		Attrs: "rate key", InPlace: [][2]string{{"y", "x"}}, Check: checkRate, Flops: perElement(10)},
+
+	MatMul: {Name: "matmul", Params: []Param{in("a", "M K").strided().swapped("trans_a"), in("b", "K N").strided().swapped("trans_b"),
+		in("bias", "N").opt(), out("c", "M N").strided().sums()}, Attrs: "trans_a trans_b accumulate",
+		Flops: func(s Sizes, _ Attrs) float64 { return 2 * float64(s["M"]) * float64(s["N"]) * float64(s["K"]) }},
+	SumRows: {Name: "sum_rows", Params: []Param{in("x", "... N").strided(), out("y", "N").sums()}, Attrs: "accumulate", Flops: perRow(1, "N")},
+
+	LayerNorm: {Name: "layer_norm", Params: []Param{in("x", "... C"), in("weight", "C").opt(), in("bias", "C").opt(),
+		out("y", "... C"), out("mean", "..."), out("rstd", "...")}, Attrs: "epsilon", InPlace: [][2]string{{"y", "x"}}, Flops: perRow(8, "C")},
+	LayerNormGrad: {Name: "layer_norm_grad", Params: []Param{in("dy", "... C"), in("x", "... C"), in("weight", "C").opt(), in("mean", "..."),
+		in("rstd", "..."), out("dx", "... C"), out("dweight", "C").opt().sums(), out("dbias", "C").opt().sums(), workspace()},
+		Attrs: "accumulate", InPlace: [][2]string{{"dx", "dy"}, {"dx", "x"}}, Flops: perRow(14, "C")},
+	RMSNorm: {Name: "rms_norm", Params: []Param{in("x", "... C"), in("weight", "C").opt(), out("y", "... C"), out("rstd", "...")},
+		Attrs: "epsilon offset", InPlace: [][2]string{{"y", "x"}}, Flops: perRow(5, "C")},
+	RMSNormGrad: {Name: "rms_norm_grad", Params: []Param{in("dy", "... C"), in("x", "... C"), in("weight", "C").opt(), in("rstd", "..."),
+		out("dx", "... C"), out("dweight", "C").opt().sums(), workspace()}, Attrs: "accumulate offset",
+		InPlace: [][2]string{{"dx", "dy"}, {"dx", "x"}}, Flops: perRow(10, "C")},
+
+	RotaryTable: {Name: "rotary_table", Params: []Param{index("positions", "B T"), out("table", "B T R")}, Attrs: ropeAttrs, Check: checkRope,
+		Flops: func(s Sizes, _ Attrs) float64 { return 20 * float64(s["B"]) * float64(s["T"]) * float64(s["R"]) }},
+	Rotary: {Name: "rotary", Params: []Param{in("x", "B T H D").strided(), in("table", "E T R"), out("y", "B T H D").strided()},
+		Attrs: "interleaved inverse", InPlace: [][2]string{{"y", "x"}}, Check: checkRotary,
+		Flops: func(s Sizes, _ Attrs) float64 { return 3 * float64(s["B"]*s["T"]*s["H"]) * float64(s["R"]) }},
+	Attention: {Name: "attention", Params: append(append([]Param{in("q", "B T H D").strided(), in("k", "B S G D").strided(),
+		in("v", "B S G D").strided()}, maskParams...), out("o", "B T H D").strided(), out("lse", "B H T")),
+		Attrs: maskAttrs, Check: checkAttention, Flops: attentionFlops(4)},
+	AttentionGrad: {Name: "attention_grad", Params: append(append([]Param{in("do", "B T H D").strided(), in("q", "B T H D").strided(),
+		in("k", "B S G D").strided(), in("v", "B S G D").strided(), in("o", "B T H D").strided(), in("lse", "B H T")}, maskParams...),
+		out("dq", "B T H D").strided(), out("dk", "B S G D").strided(), out("dv", "B S G D").strided(), workspace()),
+		Attrs: maskAttrs, Check: checkAttention, Flops: attentionFlops(10)},
+
+	CrossEntropy: {Name: "cross_entropy", Params: []Param{in("logits", "... V"), index("labels", "..."), out("loss", "..."), out("lse", "...")},
+		Attrs: "ignore_index smoothing", Flops: perRow(5, "V")},
+	CrossEntropyGrad: {Name: "cross_entropy_grad", Params: []Param{in("logits", "... V"), index("labels", "..."), in("lse", "..."),
+		in("row_weights", "...").opt(), real64("weight"), out("dlogits", "... V")}, Attrs: "ignore_index smoothing",
+		InPlace: [][2]string{{"dlogits", "logits"}}, Flops: perRow(5, "V")},
+	BinaryCrossEntropy: {Name: "binary_cross_entropy", Params: []Param{in("logits", "... V"), in("targets", "... V"), out("loss", "...")},
+		Flops: perRow(8, "V")},
+	BinaryCrossEntropyGrad: {Name: "binary_cross_entropy_grad", Params: []Param{in("logits", "... V"), in("targets", "... V"),
+		in("row_weights", "...").opt(), real64("weight"), out("dlogits", "... V")}, InPlace: [][2]string{{"dlogits", "logits"}}, Flops: perRow(6, "V")},
+	SquaredError: {Name: "squared_error", Params: []Param{in("logits", "... V"), in("targets", "... V"), out("loss", "...")},
+		Flops: perRow(3, "V")},
+	SquaredErrorGrad: {Name: "squared_error_grad", Params: []Param{in("logits", "... V"), in("targets", "... V"),
+		in("row_weights", "...").opt(), real64("weight"), out("dlogits", "... V")}, InPlace: [][2]string{{"dlogits", "logits"}}, Flops: perRow(3, "V")},
+	LossSum: {Name: "loss_sum", Params: []Param{in("loss", "..."), in("row_weights", "...").opt(), out("total", "1").of(Real).sums()},
+		Attrs: "accumulate", Flops: perElement(2)},
+	ArgMax: {Name: "argmax", Params: []Param{in("x", "... V"), out("y", "...").of(Index)}, Flops: perRow(1, "V")},
+
+	SumSquares: {Name: "sum_squares", Params: []Param{in("x", "..."), out("total", "1").of(Real).sums()}, Attrs: "accumulate", Flops: perElement(2)},
+	ClipFactor: {Name: "clip_factor", Params: []Param{real64("total"), out("norm", "1").of(Real), out("factor", "1").of(Real),
+		out("finite", "1").of(Counter)}, Attrs: "max_norm", Flops: perElement(0)},
+	SGD: {Name: "sgd", Params: []Param{inout("weight", "..."), in("grad", "..."), inout("m", "...").opt(), real64("rate"), real64("factor")},
+		Attrs: "momentum nesterov decay rate_scale", Flops: perElement(6)},
+	Adam: {Name: "adam", Params: []Param{inout("weight", "..."), in("grad", "..."), inout("m", "..."), inout("v", "..."), real64("rate"),
+		counter("step"), real64("factor")}, Attrs: "beta1 beta2 epsilon decay rate_scale", Flops: perElement(15)},
+	AdamW: {Name: "adamw", Params: []Param{inout("weight", "..."), in("grad", "..."), inout("m", "..."), inout("v", "..."), real64("rate"),
+		counter("step"), real64("factor")}, Attrs: "beta1 beta2 epsilon decay rate_scale", Flops: perElement(15)},
+	Lion: {Name: "lion", Params: []Param{inout("weight", "..."), in("grad", "..."), inout("m", "..."), real64("rate"), real64("factor")},
+		Attrs: "beta1 beta2 decay rate_scale", Flops: perElement(11)},
+	LAMBMoments: {Name: "lamb_moments", Params: []Param{in("weight", "..."), in("grad", "..."), inout("m", "..."), inout("v", "..."),
+		counter("step"), real64("factor"), out("norms", "2").of(Real)}, Attrs: "beta1 beta2 epsilon decay", Flops: perElement(20)},
+	LAMBApply: {Name: "lamb_apply", Params: []Param{inout("weight", "..."), in("m", "..."), in("v", "..."), in("norms", "2").of(Real),
+		real64("rate"), counter("step")}, Attrs: "beta1 beta2 epsilon decay rate_scale", Flops: perElement(10)},
+	AdafactorMoments: {Name: "adafactor_moments", Params: []Param{in("grad", "R C"), real64("factor"), counter("step"),
+		inout("row", "R").opt(), inout("column", "C").opt(), inout("variance", "R C").opt()}, Check: nil,
+		Flops: func(s Sizes, _ Attrs) float64 { return 4 * float64(s["R"]) * float64(s["C"]) }},
+	AdafactorNorms: {Name: "adafactor_norms", Params: []Param{in("weight", "R C"), in("grad", "R C"), in("row", "R").opt(), in("column", "C").opt(),
+		in("variance", "R C").opt(), real64("factor"), out("norms", "2").of(Real)}, Attrs: "epsilon",
+		Flops: func(s Sizes, _ Attrs) float64 { return 10 * float64(s["R"]) * float64(s["C"]) }},
+	AdafactorApply: {Name: "adafactor_apply", Params: []Param{inout("weight", "R C"), in("grad", "R C"), in("row", "R").opt(),
+		in("column", "C").opt(), in("variance", "R C").opt(), in("norms", "2").of(Real), real64("rate"), counter("step"), real64("factor")},
+		Attrs: "epsilon epsilon2 max_rms decay rate_scale",
+		Flops: func(s Sizes, _ Attrs) float64 { return 10 * float64(s["R"]) * float64(s["C"]) }},
+	MuonMomentum: {Name: "muon_momentum", Params: []Param{in("grad", "..."), inout("m", "..."), real64("factor"), out("u", "...")},
+		Attrs: "momentum nesterov", Flops: perElement(5)},
+	NewtonSchulz: {Name: "newton_schulz", Params: []Param{in("x", "M N"), out("y", "M N"), workspace()}, Attrs: "steps epsilon",
+		InPlace: [][2]string{{"y", "x"}}, Flops: newtonSchulzFlops},
+	MuonApply: {Name: "muon_apply", Params: []Param{inout("weight", "..."), in("u", "..."), real64("rate")}, Attrs: "alpha decay rate_scale",
+		Flops: perElement(4)},
+}
+
+func attentionFlops(perPair float64) func(Sizes, Attrs) float64 {
+	return func(s Sizes, a Attrs) float64 {
+		return perPair * float64(s["B"]) * float64(s["H"]) * float64(s["D"]) * visiblePairs(s["T"], s["S"], a)
+	}
+}
+
+// visiblePairs counts the (query, key) pairs that the causal rule and the window leave, queries being the last T of S positions.
+func visiblePairs(t, s int, a Attrs) float64 {
+	if !a.Causal && a.Window == 0 {
+		return float64(t) * float64(s)
+	}
+	pairs := 0
+	for i := range t {
+		at := i + s - t
+		lo, hi := 0, s-1
+		if a.Causal {
+			hi = min(hi, at)
+		}
+		if a.Window > 0 {
+			lo, hi = max(lo, at-a.Window+1), min(hi, at+a.Window-1)
+		}
+		pairs += max(0, hi-lo+1)
+	}
+	return float64(pairs)
+}
+
+func newtonSchulzFlops(s Sizes, a Attrs) float64 {
+	small, large := float64(min(s["M"], s["N"])), float64(max(s["M"], s["N"]))
+	return float64(a.Steps) * (4*small*small*large + 2*small*small*small)
+}
+
+// Activations are the kinds that Activate and Gate know.
+var Activations = []string{"relu", "gelu", "gelu_tanh", "silu", "sigmoid", "tanh", "soft_cap"}
+
+func checkActivation(_ Sizes, a Attrs) error {
+	if !slices.Contains(Activations, a.Kind) {
+		return fmt.Errorf("unknown activation %q: use one of %s", a.Kind, strings.Join(Activations, ", "))
+	}
+	if (a.Kind == "soft_cap") != (a.Cap > 0) {
+		return fmt.Errorf("cap = %v does not go with activation %q", a.Cap, a.Kind)
+	}
+	return nil
+}
+
+func checkIndex(s Sizes, a Attrs) error {
+	if a.Index < 0 || a.Index >= s["T"] {
+		return fmt.Errorf("index %d is outside the %d positions", a.Index, s["T"])
+	}
+	return nil
+}
+
+func checkRate(_ Sizes, a Attrs) error {
+	if !(a.Rate >= 0 && a.Rate < 1) {
+		return fmt.Errorf("dropout rate %v is outside [0, 1)", a.Rate)
+	}
+	return nil
+}
+
+func checkRope(s Sizes, a Attrs) error {
+	if s["R"]%2 != 0 || !(a.Theta > 0) {
+		return fmt.Errorf("rotary width %d must be even and theta %v positive", s["R"], a.Theta)
+	}
+	switch {
+	case a.RopeScaling == "":
+	case a.RopeScaling == "linear" && a.RopeFactor > 0:
+	case a.RopeScaling == "llama3" && a.RopeFactor > 0 && a.RopeHigh > a.RopeLow && a.RopeOriginal > 0:
+	default:
+		return fmt.Errorf("rope scaling %q lacks its factors", a.RopeScaling)
+	}
+	return nil
+}
+
+func checkRotary(s Sizes, _ Attrs) error {
+	if s["R"]%2 != 0 || s["R"] > s["D"] {
+		return fmt.Errorf("rotary width %d must be even and at most the head width %d", s["R"], s["D"])
+	}
+	if s["E"] != 1 && s["E"] != s["B"] {
+		return fmt.Errorf("a table for %d rows does not go with a batch of %d", s["E"], s["B"])
+	}
+	return nil
+}
+
+func checkAttention(s Sizes, a Attrs) error {
+	if s["G"] == 0 || s["H"]%s["G"] != 0 {
+		return fmt.Errorf("%d key-value heads do not divide %d heads", s["G"], s["H"])
+	}
+	if a.Window < 0 || a.Cap < 0 || math.IsNaN(a.Scale) {
+		return fmt.Errorf("window %d, cap %v and scale %v must not be negative", a.Window, a.Cap, a.Scale)
+	}
+	return checkRate(s, a)
+}
+
+// Takes says whether the operation takes the attribute, by its JSON name.
+func (c *Contract) Takes(attr string) bool {
+	return slices.Contains(strings.Fields(c.Attrs), attr)
+}
+
+// Param finds an operand by name; -1 when there is none.
+func (c *Contract) Param(name string) int {
+	return slices.IndexFunc(c.Params, func(p Param) bool { return p.Name == name })
+}
+
+// RoleOf is the role of operand i under the attributes: a summing output that accumulates is read, too.
+func (c *Contract) RoleOf(i int, a Attrs) Role {
+	p := c.Params[i]
+	if p.Sums && a.Accumulate {
+		return InOut
+	}
+	return p.Role
+}
+
+// MayShare says whether output i may be the same view as operand j.
+func (c *Contract) MayShare(i, j int) bool {
+	return slices.Contains(c.InPlace, [2]string{c.Params[i].Name, c.Params[j].Name})
+}
+
+// checkAttrs refuses attributes that the operation does not take.
+func (c *Contract) checkAttrs(a Attrs) error {
+	v := reflect.ValueOf(a)
+	for i := range v.NumField() {
+		name, _, _ := strings.Cut(v.Type().Field(i).Tag.Get("json"), ",")
+		if !v.Field(i).IsZero() && !c.Takes(name) {
+			return fmt.Errorf("%s takes no attribute %s", c.Name, name)
+		}
+	}
+	return nil
+}

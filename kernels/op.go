@@ -1,0 +1,258 @@
+package kernels
+
+import "fmt"
+
+// Op is an operation of a plan. The set is closed: a device either runs an
+// operation as its contract says, or refuses it when it is bound.
+type Op uint8
+
+const (
+	// NoOp is the zero Op; it is invalid in a plan.
+	NoOp Op = iota
+
+	// Movement.
+
+	// Zero sets y = 0. Exact.
+	Zero
+	// Copy sets y = x; both may be strided. Exact.
+	Copy
+	// Iota sets y[b,t] = offset + t (offset 0 when absent). Exact.
+	Iota
+	// Embedding sets y[..., c] = table[ids[...], c]. Exact. An id outside [0, V) is an error that the data layer
+	// excludes; a kernel must not read outside the table and gives zeros.
+	Embedding
+	// EmbeddingGrad sets dtable[v, c] = Σ dy[i, c] over the i with ids[i] = v, in ascending order of i.
+	EmbeddingGrad
+	// Select sets y[b, c] = x[b, index, c]. Exact.
+	Select
+	// SelectGrad sets dx[b, t, c] = dy[b, c] where t = index, else 0. Exact.
+	SelectGrad
+	// CacheWrite sets cache[b, offset+t, g, d] = x[b, t, g, d]. Exact; rows past the end of the cache are not written.
+	CacheWrite
+
+	// Elementwise.
+
+	// Add sets z = x + y. Correctly rounded.
+	Add
+	// Scale sets y = alpha·x. Correctly rounded.
+	Scale
+	// Activate sets y = f(x), f by the attribute kind:
+	//
+	//	relu       max(x, 0)
+	//	gelu       x·Φ(x) = x/2·(1 + erf(x/√2))
+	//	gelu_tanh  x/2·(1 + tanh(√(2/π)·(x + 0.044715·x³)))
+	//	silu       x/(1 + e⁻ˣ)
+	//	sigmoid    1/(1 + e⁻ˣ)
+	//	tanh       tanh x
+	//	soft_cap   cap·tanh(x/cap)
+	//
+	// Source: Hendrycks and Gimpel, arXiv:1606.08415, section 2; soft cap: Gemma 2, arXiv:2408.00118, section 2.
+	Activate
+	// ActivateGrad sets dx = dy·f′(x).
+	ActivateGrad
+	// Gate sets y = f(gate)·up, f as for Activate. Source: Shazeer, arXiv:2002.05202, section 2.
+	Gate
+	// GateGrad sets dgate = dy·up·f′(gate), dup = dy·f(gate).
+	GateGrad
+	// Dropout sets y = x/(1−rate) where element i of the logical tensor is kept, else 0. Element i is word i mod 4 of
+	// Philox(seed, i div 4, step, key); it is kept when that word is ≥ DropThreshold(rate). i counts from
+	// origin·(elements of one entry of the first dim): origin is the place of the first sequence in the global batch.
+	// The gradient is the same operation on dy.
+	Dropout
+
+	// Matrix products and sums.
+
+	// MatMul sets c[m, n] = Σ_k a[m, k]·b[k, n] + bias[n]. With trans_a the operand a is stored [K, M], with trans_b
+	// the operand b is stored [N, K]. Order within the sum over k is the device's own but depends on the shapes alone.
+	MatMul
+	// SumRows sets y[n] = Σ_m x[m, n].
+	SumRows
+
+	// Normalisation.
+
+	// LayerNorm sets, for each row, mean = Σx/C, rstd = 1/√(Σ(x−mean)²/C + epsilon) and
+	// y = (x−mean)·rstd·weight + bias, weight 1 and bias 0 when absent. Source: Ba et al., arXiv:1607.06450, section 3.
+	LayerNorm
+	// LayerNormGrad sets, with x̂ = (x−mean)·rstd and g = dy·weight:
+	// dx = rstd·(g − Σg/C − x̂·Σ(g·x̂)/C), dweight = Σ_rows dy·x̂, dbias = Σ_rows dy.
+	LayerNormGrad
+	// RMSNorm sets, for each row, rstd = 1/√(Σx²/C + epsilon) and y = x·rstd·(weight + offset), the factor 1 when weight is absent.
+	// Source: Zhang and Sennrich, arXiv:1910.07467, section 4.
+	RMSNorm
+	// RMSNormGrad sets, with x̂ = x·rstd and g = dy·(weight + offset): dx = rstd·(g − x̂·Σ(g·x̂)/C), dweight = Σ_rows dy·x̂.
+	RMSNormGrad
+
+	// Attention.
+
+	// RotaryTable sets table[b, t, i] = cos(p·f_i) and table[b, t, R/2+i] = sin(p·f_i), p = positions[b, t],
+	// f_i = theta^(−2i/R), for i < R/2, computed in float64 and rounded once. The attribute rope_scaling changes f:
+	//
+	//	linear  f/rope_factor
+	//	llama3  with wavelength λ = 2π/f and original context O: f where λ < O/rope_high; f/rope_factor where λ > O/rope_low;
+	//	        between, (1−s)·f/rope_factor + s·f with s = (O/λ − rope_low)/(rope_high − rope_low)
+	//
+	// Source: Su et al., arXiv:2104.09864, section 3.4.
+	RotaryTable
+	// Rotary turns the first R of each head's D elements, R the table's width, and copies the rest. Pairs are (i, i+R/2), or
+	// (2i, 2i+1) with interleaved: (x, y) → (x·cos − y·sin, y·cos + x·sin); with inverse, sin is negated, which is the gradient.
+	Rotary
+	// Attention sets, for each batch row b, head h (its key-value head is h div (H/G)) and query i:
+	//
+	//	s_j = scale·q_i·k_j; with soft cap, s_j = cap·tanh(s_j/cap)
+	//	p_j = e^(s_j)/Σ e^(s_j) over the visible j; lse_i = log Σ e^(s_j)
+	//	o_i = Σ_j drop(p_j)·v_j
+	//
+	// Key j is visible to query i when all of these hold: j < lengths[b]; q_segments[b, i] = k_segments[b, j] (when q_segments
+	// is absent but k_segments is not, 1 = k_segments[b, j]); with causal, j ≤ i + offset; with window w > 0, i + offset − j < w and,
+	// unless causal, j − i − offset < w. A query that sees no key gets o = 0 and lse = −Inf. drop is Dropout's rule on the
+	// logical tensor [B, H, T, S], its origin as there. Source: Vaswani et al., arXiv:1706.03762, section 3.2; running softmax: Dao, arXiv:2307.08691, section 3.1.
+	Attention
+	// AttentionGrad sets dq, dk, dv from do: with p and drop as in Attention, D_i = Σ do_i·o_i,
+	//
+	//	dp_ij = drop′(do_i·v_j), ds_ij = p_ij·(dp_ij − D_i), times 1 − (s_ij/cap)² with soft cap
+	//	dq_i = scale·Σ_j ds_ij·k_j; dk_j = scale·Σ_h Σ_i ds_ij·q_i; dv_j = Σ_h Σ_i drop(p_ij)·do_i
+	//
+	// summed over the heads h that share the key-value head. A query that sees no key gives nothing.
+	AttentionGrad
+
+	// Losses: unnormalised rows. The step's loss is Σ wᵢℓᵢ / Σ wᵢ over the global batch; the gradients are divided by the scalar
+	// weight = Σ wᵢ, known before the first micro-batch.
+
+	// CrossEntropy sets, for each row with label y, lse = log Σ_v e^(z_v) and ℓ = lse − (1−smoothing)·z_y − smoothing·Σz/V.
+	// A row whose label is ignore_index or outside [0, V) gives ℓ = 0. Source: Szegedy et al., arXiv:1512.00567, section 7.
+	CrossEntropy
+	// CrossEntropyGrad sets dz_v = w/weight·(e^(z_v − lse) − (1−smoothing)·[v = y] − smoothing/V), 0 for ignored rows.
+	CrossEntropyGrad
+	// BinaryCrossEntropy sets, for each row, ℓ = Σ_v (max(z, 0) − z·t + log(1 + e^(−|z|)))/V.
+	BinaryCrossEntropy
+	// BinaryCrossEntropyGrad sets dz_v = w/weight·(1/(1+e^(−z)) − t)/V.
+	BinaryCrossEntropyGrad
+	// SquaredError sets, for each row, ℓ = Σ_v (z − t)²/V.
+	SquaredError
+	// SquaredErrorGrad sets dz_v = w/weight·2·(z − t)/V.
+	SquaredErrorGrad
+	// LossSum sets total = Σ_rows w·ℓ in float64, in ascending order.
+	LossSum
+	// ArgMax sets y = the least v with the largest x_v. A NaN is never the largest; a row of NaN gives 0.
+	ArgMax
+
+	// Update. Gradients g are multiplied by the scalar factor (1, or less when clipped). The scalar rate is multiplied by rate_scale.
+	// η is that product, λ the attribute decay, t the scalar step, counting updates from 1.
+
+	// SumSquares sets total = Σ x² in float64 over pieces of SquaresPiece elements, combined in order.
+	SumSquares
+	// ClipFactor sets norm = √total; factor = min(1, max_norm/(norm + 1e-6)), or 1 when max_norm is 0; finite = 1 where norm is
+	// finite, else 0. Source: Pascanu et al., arXiv:1211.5063, section 3.2.
+	ClipFactor
+	// SGD sets g += λ·w; m = momentum·m + g; w −= η·m, or η·(g + momentum·m) with nesterov, or η·g without m.
+	SGD
+	// Adam sets g += λ·w; m = β₁·m + (1−β₁)·g; v = β₂·v + (1−β₂)·g²; w −= η·(m/(1−β₁ᵗ))/(√(v/(1−β₂ᵗ)) + epsilon).
+	// Source: Kingma and Ba, arXiv:1412.6980, algorithm 1.
+	Adam
+	// AdamW is Adam with w −= η·λ·w in place of g += λ·w. Source: Loshchilov and Hutter, arXiv:1711.05101, algorithm 2.
+	AdamW
+	// Lion sets u = sign(β₁·m + (1−β₁)·g), sign 0 = 0; w −= η·(u + λ·w); m = β₂·m + (1−β₂)·g. Source: Chen et al., arXiv:2302.06675, algorithm 2.
+	Lion
+	// LAMBMoments updates m and v as Adam does without λ and sets norms = (Σ w², Σ r²), r = m̂/(√v̂ + epsilon) + λ·w, summed like SumSquares.
+	// Source: You et al., arXiv:1904.00962, algorithm 2.
+	LAMBMoments
+	// LAMBApply sets w −= η·(‖w‖/‖r‖)·r from norms; the ratio is 1 where either norm is 0.
+	LAMBApply
+	// AdafactorMoments updates, with b = t^(−0.8): row = (1−b)·row + b·(mean of g² over C); column = (1−b)·column + b·(mean of g² over R);
+	// or, for a tensor that is not a matrix, variance = (1−b)·variance + b·g². Source: Shazeer and Stern, arXiv:1804.04235, algorithms 4 and 5.
+	AdafactorMoments
+	// AdafactorNorms sets norms = (Σ w², Σ u²) with u = g/√max(V, epsilon²), V = row·columnᵀ/max(mean(row), epsilon) or variance; summed like SumSquares.
+	AdafactorNorms
+	// AdafactorApply sets w −= η·λ·w, then w −= u·min(η, rate_scale/√t)·max(epsilon2, RMS(w))/max(1, RMS(u)/max_rms), the RMS from norms (n elements), taken before the decay.
+	AdafactorApply
+	// MuonMomentum sets m = momentum·m + (1−momentum)·g; u = (1−momentum)·g + momentum·m with nesterov, else m.
+	// Source: Jordan et al., Muon: an optimizer for hidden layers in neural networks (2024).
+	MuonMomentum
+	// NewtonSchulz sets x₀ = x/max(‖x‖, epsilon), transposed if M > N, then steps times A = xxᵀ, B = b·A + c·A², x = a·x + B·x with
+	// (a, b, c) = (3.4445, −4.7750, 2.0315), and y = the last x, transposed back. The source is Muon's.
+	NewtonSchulz
+	// MuonApply sets w −= η·λ·w, then w −= η·alpha·u.
+	MuonApply
+
+	opCount
+)
+
+// SquaresPiece is the number of elements that SumSquares, and the norms of LAMB and Adafactor, sum before they combine.
+const SquaresPiece = 1 << 16
+
+func (op Op) String() string {
+	if int(op) < len(Contracts) && Contracts[op].Name != "" {
+		return Contracts[op].Name
+	}
+	return fmt.Sprintf("op(%d)", uint8(op))
+}
+
+// ParseOp is the inverse of [Op.String].
+func ParseOp(name string) (Op, error) {
+	for op := NoOp + 1; op < opCount; op++ {
+		if Contracts[op].Name == name {
+			return op, nil
+		}
+	}
+	return NoOp, fmt.Errorf("unknown operation %q", name)
+}
+
+// Ops lists every operation, in the order of the constants.
+func Ops() []Op {
+	ops := make([]Op, 0, opCount-1)
+	for op := NoOp + 1; op < opCount; op++ {
+		ops = append(ops, op)
+	}
+	return ops
+}
+
+// MarshalText writes the name.
+func (op Op) MarshalText() ([]byte, error) { return []byte(op.String()), nil }
+
+// UnmarshalText reads the name.
+func (op *Op) UnmarshalText(text []byte) (err error) {
+	*op, err = ParseOp(string(text))
+	return err
+}
+
+// Attrs are the attributes of an operation: what is fixed when the plan is
+// made. Each operation uses the few that its contract lists; the rest are zero.
+type Attrs struct {
+	TransA      bool    `json:"trans_a,omitempty"`
+	TransB      bool    `json:"trans_b,omitempty"`
+	Accumulate  bool    `json:"accumulate,omitempty"` // add to what the summing outputs hold, instead of replacing it
+	Alpha       float64 `json:"alpha,omitempty"`
+	Kind        string  `json:"kind,omitempty"` // of an activation
+	Cap         float64 `json:"cap,omitempty"`  // soft cap; 0: none
+	Epsilon     float64 `json:"epsilon,omitempty"`
+	Offset      float64 `json:"offset,omitempty"` // added to a norm's weight
+	Index       int     `json:"index,omitempty"`
+	Rate        float64 `json:"rate,omitempty"` // of dropout
+	Key         uint32  `json:"key,omitempty"`  // StreamKey of the operation's logical name
+	Causal      bool    `json:"causal,omitempty"`
+	Window      int     `json:"window,omitempty"` // keys visible back from a query; 0: all
+	Scale       float64 `json:"scale,omitempty"`  // of attention scores
+	Interleaved bool    `json:"interleaved,omitempty"`
+	Inverse     bool    `json:"inverse,omitempty"`
+
+	Theta        float64 `json:"theta,omitempty"`
+	RopeScaling  string  `json:"rope_scaling,omitempty"` // "", "linear" or "llama3"
+	RopeFactor   float64 `json:"rope_factor,omitempty"`
+	RopeLow      float64 `json:"rope_low,omitempty"`
+	RopeHigh     float64 `json:"rope_high,omitempty"`
+	RopeOriginal float64 `json:"rope_original,omitempty"` // context the model was first trained for
+
+	IgnoreIndex int     `json:"ignore_index,omitempty"`
+	Smoothing   float64 `json:"smoothing,omitempty"`
+
+	Beta1     float64 `json:"beta1,omitempty"`
+	Beta2     float64 `json:"beta2,omitempty"`
+	Momentum  float64 `json:"momentum,omitempty"`
+	Nesterov  bool    `json:"nesterov,omitempty"`
+	Decay     float64 `json:"decay,omitempty"`
+	RateScale float64 `json:"rate_scale,omitempty"`
+	MaxNorm   float64 `json:"max_norm,omitempty"`
+	MaxRMS    float64 `json:"max_rms,omitempty"`
+	Epsilon2  float64 `json:"epsilon2,omitempty"`
+	Steps     int     `json:"steps,omitempty"` // of an iteration
+}
