@@ -28,6 +28,12 @@ func Check(op Op, a Attrs, args []Tensor) (Sizes, error) {
 			return nil, fmt.Errorf("%s: operand %s: %w", c.Name, p.Name, err)
 		}
 	}
+	if c.Needs != nil {
+		has := func(name string) bool { return !args[c.Param(name)].Absent() }
+		if err := c.Needs(has, a); err != nil {
+			return nil, fmt.Errorf("%s: %w", c.Name, err)
+		}
+	}
 	if c.Check != nil {
 		if err := c.Check(m.sizes, a); err != nil {
 			return nil, fmt.Errorf("%s: %w", c.Name, err)

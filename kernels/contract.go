@@ -54,7 +54,8 @@ type Contract struct {
 	Attrs   string      // the attributes it takes, separated by spaces
 	InPlace [][2]string // (output, input): pairs that may be the same view of the same storage
 	Check   func(s Sizes, a Attrs) error
-	Flops   func(s Sizes, a Attrs) float64 // floating-point operations; nil: one per element of the largest operand
+	Needs   func(has func(name string) bool, a Attrs) error // which optional operands go together; nil: any
+	Flops   func(s Sizes, a Attrs) float64                  // floating-point operations; nil: one per element of the largest operand
 }
 
 // Sizes are the lengths that the letters of the shape patterns stand for. "..."
@@ -144,11 +145,11 @@ var Contracts = [opCount]Contract{
 		Flops: func(s Sizes, _ Attrs) float64 { return 3 * float64(s["B"]*s["T"]*s["H"]) * float64(s["R"]) }},
 	Attention: {Name: "attention", Params: append(append([]Param{in("q", "B T H D").strided(), in("k", "B S G D").strided(),
 		in("v", "B S G D").strided()}, maskParams...), out("o", "B T H D").strided(), out("lse", "B H T")),
-		Attrs: maskAttrs, Check: checkAttention, Flops: attentionFlops(4)},
+		Attrs: maskAttrs, Check: checkAttention, Needs: needsMask, Flops: attentionFlops(4)},
 	AttentionGrad: {Name: "attention_grad", Params: append(append([]Param{in("do", "B T H D").strided(), in("q", "B T H D").strided(),
 		in("k", "B S G D").strided(), in("v", "B S G D").strided(), in("o", "B T H D").strided(), in("lse", "B H T")}, maskParams...),
 		out("dq", "B T H D").strided(), out("dk", "B S G D").strided(), out("dv", "B S G D").strided(), workspace()),
-		Attrs: maskAttrs, Check: checkAttention, Flops: attentionFlops(10)},
+		Attrs: maskAttrs, Check: checkAttention, Needs: needsMask, Flops: attentionFlops(10)},
 
 	CrossEntropy: {Name: "cross_entropy", Params: []Param{in("logits", "... V"), index("labels", "..."), out("loss", "..."), out("lse", "...")},
 		Attrs: "ignore_index smoothing", Flops: perRow(5, "V")},
@@ -183,14 +184,14 @@ var Contracts = [opCount]Contract{
 	LAMBApply: {Name: "lamb_apply", Params: []Param{inout("weight", "..."), in("m", "..."), in("v", "..."), in("norms", "2").of(Real),
 		real64("rate"), counter("step")}, Attrs: "beta1 beta2 epsilon decay rate_scale", Flops: perElement(10)},
 	AdafactorMoments: {Name: "adafactor_moments", Params: []Param{in("grad", "R C"), real64("factor"), counter("step"),
-		inout("row", "R").opt(), inout("column", "C").opt(), inout("variance", "R C").opt()}, Check: nil,
+		inout("row", "R").opt(), inout("column", "C").opt(), inout("variance", "R C").opt()}, Needs: needsFactors,
 		Flops: func(s Sizes, _ Attrs) float64 { return 4 * float64(s["R"]) * float64(s["C"]) }},
 	AdafactorNorms: {Name: "adafactor_norms", Params: []Param{in("weight", "R C"), in("grad", "R C"), in("row", "R").opt(), in("column", "C").opt(),
-		in("variance", "R C").opt(), real64("factor"), out("norms", "2").of(Real)}, Attrs: "epsilon",
+		in("variance", "R C").opt(), real64("factor"), out("norms", "2").of(Real)}, Attrs: "epsilon", Needs: needsFactors,
 		Flops: func(s Sizes, _ Attrs) float64 { return 10 * float64(s["R"]) * float64(s["C"]) }},
 	AdafactorApply: {Name: "adafactor_apply", Params: []Param{inout("weight", "R C"), in("grad", "R C"), in("row", "R").opt(),
 		in("column", "C").opt(), in("variance", "R C").opt(), in("norms", "2").of(Real), real64("rate"), counter("step"), real64("factor")},
-		Attrs: "epsilon epsilon2 max_rms decay rate_scale",
+		Attrs: "epsilon epsilon2 max_rms decay rate_scale", Needs: needsFactors,
 		Flops: func(s Sizes, _ Attrs) float64 { return 10 * float64(s["R"]) * float64(s["C"]) }},
 	MuonMomentum: {Name: "muon_momentum", Params: []Param{in("grad", "..."), inout("m", "..."), real64("factor"), out("u", "...")},
 		Attrs: "momentum nesterov", Flops: perElement(5)},
@@ -290,6 +291,25 @@ func checkAttention(s Sizes, a Attrs) error {
 		return fmt.Errorf("window %d, cap %v and scale %v must not be negative", a.Window, a.Cap, a.Scale)
 	}
 	return checkRate(s, a)
+}
+
+// needsMask: segments of queries mean nothing without those of keys, and dropout needs all that its random bits are made of.
+func needsMask(has func(string) bool, a Attrs) error {
+	if has("q_segments") && !has("k_segments") {
+		return fmt.Errorf("q_segments without k_segments")
+	}
+	if a.Rate > 0 && !(has("seed") && has("step") && has("origin")) {
+		return fmt.Errorf("dropout needs seed, step and origin")
+	}
+	return nil
+}
+
+// needsFactors: the second moment is factored into row and column, or kept whole in variance.
+func needsFactors(has func(string) bool, _ Attrs) error {
+	if has("row") != has("column") || has("row") == has("variance") {
+		return fmt.Errorf("it takes either row and column or variance")
+	}
+	return nil
 }
 
 // Takes says whether the operation takes the attribute, by its JSON name.

@@ -104,7 +104,7 @@ const (
 	//
 	// Key j is visible to query i when all of these hold: j < lengths[b]; q_segments[b, i] = k_segments[b, j] (when q_segments
 	// is absent but k_segments is not, 1 = k_segments[b, j]); with causal, j ≤ i + offset; with window w > 0, i + offset − j < w and,
-	// unless causal, j − i − offset < w. A query that sees no key gets o = 0 and lse = −Inf. drop is Dropout's rule on the
+	// unless causal, j − i − offset < w; an absent offset is 0. A query that sees no key gets o = 0 and lse = −Inf. drop is Dropout's rule on the
 	// logical tensor [B, H, T, S], its origin as there. Source: Vaswani et al., arXiv:1706.03762, section 3.2; running softmax: Dao, arXiv:2307.08691, section 3.1.
 	Attention
 	// AttentionGrad sets dq, dk, dv from do: with p and drop as in Attention, D_i = Σ do_i·o_i,
@@ -119,7 +119,7 @@ const (
 	// weight = Σ wᵢ, known before the first micro-batch.
 
 	// CrossEntropy sets, for each row with label y, lse = log Σ_v e^(z_v) and ℓ = lse − (1−smoothing)·z_y − smoothing·Σz/V.
-	// A row whose label is ignore_index or outside [0, V) gives ℓ = 0. Source: Szegedy et al., arXiv:1512.00567, section 7.
+	// A row whose label is ignore_index or outside [0, V) gives ℓ = 0, and its lse all the same. Source: Szegedy et al., arXiv:1512.00567, section 7.
 	CrossEntropy
 	// CrossEntropyGrad sets dz_v = w/weight·(e^(z_v − lse) − (1−smoothing)·[v = y] − smoothing/V), 0 for ignored rows.
 	CrossEntropyGrad

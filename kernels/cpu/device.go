@@ -2,18 +2,18 @@ package cpu
 
 import (
 	"fmt"
-	"io"
-	"unsafe"
 
 	"golang.org/x/sys/unix"
 
 	"github.com/gsc-project/gsc/kernels"
 )
 
-// Device is the cpu device.
+// Device is the cpu device. Its kernels share one scratch, so they run one at a time.
 type Device struct {
-	pool  *pool
-	level level
+	pool    *pool
+	level   level
+	tiles   *tileSet
+	scratch *scratchpad
 }
 
 // New makes a cpu device that works with the given number of threads, the
@@ -26,7 +26,15 @@ func New(threads int) (*Device, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Device{pool: newPool(threads), level: l}, nil
+	return newDevice(threads, l)
+}
+
+func newDevice(threads int, l level) (*Device, error) {
+	s, err := newScratch(threads)
+	if err != nil {
+		return nil, err
+	}
+	return &Device{pool: newPool(threads), level: l, tiles: tileSets[l], scratch: s}, nil
 }
 
 // Kind is "cpu".
@@ -35,8 +43,42 @@ func (d *Device) Kind() string { return "cpu" }
 // Close ends the workers.
 func (d *Device) Close() error {
 	d.pool.close()
-	return nil
+	return d.scratch.close()
 }
+
+// scratchpad is memory that kernels work in and leave nothing behind in: the panels
+// that a matrix product packs its operands into, shared by all workers, and
+// a part for each worker.
+type scratchpad struct {
+	bytes  []byte
+	a, b   []float32   // panels
+	worker [][]float32 // tiles of one worker's piece
+}
+
+const (
+	panelFloats  = 1 << 20 // of each of the shared parts
+	workerFloats = 1 << 18 // of each worker's part
+)
+
+// ScratchBytes is the memory that a device with so many threads takes for
+// itself, beside what [Device.Alloc] gives.
+func ScratchBytes(threads int) int64 { return 4 * int64(2*panelFloats+threads*workerFloats) }
+
+func newScratch(threads int) (*scratchpad, error) {
+	bytes, err := mapPages(ScratchBytes(threads))
+	if err != nil {
+		return nil, fmt.Errorf("cpu: %d bytes of scratch: %w", ScratchBytes(threads), err)
+	}
+	floats := bytesAsFloats(bytes)
+	s := &scratchpad{bytes: bytes, a: floats[:panelFloats], b: floats[panelFloats : 2*panelFloats]}
+	for w := range threads {
+		at := 2*panelFloats + w*workerFloats
+		s.worker = append(s.worker, floats[at:at+workerFloats])
+	}
+	return s, nil
+}
+
+func (s *scratchpad) close() error { return unix.Munmap(s.bytes) }
 
 // binder prepares one operation. The call has passed [kernels.Check]; sizes are
 // what the check returned.
@@ -58,48 +100,4 @@ func (d *Device) Bind(c kernels.Call) (kernels.Kernel, error) {
 		return nil, fmt.Errorf("%v: the cpu device has no kernel for it", c.Op)
 	}
 	return bind(d, c, sizes)
-}
-
-// memory is an anonymous mapping, which the garbage collector neither scans nor moves.
-type memory struct{ bytes []byte }
-
-// Alloc maps zeroed pages.
-func (d *Device) Alloc(space kernels.Space, sizeBytes int64) (kernels.Memory, error) {
-	if sizeBytes == 0 {
-		return &memory{}, nil
-	}
-	bytes, err := unix.Mmap(-1, 0, int(sizeBytes), unix.PROT_READ|unix.PROT_WRITE, unix.MAP_PRIVATE|unix.MAP_ANON)
-	if err != nil {
-		return nil, fmt.Errorf("cpu: %v memory of %d bytes: %w", space, sizeBytes, err)
-	}
-	return &memory{bytes}, nil
-}
-
-func (m *memory) SizeBytes() int64 { return int64(len(m.bytes)) }
-
-func (m *memory) Pointer(offset int64) unsafe.Pointer { return unsafe.Pointer(&m.bytes[offset]) }
-
-func (m *memory) ReadAt(p []byte, offset int64) (int, error) {
-	n := copy(p, m.bytes[offset:])
-	if n < len(p) {
-		return n, io.EOF
-	}
-	return n, nil
-}
-
-func (m *memory) WriteAt(p []byte, offset int64) (int, error) {
-	n := copy(m.bytes[offset:], p)
-	if n < len(p) {
-		return n, io.ErrShortWrite
-	}
-	return n, nil
-}
-
-func (m *memory) Close() error {
-	if m.bytes == nil {
-		return nil
-	}
-	err := unix.Munmap(m.bytes)
-	m.bytes = nil
-	return err
 }

@@ -1,0 +1,66 @@
+// Package compiler turns a strategy into an execution plan. Its passes are
+// listed in passes.go, each a step from one form to the next: layers, the tensor
+// program (package graph), the plan (package plan). It imports no device: what a kind of device
+// needs is data in package kernels.
+package compiler
+
+import (
+	"fmt"
+
+	"github.com/gsc-project/gsc/compiler/plan"
+	"github.com/gsc-project/gsc/kernels"
+	"github.com/gsc-project/gsc/schema"
+)
+
+// Options are what the caller knows beside the strategy.
+type Options struct {
+	DataBytes int64 // memory that the data layer will hold
+	Verify    bool  // check the result of every pass, not of the last alone
+}
+
+// Compile makes the plan of a strategy. data is the strategy's data section
+// after the data were looked at. What the strategy leaves open is chosen, and the plan says why.
+func Compile(s *schema.Strategy, data plan.Data, opts Options) (*plan.Plan, error) {
+	kind, ok := kernels.Kinds[s.Devices.Kind]
+	if !ok {
+		return nil, &Error{Pos: string(s.Positions["devices.kind"]), Message: fmt.Sprintf("unknown device kind %q", s.Devices.Kind)}
+	}
+	return choose(s, func(set settings) (*plan.Plan, error) {
+		u := &unitOfWork{strategy: s, data: data, kind: kind, settings: set}
+		if err := u.run(after(opts)); err != nil {
+			return nil, err
+		}
+		if err := u.reserve(opts); err != nil {
+			return nil, err
+		}
+		return u.plan, u.plan.Verify()
+	})
+}
+
+func after(opts Options) func(string, *unitOfWork) error {
+	if !opts.Verify {
+		return nil
+	}
+	return func(_ string, u *unitOfWork) error {
+		if u.plan != nil {
+			return u.plan.Verify()
+		}
+		return u.graph.Verify()
+	}
+}
+
+// reserve writes down what lies outside the arena: the buffer of checkpoints on
+// their way to disk, and what the process, its kernels and its data take.
+func (u *unitOfWork) reserve(opts Options) error {
+	p, err := profile(u.strategy.Devices.Profile)
+	if err != nil {
+		return err
+	}
+	threads := int64(u.strategy.Devices.Threads)
+	u.plan.Arenas[0].Reserved = []plan.Reserve{
+		{For: "process", SizeBytes: p.ProcessBytes},
+		{For: "kernel scratch", SizeBytes: p.ThreadBytes * threads},
+		{For: "data", SizeBytes: opts.DataBytes},
+	}
+	return nil
+}

@@ -1,0 +1,52 @@
+package compiler
+
+import (
+	"github.com/gsc-project/gsc/compiler/graph"
+	"github.com/gsc-project/gsc/compiler/plan"
+	"github.com/gsc-project/gsc/kernels"
+)
+
+// lossOps are the forward and gradient operations of the objectives.
+var lossOps = map[string][2]kernels.Op{
+	"cross_entropy":        {kernels.CrossEntropy, kernels.CrossEntropyGrad},
+	"binary_cross_entropy": {kernels.BinaryCrossEntropy, kernels.BinaryCrossEntropyGrad},
+	"squared_error":        {kernels.SquaredError, kernels.SquaredErrorGrad},
+}
+
+// loss emits the loss of each row and adds their weighted sum to the scalar loss.
+func (b *builder) loss(logits *graph.Value) {
+	objective := b.strategy.Objective
+	b.Pos = string(b.strategy.Positions["objective"])
+	rows := logits.Dims[:len(logits.Dims)-1]
+	loss := b.activation("loss.rows", rows...)
+	args := graph.Args{"logits": graph.Is(logits), "loss": graph.Is(loss)}
+	attrs := kernels.Attrs{}
+	if objective.Loss == "cross_entropy" {
+		attrs = kernels.Attrs{IgnoreIndex: objective.IgnoreIndex, Smoothing: objective.Smoothing}
+		args["labels"] = graph.Is(b.input(plan.InputLabels, kernels.I32, rows...))
+		args["lse"] = graph.Is(b.activation("loss.lse", rows...))
+	} else {
+		args["targets"] = graph.Is(b.input(plan.InputLabels, kernels.F32, logits.Dims...))
+	}
+	b.Emit(lossOps[objective.Loss][0], "loss", attrs, args)
+	b.Emit(kernels.LossSum, "loss.sum", kernels.Attrs{Accumulate: true}, graph.Args{
+		"loss": graph.Is(loss), "row_weights": b.rowWeights(rows), "total": graph.Is(b.Graph.Scalar(plan.ScalarLoss))})
+}
+
+func (b *builder) rowWeights(rows []plan.Dim) graph.Arg {
+	if !b.given(plan.InputWeights) {
+		return graph.Arg{}
+	}
+	return graph.Is(b.input(plan.InputWeights, kernels.F32, rows...))
+}
+
+// predictions keeps the logits for the runtime, and the best class of each row.
+func (b *builder) predictions(logits *graph.Value) {
+	b.Program.Outputs = append(b.Program.Outputs, graph.Port{Name: "logits", Value: logits})
+	if b.strategy.Objective.Loss != "cross_entropy" {
+		return
+	}
+	best := b.Graph.Add("predictions", plan.Activation, kernels.I32, logits.Dims[:len(logits.Dims)-1]...)
+	b.Emit(kernels.ArgMax, "predictions", kernels.Attrs{}, graph.Args{"x": graph.Is(logits), "y": graph.Is(best)})
+	b.Program.Outputs = append(b.Program.Outputs, graph.Port{Name: "predictions", Value: best})
+}

@@ -1,0 +1,152 @@
+package compiler
+
+import (
+	"fmt"
+
+	"github.com/gsc-project/gsc/compiler/graph"
+	"github.com/gsc-project/gsc/compiler/plan"
+	"github.com/gsc-project/gsc/kernels"
+	"github.com/gsc-project/gsc/schema"
+)
+
+// settings are what the strategy may leave open; choose tries several.
+type settings struct {
+	microBatches int
+	recompute    string // "none", "selective" or "full"
+}
+
+// unitOfWork is a strategy on its way to a plan.
+type unitOfWork struct {
+	strategy *schema.Strategy
+	data     plan.Data
+	kind     kernels.Kind
+	settings settings
+
+	graph   *graph.Graph
+	weights *weights
+	states  []*state
+	buckets []bucket
+	cached  []*graph.Program // prefill and decode, when the model generates
+	update  *graph.Program
+	plan    *plan.Plan
+}
+
+// bucket is the programs for one length of rows.
+type bucket struct {
+	length                      int
+	forward, backward, evaluate *graph.Program
+}
+
+// passes is the compiler's table of contents. Each pass takes what the ones
+// before it made; verify says whether its result is checked by
+// graph.Verify (before lowering) or plan.Verify (after).
+var passes = []struct {
+	name string
+	run  func(*unitOfWork) error
+}{
+	{"build", (*unitOfWork).build},                 // layers → forward, evaluate, prefill and decode programs
+	{"differentiate", (*unitOfWork).differentiate}, // forward → backward
+	{"recompute", (*unitOfWork).recompute},         // what the backward program computes again instead of keeping
+	{"update", (*unitOfWork).makeUpdate},           // norm, clipping, optimizer
+	{"precision", (*unitOfWork).precision},         // storage types; workspaces, which depend on them
+	{"schedule", (*unitOfWork).schedule},           // programs → calls; allocate: offsets by liveness
+	{"estimate", (*unitOfWork).estimate},           // operations, bytes, time
+}
+
+// run applies the passes in order; after checks what each leaves behind.
+func (u *unitOfWork) run(after func(pass string, u *unitOfWork) error) error {
+	for _, p := range passes {
+		if err := p.run(u); err != nil {
+			return err
+		}
+		if after == nil {
+			continue
+		}
+		if err := after(p.name, u); err != nil {
+			return fmt.Errorf("after pass %s: %w", p.name, err)
+		}
+	}
+	return nil
+}
+
+func (u *unitOfWork) rows() int { return u.strategy.Batch.Sequences / u.settings.microBatches }
+
+func (u *unitOfWork) build() error {
+	u.graph = graph.New()
+	u.weights = &weights{byName: map[string]*weight{}}
+	lengths := u.data.Buckets
+	if len(lengths) == 0 {
+		lengths = []int{u.data.Length}
+	}
+	for _, length := range lengths {
+		suffix := ""
+		if len(lengths) > 1 {
+			suffix = fmt.Sprintf("/%d", length)
+		}
+		b := bucket{length: length}
+		var err error
+		if b.forward, err = u.buildOne(mode{plan.Train, u.rows(), length}, "forward"+suffix); err != nil {
+			return err
+		}
+		if b.evaluate, err = u.buildOne(mode{plan.Evaluate, u.rows(), length}, "evaluate"+suffix); err != nil {
+			return err
+		}
+		u.buckets = append(u.buckets, b)
+	}
+	return u.buildGeneration()
+}
+
+func (u *unitOfWork) buildOne(m mode, name string) (*graph.Program, error) {
+	return build(u.graph, u.strategy, u.data.Inputs, u.weights, m, name)
+}
+
+// prefillLength is how many tokens of a prompt go through the model at once.
+const prefillLength = 64
+
+// buildGeneration adds prefill and decode to a model that predicts the next token.
+func (u *unitOfWork) buildGeneration() error {
+	if u.strategy.Model.Task != "causal" {
+		return nil
+	}
+	for _, m := range []mode{{plan.Prefill, 1, min(prefillLength, u.strategy.Model.Context)}, {plan.Decode, 1, 1}} {
+		p, err := u.buildOne(m, m.kind)
+		if err != nil {
+			return err
+		}
+		u.cached = append(u.cached, p)
+	}
+	return nil
+}
+
+func (u *unitOfWork) differentiate() error {
+	trained := map[*graph.Value]bool{}
+	for _, w := range u.weights.list {
+		trained[w.value] = !treat(u.strategy, w).frozen
+	}
+	for i := range u.buckets {
+		b := &u.buckets[i]
+		name := "backward" + b.forward.Name[len("forward"):]
+		var err error
+		if b.backward, err = graph.Differentiate(u.graph, b.forward, name, func(v *graph.Value) bool { return trained[v] }); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (u *unitOfWork) recompute() error {
+	for _, b := range u.buckets {
+		recompute(u.graph, b.forward, b.backward, u.settings.recompute)
+	}
+	return nil
+}
+
+func (u *unitOfWork) makeUpdate() (err error) {
+	u.update, u.states, err = update(u.graph, u.strategy, u.weights)
+	return err
+}
+
+func (u *unitOfWork) precision() error {
+	setTypes(u.graph, u.kind)
+	return addWorkspace(u.graph, u.kind)
+}

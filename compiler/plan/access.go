@@ -1,0 +1,75 @@
+package plan
+
+import (
+	"fmt"
+
+	"github.com/gsc-project/gsc/kernels"
+)
+
+// Schedule finds the schedule of a kind for a length bucket; nil when there is none.
+func (s *Stage) Schedule(kind string, length int) *Schedule {
+	for i := range s.Schedules {
+		if sc := &s.Schedules[i]; sc.Kind == kind && (sc.Length == length || sc.Length == 0) {
+			return sc
+		}
+	}
+	return nil
+}
+
+// Program finds a program by name; nil when there is none.
+func (s *Stage) Program(name string) *Program {
+	for i := range s.Programs {
+		if s.Programs[i].Name == name {
+			return &s.Programs[i]
+		}
+	}
+	return nil
+}
+
+// Tensors describes an instruction's operands as a device will see them,
+// without their memory.
+func (s *Stage) Tensors(in *Instruction) []kernels.Tensor {
+	list := make([]kernels.Tensor, len(in.Operands))
+	for i, o := range in.Operands {
+		if o.Buffer >= 0 {
+			list[i] = kernels.Tensor{DType: s.Buffers[o.Buffer].DType, Shape: o.Shape, Strides: o.Strides}
+		}
+	}
+	return list
+}
+
+// Tensor finds a logical tensor by name; nil when there is none.
+func (p *Plan) Tensor(name string) *Tensor {
+	for i := range p.Tensors {
+		if p.Tensors[i].Name == name {
+			return &p.Tensors[i]
+		}
+	}
+	return nil
+}
+
+// PeakBytes is the memory a rank takes at most: its arenas and all that is reserved.
+func (p *Plan) PeakBytes() int64 {
+	var total int64
+	for _, a := range p.Arenas {
+		total += a.SizeBytes
+		for _, r := range a.Reserved {
+			total += r.SizeBytes
+		}
+	}
+	return total
+}
+
+// FormatBytes writes a size with a binary unit and three digits.
+func FormatBytes(n int64) string {
+	units := []string{"B", "KiB", "MiB", "GiB", "TiB"}
+	v, i := float64(n), 0
+	for v >= 1024 && i < len(units)-1 {
+		v /= 1024
+		i++
+	}
+	if i == 0 {
+		return fmt.Sprintf("%d B", n)
+	}
+	return fmt.Sprintf("%.3g %s", v, units[i])
+}

@@ -1,0 +1,268 @@
+package plan
+
+import (
+	"encoding/json"
+
+	"github.com/gsc-project/gsc/kernels"
+)
+
+// Version is the version of the plan's form. A plan of another version is refused.
+const Version = 1
+
+// Plan is an execution plan. Its ranks are coordinates of the mesh: one stage's
+// programs serve every rank of that stage.
+type Plan struct {
+	Version  int    `json:"version"`
+	Name     string `json:"name"`
+	Strategy string `json:"strategy"` // digest of the evaluated strategy
+	Device   string `json:"device"`   // a kind of kernels.Kinds
+	Mesh     []Axis `json:"mesh"`     // empty: one rank
+
+	Model    Model    `json:"model"`
+	Training Training `json:"training"`
+	Data     Data     `json:"data"`
+
+	Tensors []Tensor `json:"tensors"` // in the order of their first use
+	Scalars []Scalar `json:"scalars"`
+	Arenas  []Arena  `json:"arenas"`
+	Stages  []Stage  `json:"stages"`
+
+	Choices  []Choice `json:"choices,omitempty"`
+	Estimate Estimate `json:"estimate"`
+}
+
+// Axis is one axis of the mesh.
+type Axis struct {
+	Name   string `json:"name"`
+	Degree int    `json:"degree"`
+}
+
+// Model is what the runtime needs to know of the model beside its tensors: the
+// sizes that inputs must respect, and what a Hugging Face folder says of it.
+type Model struct {
+	Architecture string          `json:"architecture"`
+	Task         string          `json:"task"` // "causal", "tokens" (a label a token), "sequence" (a label a row)
+	Vocabulary   int             `json:"vocabulary"`
+	Context      int             `json:"context"`
+	Outputs      int             `json:"outputs"`        // width of the logits
+	Config       json.RawMessage `json:"config"`         // config.json of the model folder
+	From         string          `json:"from,omitempty"` // folder the starting weights come from
+}
+
+// Dim is a named dim of a tensor: batch, seq, kv_seq, embed, heads, kv_heads,
+// head, mlp, vocab, layer, expert, part (of a fused projection), position, type or class.
+type Dim struct {
+	Name string `json:"name"`
+	Size int    `json:"size"`
+}
+
+// Class says what a buffer is for; memory is accounted by it.
+type Class string
+
+// The classes.
+const (
+	Weight     Class = "weight"
+	Gradient   Class = "gradient"
+	State      Class = "optimizer" // moments and other lasting state of the optimizer
+	Activation Class = "activation"
+	Workspace  Class = "workspace" // used within one instruction or between the steps of the backward pass
+	Input      Class = "input"     // what the data layer fills
+	ScalarKind Class = "scalar"
+	Cache      Class = "cache"    // keys and values of generation
+	Transfer   Class = "transfer" // copies on their way to disk or another space
+)
+
+// Tensor is a logical tensor that outlives a step: a weight, or optimizer
+// state of one. Its buffer holds this rank's part of it.
+type Tensor struct {
+	Name   string        `json:"name"` // a weight's is its Hugging Face name
+	Class  Class         `json:"class"`
+	Of     string        `json:"of,omitempty"` // the weight that a state belongs to
+	Dims   []Dim         `json:"dims"`
+	Stored []int         `json:"stored,omitempty"` // shape in a model folder, when Dims factor it further
+	DType  kernels.DType `json:"dtype"`
+	Init   Init          `json:"init,omitzero"`
+	Frozen bool          `json:"frozen,omitempty"`
+	Buffer int           `json:"buffer"` // an ID
+	Pos    string        `json:"pos,omitempty"`
+}
+
+// Shape is the lengths of the tensor's dims.
+func (t *Tensor) Shape() []int {
+	shape := make([]int, len(t.Dims))
+	for i, d := range t.Dims {
+		shape[i] = d.Size
+	}
+	return shape
+}
+
+// StoredShape is the shape in a model folder.
+func (t *Tensor) StoredShape() []int {
+	if t.Stored != nil {
+		return t.Stored
+	}
+	return t.Shape()
+}
+
+// Init is how a tensor starts: "zeros", "ones", "constant" (Value), "normal"
+// (mean 0, Std) or "uniform" (in [−Bound, Bound)). Element i takes
+// its random bits from kernels.Philox with PurposeInit, the tensor's name and i.
+type Init struct {
+	Kind  string  `json:"kind"`
+	Value float64 `json:"value,omitempty"`
+	Std   float64 `json:"std,omitempty"`
+	Bound float64 `json:"bound,omitempty"`
+}
+
+// Scalar is a value that the runtime writes into a buffer before a schedule
+// runs, or reads after it.
+type Scalar struct {
+	Name   string `json:"name"` // one of the Scalar… constants
+	Buffer int    `json:"buffer"`
+}
+
+// The scalars.
+const (
+	ScalarStep     = "step"     // I64: updates done, this one counted; 1 in the first step
+	ScalarSeed     = "seed"     // I64: the strategy's
+	ScalarOrigin   = "origin"   // I64: place of the micro-batch's first row in the global batch
+	ScalarPosition = "position" // I64: tokens already in the cache
+	ScalarRate     = "rate"     // F64: learning rate
+	ScalarWeight   = "weight"   // F64: Σw over the step
+	ScalarLoss     = "loss"     // F64, read: Σwℓ over the step
+	ScalarNorm     = "norm"     // F64, read: norm of the gradient before clipping
+	ScalarFinite   = "finite"   // I64, read: 1 where the norm is finite
+)
+
+// Arena is the one allocation of a memory space. Reserved is what lies outside
+// it in that space all the same: what a device, driver or the process itself takes.
+type Arena struct {
+	Space     kernels.Space `json:"space"`
+	SizeBytes int64         `json:"size_bytes"`
+	Reserved  []Reserve     `json:"reserved,omitempty"`
+}
+
+// Reserve is one line of what is taken outside the arena.
+type Reserve struct {
+	For       string `json:"for"`
+	SizeBytes int64  `json:"size_bytes"`
+}
+
+// Stage is what the ranks of one pipeline stage run.
+type Stage struct {
+	Slots     int        `json:"slots"`                // activation slots: micro-batches in flight
+	SlotBytes int64      `json:"slot_bytes,omitempty"` // distance between the slots of a slotted buffer
+	Buffers   []Buffer   `json:"buffers"`              // indexed by ID
+	Programs  []Program  `json:"programs"`
+	Schedules []Schedule `json:"schedules"`
+}
+
+// Buffer is a place in an arena. A lasting buffer holds its value from step to
+// step; another holds it from the instruction that writes it to
+// the last that reads it, and its bytes serve others before and after.
+type Buffer struct {
+	ID      int           `json:"id"`
+	Name    string        `json:"name"`
+	Class   Class         `json:"class"`
+	Space   kernels.Space `json:"space"`
+	Offset  int64         `json:"offset"` // bytes from the start of the arena (slotted: in slot 0)
+	DType   kernels.DType `json:"dtype"`
+	Dims    []Dim         `json:"dims"`
+	Lasting bool          `json:"lasting,omitempty"`
+	Slotted bool          `json:"slotted,omitempty"` // one for each activation slot
+}
+
+// Shape is the lengths of the buffer's dims.
+func (b *Buffer) Shape() []int {
+	shape := make([]int, len(b.Dims))
+	for i, d := range b.Dims {
+		shape[i] = d.Size
+	}
+	return shape
+}
+
+// SizeBytes is the size of one slot's buffer.
+func (b *Buffer) SizeBytes() int64 {
+	return int64(kernels.Elements(b.Shape())) * int64(b.DType.Size())
+}
+
+// Program is a straight line of instructions. Its inputs are filled before it
+// runs, by the data layer; its outputs stay until another program of the stage runs.
+type Program struct {
+	Name         string        `json:"name"`
+	Length       int           `json:"length,omitempty"` // the length bucket it is for; 0: any
+	Inputs       []Port        `json:"inputs,omitempty"`
+	Outputs      []Port        `json:"outputs,omitempty"`
+	Instructions []Instruction `json:"instructions"`
+}
+
+// Port is a buffer under the name that the runtime knows it by.
+type Port struct {
+	Name   string `json:"name"`
+	Buffer int    `json:"buffer"`
+}
+
+// Instruction is one operation in place.
+type Instruction struct {
+	Op        kernels.Op    `json:"op"`
+	Name      string        `json:"name"`     // of the operation, such as "h.3.attn" or "h.3.attn.grad"
+	Operands  []Operand     `json:"operands"` // in the order of the contract
+	Attrs     kernels.Attrs `json:"attrs,omitzero"`
+	Stream    int           `json:"stream,omitempty"`
+	Wait      []int         `json:"wait,omitempty"`      // events
+	Signal    int           `json:"signal,omitempty"`    // an event; 0: none
+	Predicate int           `json:"predicate,omitempty"` // ID of an I64 scalar's buffer, plus 1: skipped while it holds 0
+	Pos       string        `json:"pos,omitempty"`       // file:line:column of the strategy or architecture
+}
+
+// Operand is a view of a buffer. Absent operands have Buffer −1.
+type Operand struct {
+	Buffer  int   `json:"buffer"`
+	Offset  int   `json:"offset,omitempty"`  // elements
+	Shape   []int `json:"shape,omitempty"`   // as the operation sees it
+	Strides []int `json:"strides,omitempty"` // elements; nil: dense
+	Bound   int   `json:"bound,omitempty"`   // ID of a scalar's buffer, plus 1, that holds the actual length of the first bounded dim
+}
+
+// Absent stands for an optional operand that is left out.
+var Absent = Operand{Buffer: -1}
+
+// Schedule is what one stage does for one kind of request.
+type Schedule struct {
+	Kind   string `json:"kind"`             // one of the kinds below
+	Length int    `json:"length,omitempty"` // length bucket; 0: any
+	Calls  []Call `json:"calls"`
+}
+
+// The kinds of schedules.
+const (
+	Train    = "train"    // one step: all micro-batches, and the update
+	Evaluate = "evaluate" // one micro-batch, without gradients
+	Prefill  = "prefill"  // a prompt into the cache
+	Decode   = "decode"   // one token more
+)
+
+// Call runs a program on a micro-batch, in an activation slot.
+type Call struct {
+	Program    string `json:"program"`
+	MicroBatch int    `json:"micro_batch,omitempty"`
+	Slot       int    `json:"slot,omitempty"`
+}
+
+// Choice is something that the strategy left open and the compiler settled.
+type Choice struct {
+	What  string `json:"what"`
+	Value string `json:"value"`
+	Why   string `json:"why"`
+}
+
+// Estimate is what the compiler expects of a run on the device profile.
+type Estimate struct {
+	Profile       string  `json:"profile"`
+	Parameters    int64   `json:"parameters"`
+	Trained       int64   `json:"trained"`         // parameters that are not frozen
+	FlopsPerToken float64 `json:"flops_per_token"` // of a training step, forward, backward and recomputation
+	FlopsPerStep  float64 `json:"flops_per_step"`
+	StepSeconds   float64 `json:"step_seconds"`
+	TokensPerStep int64   `json:"tokens_per_step"`
+}

@@ -1,0 +1,246 @@
+package compiler
+
+import (
+	"fmt"
+	"math"
+	"path"
+	"slices"
+
+	"github.com/gsc-project/gsc/compiler/graph"
+	"github.com/gsc-project/gsc/compiler/plan"
+	"github.com/gsc-project/gsc/kernels"
+	"github.com/gsc-project/gsc/schema"
+)
+
+// treatment is how one weight is trained, after all rules.
+type treatment struct {
+	frozen bool
+	rate   float64 // factor on the learning rate
+	decay  float64
+}
+
+// treat applies the parameter rules to a weight; a later rule wins.
+func treat(s *schema.Strategy, w *weight) treatment {
+	t := treatment{rate: 1, decay: s.Optimizer.Decay}
+	if s.Optimizer.DecayOn != "all" && len(w.stored) < 2 {
+		t.decay = 0
+	}
+	for _, rule := range s.Parameters {
+		if ok, _ := path.Match(rule.Match, w.value.Name); !ok {
+			continue
+		}
+		if rule.Train != nil {
+			t.frozen = !*rule.Train
+		}
+		if rule.Rate != nil {
+			t.rate = *rule.Rate
+		}
+		if rule.Decay != nil {
+			t.decay = *rule.Decay
+		}
+	}
+	return t
+}
+
+// updater emits the update program.
+type updater struct {
+	graph.Emitter
+	optimizer schema.Optimizer
+	states    []*state
+}
+
+// state is a tensor of the optimizer.
+type state struct {
+	value *graph.Value
+	of    *weight
+}
+
+// update makes the program that follows the last backward: norm, clipping,
+// and the optimizer's step for each trained weight, skipped when the norm is not finite.
+func update(g *graph.Graph, s *schema.Strategy, w *weights) (*graph.Program, []*state, error) {
+	p := &graph.Program{Name: "update"}
+	u := &updater{Emitter: graph.Emitter{Graph: g, Program: p, Region: "update", Pos: string(s.Positions["optimizer"])}, optimizer: s.Optimizer}
+	u.norm(w)
+	finite := g.Scalar(plan.ScalarFinite)
+	from := len(p.Nodes)
+	for _, weight := range w.list {
+		grad := g.Find("grad." + weight.value.Name)
+		if grad == nil {
+			continue
+		}
+		if err := u.weight(weight, grad, treat(s, weight)); err != nil {
+			return nil, nil, err
+		}
+	}
+	for _, n := range p.Nodes[from:] {
+		n.Guard = finite
+	}
+	g.Programs = append(g.Programs, p)
+	return p, u.states, nil
+}
+
+// norm sums the squares of all gradients, in the order of the weights, and finds the factor that clips them.
+func (u *updater) norm(w *weights) {
+	total := u.Graph.Add("norm.squares", plan.Workspace, kernels.F64)
+	first := true
+	for _, weight := range w.list {
+		grad := u.Graph.Find("grad." + weight.value.Name)
+		if grad == nil {
+			continue
+		}
+		u.Emit(kernels.SumSquares, "norm."+weight.value.Name, kernels.Attrs{Accumulate: !first}, graph.Args{"x": graph.Is(grad), "total": graph.Is(total)})
+		first = false
+	}
+	u.Emit(kernels.ClipFactor, "norm", kernels.Attrs{MaxNorm: u.optimizer.ClipNorm}, graph.Args{
+		"total": graph.Is(total), "norm": graph.Is(u.Graph.Scalar(plan.ScalarNorm)),
+		"factor": graph.Is(u.factor()), "finite": graph.Is(u.Graph.Scalar(plan.ScalarFinite))})
+}
+
+func (u *updater) factor() *graph.Value {
+	v, _ := u.Graph.Lasting("factor", plan.ScalarKind, kernels.F64)
+	return v
+}
+
+// state makes a tensor of the optimizer for a weight.
+func (u *updater) state(w *weight, suffix string, dims ...plan.Dim) *graph.Value {
+	v, _ := u.Graph.Lasting(w.value.Name+"."+suffix, plan.State, kernels.F32, dims...)
+	v.Of = w.value
+	u.states = append(u.states, &state{value: v, of: w})
+	return v
+}
+
+func (u *updater) scalars(args graph.Args, names ...string) graph.Args {
+	for _, name := range names {
+		if name == "factor" {
+			args[name] = graph.Is(u.factor())
+		} else {
+			args[name] = graph.Is(u.Graph.Scalar(name))
+		}
+	}
+	return args
+}
+
+// weight emits the step of one weight by the optimizer's kind.
+func (u *updater) weight(w *weight, grad *graph.Value, t treatment) error {
+	o := u.optimizer
+	name := "update." + w.value.Name
+	attrs := kernels.Attrs{Decay: t.decay, RateScale: t.rate}
+	args := graph.Args{"weight": graph.Is(w.value), "grad": graph.Is(grad)}
+	moments := func(suffixes ...string) {
+		for _, suffix := range suffixes {
+			args[suffix] = graph.Is(u.state(w, suffix, w.value.Dims...))
+		}
+	}
+	kind := o.Kind
+	if kind == "muon" && !takes(o.Match, w.value.Name) {
+		kind = "adamw"
+	}
+	switch kind {
+	case "sgd":
+		attrs.Momentum, attrs.Nesterov = o.Momentum, o.Nesterov
+		if o.Momentum != 0 {
+			moments("m")
+		}
+		u.Emit(kernels.SGD, name, attrs, u.scalars(args, "rate", "factor"))
+	case "adam", "adamw":
+		moments("m", "v")
+		attrs.Beta1, attrs.Beta2, attrs.Epsilon = o.Betas[0], o.Betas[1], o.Epsilon
+		op := kernels.AdamW
+		if kind == "adam" {
+			op = kernels.Adam
+		}
+		u.Emit(op, name, attrs, u.scalars(args, "rate", "step", "factor"))
+	case "lion":
+		moments("m")
+		attrs.Beta1, attrs.Beta2 = o.Betas[0], o.Betas[1]
+		u.Emit(kernels.Lion, name, attrs, u.scalars(args, "rate", "factor"))
+	case "lamb":
+		moments("m", "v")
+		u.lamb(name, attrs, args)
+	case "adafactor":
+		u.adafactor(w, name, attrs, args)
+	case "muon":
+		return u.muon(w, name, attrs, args)
+	default:
+		return &Error{Pos: u.Pos, Message: fmt.Sprintf("unknown optimizer %q", o.Kind)}
+	}
+	return nil
+}
+
+func takes(patterns []string, name string) bool {
+	return slices.ContainsFunc(patterns, func(p string) bool {
+		ok, _ := path.Match(p, name)
+		return ok
+	})
+}
+
+func (u *updater) lamb(name string, attrs kernels.Attrs, args graph.Args) {
+	o := u.optimizer
+	attrs.Beta1, attrs.Beta2, attrs.Epsilon = o.Betas[0], o.Betas[1], o.Epsilon
+	norms := graph.Is(u.Graph.Add(name+".norms", plan.Workspace, kernels.F64, plan.Dim{Name: "part", Size: 2}))
+	first := attrs
+	first.RateScale = 0
+	args["norms"] = norms
+	u.Emit(kernels.LAMBMoments, name+".moments", first, u.scalars(args, "step", "factor"))
+	u.Emit(kernels.LAMBApply, name, attrs, u.scalars(graph.Args{
+		"weight": args["weight"], "m": args["m"], "v": args["v"], "norms": norms}, "rate", "step"))
+}
+
+// adafactor keeps a mean for each row and column of a matrix, and the whole variance of anything else.
+func (u *updater) adafactor(w *weight, name string, attrs kernels.Attrs, args graph.Args) {
+	o := u.optimizer
+	rows, columns := 1, w.value.Len()
+	states := graph.Args{}
+	if len(w.stored) >= 2 {
+		columns = w.stored[len(w.stored)-1]
+		rows = w.value.Len() / columns
+		states["row"] = graph.Is(u.state(w, "row", plan.Dim{Name: "row", Size: rows}))
+		states["column"] = graph.Is(u.state(w, "column", plan.Dim{Name: "column", Size: columns}))
+	} else {
+		states["variance"] = graph.As(u.state(w, "variance", w.value.Dims...), rows, columns)
+	}
+	matrix := func(name string) graph.Arg { return graph.As(args[name].Value, rows, columns) }
+	with := func(more graph.Args) graph.Args {
+		for name, arg := range states {
+			more[name] = arg
+		}
+		return more
+	}
+	norms := graph.Is(u.Graph.Add(name+".norms", plan.Workspace, kernels.F64, plan.Dim{Name: "part", Size: 2}))
+	u.Emit(kernels.AdafactorMoments, name+".moments", kernels.Attrs{}, with(u.scalars(graph.Args{"grad": matrix("grad")}, "step", "factor")))
+	u.Emit(kernels.AdafactorNorms, name+".norms", kernels.Attrs{Epsilon: o.Epsilon},
+		with(u.scalars(graph.Args{"weight": matrix("weight"), "grad": matrix("grad"), "norms": norms}, "factor")))
+	attrs.Epsilon, attrs.Epsilon2, attrs.MaxRMS = o.Epsilon, o.Epsilon2, o.MaxRMS
+	u.Emit(kernels.AdafactorApply, name, attrs,
+		with(u.scalars(graph.Args{"weight": matrix("weight"), "grad": matrix("grad"), "norms": norms}, "rate", "step", "factor")))
+}
+
+func (u *updater) muon(w *weight, name string, attrs kernels.Attrs, args graph.Args) error {
+	if len(w.stored) != 2 {
+		return &Error{Pos: string(w.pos), Message: fmt.Sprintf("muon cannot train %s of shape %v: it takes matrices; narrow optimizer.match", w.value.Name, w.stored)}
+	}
+	o := u.optimizer
+	direction := u.Graph.Add(name+".direction", plan.Workspace, kernels.F32, w.value.Dims...)
+	m := graph.Is(u.state(w, "m", w.value.Dims...))
+	u.Emit(kernels.MuonMomentum, name+".momentum", kernels.Attrs{Momentum: o.Momentum, Nesterov: o.Nesterov},
+		u.scalars(graph.Args{"grad": args["grad"], "m": m, "u": graph.Is(direction)}, "factor"))
+	orthogonal := u.Graph.Add(name+".orthogonal", plan.Workspace, kernels.F32, w.value.Dims...)
+	u.Emit(kernels.NewtonSchulz, name+".orthogonal", kernels.Attrs{Steps: o.Steps, Epsilon: o.Epsilon},
+		graph.Args{"x": graph.As(direction, w.stored...), "y": graph.As(orthogonal, w.stored...)})
+	attrs.Alpha = muonScale(o.Adjust, w)
+	u.Emit(kernels.MuonApply, name, attrs, u.scalars(graph.Args{"weight": args["weight"], "u": graph.Is(orthogonal)}, "rate"))
+	return nil
+}
+
+// muonScale is the factor on the rate that depends on the matrix's shape as
+// [out, in], whichever way it is stored.
+func muonScale(adjust string, w *weight) float64 {
+	rows, columns := float64(w.stored[0]), float64(w.stored[1])
+	if w.inOut {
+		rows, columns = columns, rows
+	}
+	if adjust == "match_rms" {
+		return 0.2 * math.Sqrt(max(rows, columns))
+	}
+	return math.Sqrt(max(1, rows/columns))
+}

@@ -1,0 +1,32 @@
+package cpu
+
+// tileSets holds the tile set of every level.
+var tileSets = [...]*tileSet{generic: genericTiles, avx2: avx2Tiles, avx512: avx512Tiles}
+
+// packing is shared by the levels: moving floats needs no wide vectors.
+var stripsAVX2 = map[int]func(k int, dst *float32, dstStep int, src *float32, srcStep int){
+	8: copyStrip8AVX2, 12: copyStrip12AVX2, 16: copyStrip16AVX2, 32: copyStrip32AVX2,
+}
+
+// avx2Tiles pads panels of a to 8 lanes, so that they are packed in whole groups of four.
+var avx2Tiles = &tileSet{
+	rows: 6, cols: 16, aStep: 8,
+	heights: []int{2, 4, 6}, widths: []int{8, 16},
+	tiles: [][]tileFunc{
+		{tile2x8AVX2, tile2x16AVX2},
+		{tile4x8AVX2, tile4x16AVX2},
+		{tile6x8AVX2, tile6x16AVX2},
+	},
+	transpose4: transpose4AVX2, strips: stripsAVX2,
+}
+
+var avx512Tiles = &tileSet{
+	rows: 12, cols: 32, aStep: 12,
+	heights: []int{4, 8, 12}, widths: []int{16, 32},
+	tiles: [][]tileFunc{
+		{tile4x16AVX512, tile4x32AVX512},
+		{tile8x16AVX512, tile8x32AVX512},
+		{tile12x16AVX512, tile12x32AVX512},
+	},
+	transpose4: transpose4AVX2, strips: stripsAVX2,
+}

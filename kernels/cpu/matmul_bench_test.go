@@ -1,0 +1,70 @@
+package cpu
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"sync"
+	"testing"
+	"time"
+)
+
+// peakFlops measures how many floating-point operations a second so many threads
+// do when nothing waits for memory; 0 where there is no loop to measure it.
+func peakFlops(l level, threads int) float64 {
+	loop := peakLoops[l]
+	if loop == nil {
+		return 0
+	}
+	best := 0.0
+	for range 5 {
+		start := time.Now()
+		var all sync.WaitGroup
+		for range threads {
+			all.Go(func() { loop(1 << 20) })
+		}
+		all.Wait()
+		flops := float64(threads) * float64(1<<20) * 12 * 2 * float64(lanes[l])
+		best = max(best, flops/time.Since(start).Seconds())
+	}
+	return best
+}
+
+var lanes = [...]int{generic: 1, avx2: 8, avx512: 16}
+
+// report adds the rate and the share of the peak, measured in the same run.
+func report(b *testing.B, l level, threads int, flops float64) {
+	rate := flops * float64(b.N) / b.Elapsed().Seconds()
+	b.ReportMetric(rate/1e9, "GFLOP/s")
+	b.ReportMetric(0, "ns/op")
+	if peak := peakFlops(l, threads); peak > 0 {
+		b.ReportMetric(100*rate/peak, "%peak")
+	}
+}
+
+func BenchmarkMatMul(b *testing.B) {
+	best, _ := chooseLevel()
+	shapes := []matmulCase{
+		{m: 1024, n: 1024, k: 1024}, {m: 1024, n: 1024, k: 1024, transB: true}, {m: 1024, n: 1024, k: 1024, transA: true},
+		{m: 768, n: 384, k: 128}, {m: 768, n: 384, k: 128, transB: true}, {m: 128, n: 384, k: 768, transA: true, accumulate: true},
+		{m: 16384, n: 65, k: 384}, {m: 384, n: 65, k: 16384, transA: true, accumulate: true}, {m: 16384, n: 384, k: 65, transB: true},
+		{m: 256, n: 50257, k: 768, transB: true}, {m: 256, n: 768, k: 50257}, {m: 50257, n: 768, k: 256, transA: true, accumulate: true},
+		{m: 1024, n: 3072, k: 768, bias: true}, {m: 1024, n: 768, k: 3072, bias: true},
+		{m: 1, n: 3072, k: 768}, {m: 1, n: 3072, k: 768, transB: true}, {m: 4, n: 3072, k: 768, transB: true}, {m: 1, n: 50257, k: 768, transB: true},
+		{m: 64, n: 64, k: 64}, {m: 16, n: 768, k: 768}, {m: 4096, n: 2, k: 768, transB: true},
+	}
+	for l := best; l >= avx2; l-- {
+		for _, threads := range []int{1, 2} {
+			for _, x := range shapes {
+				b.Run(fmt.Sprintf("%v/threads=%d/%v", l, threads, x), func(b *testing.B) {
+					run := mustBind(b, openLevel(b, threads, l), x.call(rand.New(rand.NewPCG(1, 2))))
+					run()
+					b.ResetTimer()
+					for b.Loop() {
+						run()
+					}
+					report(b, l, threads, 2*float64(x.m)*float64(x.n)*float64(x.k))
+				})
+			}
+		}
+	}
+}

@@ -1,0 +1,191 @@
+package cpu
+
+import (
+	"fmt"
+	"math"
+	"math/rand/v2"
+	"testing"
+	"unsafe"
+
+	"github.com/gsc-project/gsc/kernels"
+)
+
+// eachLevel runs f with a device of every level that the processor has.
+func eachLevel(t *testing.T, threads int, f func(t *testing.T, d *Device)) {
+	best, err := chooseLevel()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for l := generic; l <= best; l++ {
+		t.Run(l.String(), func(t *testing.T) { f(t, openLevel(t, threads, l)) })
+	}
+}
+
+func openLevel(t testing.TB, threads int, l level) *Device {
+	d, err := newDevice(threads, l)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { d.Close() })
+	return d
+}
+
+// matrix is a row-major matrix of random values with a gap between its rows.
+func matrix(r *rand.Rand, rows, cols, gap int) kernels.Tensor {
+	data := make([]float32, max(1, rows*(cols+gap)))
+	for i := range data {
+		data[i] = float32(r.NormFloat64())
+	}
+	return kernels.Tensor{DType: kernels.F32, Shape: []int{rows, cols}, Strides: []int{cols + gap, 1}, Data: unsafe.Pointer(&data[0])}
+}
+
+func vector(r *rand.Rand, n int) kernels.Tensor {
+	t := matrix(r, 1, n, 0)
+	return kernels.Tensor{DType: kernels.F32, Shape: []int{n}, Data: t.Data}
+}
+
+func clone(t kernels.Tensor) kernels.Tensor {
+	data := append([]float32(nil), unsafe.Slice((*float32)(t.Data), max(1, t.Extent()))...)
+	t.Data = unsafe.Pointer(&data[0])
+	return t
+}
+
+func mustBind(t testing.TB, d *Device, c kernels.Call) kernels.Kernel {
+	t.Helper()
+	k, err := d.Bind(c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return k
+}
+
+type matmulCase struct {
+	m, n, k               int
+	transA, transB        bool
+	bias, accumulate, gap bool
+}
+
+func (x matmulCase) String() string {
+	return fmt.Sprintf("%dx%dx%d ta=%t tb=%t bias=%t acc=%t gap=%t", x.m, x.n, x.k, x.transA, x.transB, x.bias, x.accumulate, x.gap)
+}
+
+func (x matmulCase) call(r *rand.Rand) kernels.Call {
+	gap := 0
+	if x.gap {
+		gap = 5
+	}
+	a, b := matrix(r, x.m, x.k, gap), matrix(r, x.k, x.n, gap)
+	if x.transA {
+		a = matrix(r, x.k, x.m, gap)
+	}
+	if x.transB {
+		b = matrix(r, x.n, x.k, gap)
+	}
+	c := kernels.Call{Op: kernels.MatMul, Args: []kernels.Tensor{a, b, {}, matrix(r, x.m, x.n, gap)}}
+	c.Attrs = kernels.Attrs{TransA: x.transA, TransB: x.transB, Accumulate: x.accumulate}
+	if x.bias {
+		c.Args[2] = vector(r, x.n)
+	}
+	return c
+}
+
+// wantMatMul is the product by three loops, in float64.
+func wantMatMul(c kernels.Call, s kernels.Sizes) []float64 {
+	a, b, out := c.Args[0], c.Args[1], c.Args[3]
+	get := func(t kernels.Tensor, i, j int, swap bool) float64 {
+		if swap {
+			i, j = j, i
+		}
+		return float64(floats(t)[i*t.Stride(0)+j])
+	}
+	want := make([]float64, s["M"]*s["N"])
+	for i := range s["M"] {
+		for j := range s["N"] {
+			sum := 0.0
+			for p := range s["K"] {
+				sum += get(a, i, p, c.Attrs.TransA) * get(b, p, j, c.Attrs.TransB)
+			}
+			if !c.Args[2].Absent() {
+				sum += float64(floats(c.Args[2])[j])
+			}
+			if c.Attrs.Accumulate {
+				sum += get(out, i, j, false)
+			}
+			want[i*s["N"]+j] = sum
+		}
+	}
+	return want
+}
+
+func checkMatMul(t *testing.T, d *Device, x matmulCase) {
+	t.Helper()
+	c := x.call(rand.New(rand.NewPCG(1, uint64(x.m*x.n+x.k))))
+	s, err := kernels.Check(c.Op, c.Attrs, c.Args)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := wantMatMul(c, s)
+	before := floats(clone(c.Args[3]))
+	mustBind(t, d, c)()
+	got, row := floats(c.Args[3]), c.Args[3].Stride(0)
+	for i, w := range want {
+		g := float64(got[i/x.n*row+i%x.n])
+		if !(math.Abs(g-w) <= 1e-6*(4+math.Sqrt(float64(x.k)))*4) {
+			t.Fatalf("%v: c[%d,%d] = %v, want %v", x, i/x.n, i%x.n, g, w)
+		}
+	}
+	for i := range got {
+		if i%row >= x.n && got[i] != before[i] {
+			t.Fatalf("%v: wrote between the rows", x)
+		}
+	}
+}
+
+func TestMatMul(t *testing.T) {
+	sizes := [][3]int{{1, 1, 1}, {1, 1, 0}, {3, 5, 7}, {12, 32, 16}, {13, 33, 9}, {24, 64, 385}, {5, 129, 70}, {1, 300, 200}, {2, 37, 129},
+		{3, 64, 64}, {4, 100, 33}, {97, 65, 130}, {110, 270, 390}, {200, 1, 40}, {33, 2, 800}, {16, 16, 17}, {64, 64, 64}}
+	eachLevel(t, 2, func(t *testing.T, d *Device) {
+		for _, s := range sizes {
+			for bits := range 32 {
+				checkMatMul(t, d, matmulCase{s[0], s[1], s[2], bits&1 > 0, bits&2 > 0, bits&4 > 0, bits&8 > 0, bits&16 > 0})
+			}
+		}
+	})
+}
+
+// TestMatMulSlabs takes shapes that need several slabs of rows and columns.
+func TestMatMulSlabs(t *testing.T) {
+	eachLevel(t, 2, func(t *testing.T, d *Device) {
+		for _, x := range []matmulCase{{m: 5000, n: 40, k: 400, bias: true}, {m: 40, n: 5000, k: 400, accumulate: true, transB: true}} {
+			checkMatMul(t, d, x)
+		}
+	})
+}
+
+func TestMatMulThreads(t *testing.T) {
+	best, _ := chooseLevel()
+	for l := generic; l <= best; l++ {
+		var first []float32
+		for _, threads := range []int{1, 2, 4} {
+			c := matmulCase{m: 300, n: 700, k: 500, bias: true}.call(rand.New(rand.NewPCG(1, 2)))
+			mustBind(t, openLevel(t, threads, l), c)()
+			got := floats(c.Args[3])
+			if first == nil {
+				first = got
+			}
+			for i := range got {
+				if math.Float32bits(got[i]) != math.Float32bits(first[i]) {
+					t.Fatalf("%v: %d threads: c[%d] = %v, with one thread %v", l, threads, i, got[i], first[i])
+				}
+			}
+		}
+	}
+}
+
+func TestMatMulAllocates(t *testing.T) {
+	d := openLevel(t, 2, generic)
+	run := mustBind(t, d, matmulCase{m: 100, n: 300, k: 100}.call(rand.New(rand.NewPCG(1, 2))))
+	if n := testing.AllocsPerRun(20, run); n != 0 {
+		t.Errorf("%v allocations a run", n)
+	}
+}

@@ -1,0 +1,147 @@
+package cpu
+
+import "unsafe"
+
+// tileFunc computes one tile of a product of fixed height and width:
+//
+//	c[i*cRow + j] = Σ_p a[i*aRow + p*aStep]·b[p*bStep + j] + bias[j]      p < k
+//
+// in ascending order of p, one fused multiply-add each, and adds to c with add. bias may be nil.
+// All strides are in floats. b, c and bias must be readable for the whole width.
+type tileFunc func(k int, a *float32, aRow, aStep int, b *float32, bStep int, c *float32, cRow int, bias *float32, add bool)
+
+// tileSet is what products are made of at one level.
+type tileSet struct {
+	rows, cols int // of the largest tile
+	aStep      int // floats from one step of a packed panel of a to the next; at least rows
+	heights    []int
+	widths     []int // of the tiles, ascending
+	tiles      [][]tileFunc
+
+	// transpose4 sets dst[p*dstStep+i] = src[i*srcRow+p] for i < 4 and p < k, k a multiple of 8; nil: none.
+	transpose4 func(k int, dst *float32, dstStep int, src *float32, srcRow int)
+	// strips copy rows of a fixed width: dst[p*dstStep+i] = src[p*srcStep+i] for i < width, p < k.
+	strips map[int]func(k int, dst *float32, dstStep int, src *float32, srcStep int)
+}
+
+// panels is an operand of a product, cut into panels as high (or wide) as the
+// largest tile: lane i at step p of panel q is data[q*panel + i*lane + p*step].
+type panels struct {
+	data              *float32
+	panel, lane, step int
+}
+
+// from is the operand from step p on.
+func (x panels) from(p int) panels {
+	x.data = at(x.data, p*x.step)
+	return x
+}
+
+// block is a product small enough for one worker: c[i, j] = Σ_p a[i, p]·b[p, j] + bias[j].
+type block struct {
+	m, n, k int
+	a, b    panels
+	c       *float32
+	cRow    int
+	bias    *float32 // nil: none
+	add     bool     // add to c
+}
+
+// edgeFloats is the size of the buffer for tiles that reach over the edge of c.
+const edgeFloats = 12 * 32
+
+// run computes the block. The panel of a stays in the first cache while those
+// of b, in the second, pass by. edge has edgeFloats elements.
+func (t *tileSet) run(x *block, edge []float32) {
+	for i := 0; i < x.m; i += t.rows {
+		for j := 0; j < x.n; j += t.cols {
+			t.tile(x, i, j, x.k, edge)
+		}
+	}
+}
+
+// tile computes the tile of x whose first element is (i, j), over the first k steps.
+func (t *tileSet) tile(x *block, i, j, k int, edge []float32) {
+	rows, cols := min(t.rows, x.m-i), min(t.cols, x.n-j)
+	h, w := fit(t.heights, rows), fit(t.widths, cols)
+	a, b := at(x.a.data, i/t.rows*x.a.panel), at(x.b.data, j/t.cols*x.b.panel)
+	c := at(x.c, i*x.cRow+j)
+	if t.heights[h] == rows && t.widths[w] == cols {
+		bias := x.bias
+		if bias != nil {
+			bias = at(bias, j)
+		}
+		t.tiles[h][w](k, a, x.a.lane, x.a.step, b, x.b.step, c, x.cRow, bias, x.add)
+		return
+	}
+	t.tiles[h][w](k, a, x.a.lane, x.a.step, b, x.b.step, &edge[0], t.cols, nil, false)
+	for r := range rows {
+		x.mergeRow(unsafe.Slice(at(c, r*x.cRow), cols), edge[r*t.cols:], j)
+	}
+}
+
+// mergeRow ends a row of an edge tile as the kernel would have done.
+func (x *block) mergeRow(c, sum []float32, j int) {
+	sum = sum[:len(c)]
+	if x.bias != nil {
+		for i, v := range unsafe.Slice(at(x.bias, j), len(c)) {
+			sum[i] += v
+		}
+	}
+	if !x.add {
+		copy(c, sum)
+		return
+	}
+	for i, v := range sum {
+		c[i] += v
+	}
+}
+
+// fit is the index of the first of the ascending sizes that holds n.
+func fit(sizes []int, n int) int {
+	i := 0
+	for i < len(sizes)-1 && sizes[i] < n {
+		i++
+	}
+	return i
+}
+
+func at(p *float32, i int) *float32 { return (*float32)(unsafe.Add(unsafe.Pointer(p), 4*i)) }
+
+// genericTiles is the tile set in plain Go.
+var genericTiles = &tileSet{rows: 4, cols: 4, aStep: 4, heights: []int{4}, widths: []int{4}, tiles: [][]tileFunc{{tile4x4}}}
+
+// tile4x4 is the tileFunc for 4 rows and 4 columns in plain Go.
+func tile4x4(k int, a *float32, aRow, aStep int, b *float32, bStep int, c *float32, cRow int, bias *float32, add bool) {
+	var s [4][4]float32
+	if bias != nil {
+		row := *(*[4]float32)(unsafe.Pointer(bias))
+		s = [4][4]float32{row, row, row, row}
+	}
+	s00, s01, s02, s03 := s[0][0], s[0][1], s[0][2], s[0][3]
+	s10, s11, s12, s13 := s[1][0], s[1][1], s[1][2], s[1][3]
+	s20, s21, s22, s23 := s[2][0], s[2][1], s[2][2], s[2][3]
+	s30, s31, s32, s33 := s[3][0], s[3][1], s[3][2], s[3][3]
+	for p := range k {
+		v := (*[4]float32)(unsafe.Pointer(at(b, p*bStep)))
+		b0, b1, b2, b3 := v[0], v[1], v[2], v[3]
+		x := *at(a, p*aStep)
+		s00, s01, s02, s03 = s00+x*b0, s01+x*b1, s02+x*b2, s03+x*b3
+		x = *at(a, p*aStep+aRow)
+		s10, s11, s12, s13 = s10+x*b0, s11+x*b1, s12+x*b2, s13+x*b3
+		x = *at(a, p*aStep+2*aRow)
+		s20, s21, s22, s23 = s20+x*b0, s21+x*b1, s22+x*b2, s23+x*b3
+		x = *at(a, p*aStep+3*aRow)
+		s30, s31, s32, s33 = s30+x*b0, s31+x*b1, s32+x*b2, s33+x*b3
+	}
+	s = [4][4]float32{{s00, s01, s02, s03}, {s10, s11, s12, s13}, {s20, s21, s22, s23}, {s30, s31, s32, s33}}
+	for i := range s {
+		out := (*[4]float32)(unsafe.Pointer(at(c, i*cRow)))
+		for j, v := range s[i] {
+			if add {
+				v += out[j]
+			}
+			out[j] = v
+		}
+	}
+}

@@ -1,0 +1,85 @@
+package cpu
+
+import (
+	"math"
+
+	"github.com/gsc-project/gsc/kernels"
+)
+
+func bindRotaryTable(d *Device, c kernels.Call, s kernels.Sizes) (kernels.Kernel, error) {
+	positions, table, width := kernels.Slice[int32](c.Args[0]), floats(c.Args[1]), s["R"]
+	frequencies := make([]float64, width/2)
+	for i := range frequencies {
+		frequencies[i] = scaleFrequency(math.Pow(c.Attrs.Theta, -2*float64(i)/float64(width)), c.Attrs)
+	}
+	return d.overRows(len(positions), width, func(row, _ int) {
+		to := table[row*width:][:width]
+		for i, f := range frequencies {
+			sin, cos := math.Sincos(float64(positions[row]) * f)
+			to[i], to[width/2+i] = float32(cos), float32(sin)
+		}
+	}), nil
+}
+
+// scaleFrequency is the attribute rope_scaling, as [kernels.RotaryTable] defines it.
+func scaleFrequency(f float64, a kernels.Attrs) float64 {
+	switch a.RopeScaling {
+	case "linear":
+		return f / a.RopeFactor
+	case "llama3":
+		wavelength := 2 * math.Pi / f
+		if wavelength < a.RopeOriginal/a.RopeHigh {
+			return f
+		}
+		if wavelength > a.RopeOriginal/a.RopeLow {
+			return f / a.RopeFactor
+		}
+		s := (a.RopeOriginal/wavelength - a.RopeLow) / (a.RopeHigh - a.RopeLow)
+		return (1-s)*f/a.RopeFactor + s*f
+	}
+	return f
+}
+
+func bindRotary(d *Device, c kernels.Call, s kernels.Sizes) (kernels.Kernel, error) {
+	x, table, y := floats(c.Args[0]), floats(c.Args[1]), floats(c.Args[2])
+	rotated, width, times := s["R"], s["D"], s["T"]
+	rotate := rotateInterleaved
+	if !c.Attrs.Interleaved {
+		rotate = rotateHalves
+	}
+	sign := float32(1)
+	if c.Attrs.Inverse {
+		sign = -1
+	}
+	perBatch := times * rotated // of the table; 0 when one serves the whole batch
+	if s["E"] == 1 {
+		perBatch = 0
+	}
+	in, out, vec := c.Args[0], c.Args[2], d.vector()
+	return d.overRows(s["B"]*times, s["H"]*width, func(row, _ int) {
+		b, t := row/times, row%times
+		turn := table[b*perBatch+t*rotated:][:rotated]
+		for h := range s["H"] {
+			from := x[b*in.Stride(0)+t*in.Stride(1)+h*in.Stride(2):][:width]
+			to := y[b*out.Stride(0)+t*out.Stride(1)+h*out.Stride(2):][:width]
+			rotate(vec, to, from, turn, sign)
+			copy(to[rotated:], from[rotated:])
+		}
+	}), nil
+}
+
+// rotateHalves turns the pairs (i, i+R/2); turn holds R/2 cosines, then the sines.
+func rotateHalves(vec *vectorTable, y, x, turn []float32, sign float32) {
+	half := len(turn) / 2
+	vec.rotate(y[:half], y[half:2*half], x[:half], x[half:2*half], turn[:half], turn[half:], sign)
+}
+
+// rotateInterleaved turns the pairs (2i, 2i+1).
+func rotateInterleaved(_ *vectorTable, y, x, turn []float32, sign float32) {
+	half := len(turn) / 2
+	cos, sin := turn[:half], turn[half:]
+	for i, c := range cos {
+		a, b, s := x[2*i], x[2*i+1], sin[i]*sign
+		y[2*i], y[2*i+1] = a*c-b*s, b*c+a*s
+	}
+}

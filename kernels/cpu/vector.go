@@ -1,0 +1,82 @@
+package cpu
+
+// vectorTable holds, for one level, the loops over runs of consecutive elements
+// that the kernels are made of. Slices of one call have the length of the
+// first float32 one; outputs may be the same slice as an input.
+type vectorTable struct {
+	add   func(z, x, y []float32)                 // z = x + y
+	mul   func(z, x, y []float32)                 // z = x·y
+	scale func(y, x []float32, alpha float32)     // y = alpha·x
+	max   func(x []float32) float32               // the largest, NaN left out; −Inf when there is none
+	sum   func(x []float32) float64               // Σ x
+	sumSq func(x []float32, mean float32) float64 // Σ (x−mean)², in float64
+	// accumulate adds x to sums.
+	accumulate func(sums []float64, x []float32)
+
+	// expSum gives Σ e^(x−shift); runs of at most sumRun elements are summed in float32 lanes.
+	expSum func(x []float32, shift float32) float64
+	// expScale sets y = k·e^(x−shift) + b.
+	expScale func(y, x []float32, shift, k, b float32)
+
+	// value sets y = f(x); both sets dy = f′(x) as well. They are indexed by activation.
+	value [activations]func(y, x []float32)
+	both  [activations]func(y, dy, x []float32)
+
+	// layerNorm sets y = (x−mean)·rstd·w + b.
+	layerNorm func(y, x, w, b []float32, mean, rstd float32)
+	// rmsNorm sets y = x·rstd·(w + offset).
+	rmsNorm func(y, x, w []float32, rstd, offset float32)
+	// normSums gives Σ g and Σ g·x̂ with g = dy·(w + offset), x̂ = (x−mean)·rstd.
+	normSums func(dy, x, w []float32, mean, rstd, offset float32) (sg, sgx float64)
+	// normGrad sets dx = rstd·(g − a − x̂·b), dw += dy·x̂, db += dy.
+	normGrad func(dx, dy, x, w, dw, db []float32, mean, rstd, offset, a, b float32)
+
+	// rotate sets y1 = x1·cos − x2·sin, y2 = x2·cos + x1·sin, sin multiplied by sign.
+	rotate func(y1, y2, x1, x2, cos, sin []float32, sign float32)
+	// dropout sets y = x·scale where the word of the element is at least threshold, else 0. x starts at word 0 of block.
+	dropout func(y, x []float32, p *dropoutParams, block uint64)
+	// adam updates w, m and v.
+	adam func(w, g, m, v []float32, p *adamParams)
+}
+
+// sumRun is the longest run that a sum may add up in float32 lanes before it goes on in float64.
+const sumRun = 4096
+
+// activation is the index of a kind of activation in a vectorTable.
+type activation int
+
+// The activations that have loops of their own; soft_cap is tanh, scaled.
+const (
+	relu activation = iota
+	gelu
+	geluTanh
+	silu
+	sigmoid
+	tanh
+	activations
+)
+
+var activationNames = map[string]activation{
+	"relu": relu, "gelu": gelu, "gelu_tanh": geluTanh, "silu": silu, "sigmoid": sigmoid, "tanh": tanh, "soft_cap": tanh,
+}
+
+// dropoutParams are what the elements of one dropout have in common.
+type dropoutParams struct {
+	seed         uint64
+	step, stream uint32
+	threshold    uint32
+	scale        float32
+}
+
+// adamParams are the scalars of one update, as [kernels.Adam] and [kernels.AdamW] name them:
+//
+//	g′ = factor·g + coupled·w; m += take1·(g′ − m); v += take2·(g′² − v)
+//	w −= decay·w + rate·m/(√(v·unbias) + epsilon)
+//
+// where take1 = 1−β₁, take2 = 1−β₂, rate = η/(1−β₁ᵗ), unbias = 1/(1−β₂ᵗ), decay = η·λ for AdamW and coupled = λ for Adam.
+// The forms with 1−β keep the precision that rounding β to float32 would lose.
+type adamParams struct {
+	factor, coupled, take1, take2, decay, rate, unbias, epsilon float32
+}
+
+func (d *Device) vector() *vectorTable { return vectorTables(d.level) }

@@ -1,0 +1,93 @@
+package kerneltest
+
+import (
+	"math"
+
+	"github.com/gsc-project/gsc/kernels"
+)
+
+// attributes draws each attribute by its name, for whatever operation takes it. What an operation
+// demands beyond stands in its recipe.
+var attributes = map[string]func(g *generator, a *kernels.Attrs){
+	"trans_a":     func(g *generator, a *kernels.Attrs) { a.TransA = g.coin() },
+	"trans_b":     func(g *generator, a *kernels.Attrs) { a.TransB = g.coin() },
+	"accumulate":  func(g *generator, a *kernels.Attrs) { a.Accumulate = g.extent == full && g.coin() },
+	"alpha":       func(g *generator, a *kernels.Attrs) { a.Alpha = float64(float32(g.NormFloat64())) },
+	"kind":        func(g *generator, a *kernels.Attrs) { a.Kind = pick(g, kernels.Activations...) },
+	"cap":         func(g *generator, a *kernels.Attrs) { a.Cap = pick(g, 0, g.between(0.5, 30)) },
+	"epsilon":     func(g *generator, a *kernels.Attrs) { a.Epsilon = pick(g, 1e-3, 1e-5, 1e-6, 1e-8) },
+	"offset":      func(g *generator, a *kernels.Attrs) { a.Offset = pick(g, 0, 1, 0.5) },
+	"index":       func(g *generator, a *kernels.Attrs) { a.Index = g.IntN(g.sizes["T"]) },
+	"rate":        func(g *generator, a *kernels.Attrs) { a.Rate = pick(g, 0, 0.1, 0.5, 0.9) },
+	"key":         func(g *generator, a *kernels.Attrs) { a.Key = g.Uint32() },
+	"causal":      func(g *generator, a *kernels.Attrs) { a.Causal = g.coin() },
+	"window":      func(g *generator, a *kernels.Attrs) { a.Window = pick(g, 0, 1+g.IntN(g.sizes["S"]+2)) },
+	"scale":       func(g *generator, a *kernels.Attrs) { a.Scale = pick(g, 1/math.Sqrt(float64(g.sizes["D"])), g.between(0.01, 0.5)) },
+	"interleaved": func(g *generator, a *kernels.Attrs) { a.Interleaved = g.coin() },
+	"inverse":     func(g *generator, a *kernels.Attrs) { a.Inverse = g.coin() },
+
+	"theta":         func(g *generator, a *kernels.Attrs) { a.Theta = pick(g, 100.0, 10000, 500000) },
+	"rope_scaling":  func(g *generator, a *kernels.Attrs) { a.RopeScaling = pick(g, "", "linear", "llama3") },
+	"rope_factor":   func(g *generator, a *kernels.Attrs) { a.RopeFactor = pick(g, 2.0, 8, 32) },
+	"rope_low":      func(g *generator, a *kernels.Attrs) { a.RopeLow = 1 },
+	"rope_high":     func(g *generator, a *kernels.Attrs) { a.RopeHigh = pick(g, 4.0, 16) },
+	"rope_original": func(g *generator, a *kernels.Attrs) { a.RopeOriginal = pick(g, 256.0, 8192) },
+
+	"ignore_index": func(g *generator, a *kernels.Attrs) { a.IgnoreIndex = pick(g, -100, -1, 0, g.sizes["V"]-1) },
+	"smoothing":    func(g *generator, a *kernels.Attrs) { a.Smoothing = pick(g, 0, 0.1, 0.5) },
+
+	"beta1":      func(g *generator, a *kernels.Attrs) { a.Beta1 = pick(g, 0, 0.5, 0.9, 0.95) },
+	"beta2":      func(g *generator, a *kernels.Attrs) { a.Beta2 = pick(g, 0.9, 0.95, 0.99, 0.999) },
+	"momentum":   func(g *generator, a *kernels.Attrs) { a.Momentum = pick(g, 0, 0.5, 0.9, 0.99) },
+	"nesterov":   func(g *generator, a *kernels.Attrs) { a.Nesterov = g.coin() },
+	"decay":      func(g *generator, a *kernels.Attrs) { a.Decay = pick(g, 0, 0.01, 0.3) },
+	"rate_scale": func(g *generator, a *kernels.Attrs) { a.RateScale = pick(g, 1, 1, 0.5, 2) },
+	"max_norm":   func(g *generator, a *kernels.Attrs) { a.MaxNorm = pick(g, 0, 0.5, 1, 100) },
+	"max_rms":    func(g *generator, a *kernels.Attrs) { a.MaxRMS = pick(g, 0.5, 1, 2) },
+	"epsilon2":   func(g *generator, a *kernels.Attrs) { a.Epsilon2 = pick(g, 1e-3, 0.5) },
+	"steps":      func(g *generator, a *kernels.Attrs) { a.Steps = g.IntN(7) },
+}
+
+// floatsByName draws operands of the compute type that are not just normal values.
+var floatsByName = map[string]func(g *generator) float64{
+	"v":           (*generator).positive, // second moments; attention's v is normal by its recipe
+	"row":         (*generator).positive,
+	"column":      (*generator).positive,
+	"variance":    (*generator).positive,
+	"row_weights": func(g *generator) float64 { return max(0, g.between(-0.3, 2)) },
+	"targets":     func(g *generator) float64 { return min(1, max(0, g.between(-0.3, 1.3))) },
+}
+
+// scalarsByName draws scalars.
+var scalarsByName = map[string]func(g *generator) float64{
+	"rate":   func(g *generator) float64 { return g.between(0.01, 0.5) },
+	"factor": func(g *generator) float64 { return pick(g, 1, g.between(0.05, 1)) },
+	"weight": func(g *generator) float64 { return g.between(0.5, 50) },
+	"norms":  func(g *generator) float64 { return pick(g, 0, g.between(0.01, 10), g.between(100, 1000)) },
+	"total":  func(g *generator) float64 { return math.Abs(g.NormFloat64()) },
+}
+
+// integersByName draws indices and counters.
+var integersByName = map[string]func(g *generator) int64{
+	"x":          func(g *generator) int64 { return int64(int32(g.Uint32())) },
+	"ids":        func(g *generator) int64 { return g.index("V", -1, math.MinInt32) },
+	"labels":     func(g *generator) int64 { return g.index("V", int64(g.sample.attrs.IgnoreIndex), -7) },
+	"positions":  func(g *generator) int64 { return int64(pick(g, g.IntN(10), g.IntN(200000))) },
+	"lengths":    func(g *generator) int64 { return int64(g.IntN(g.sizes["S"] + 1)) },
+	"q_segments": func(g *generator) int64 { return 1 }, // sorted by the recipe
+	"k_segments": func(g *generator) int64 { return int64(g.IntN(2)) },
+	"offset":     func(g *generator) int64 { return int64(g.IntN(g.sizes["S"]+3)) - int64(min(g.sizes["S"], 2)) },
+	"seed":       func(g *generator) int64 { return int64(g.Uint64()) },
+	"step":       func(g *generator) int64 { return int64(pick(g, 1, 2, 1+g.IntN(30), 1+g.IntN(100000))) },
+	"origin":     func(g *generator) int64 { return int64(g.IntN(70)) },
+}
+
+func (g *generator) positive() float64 { return math.Abs(g.NormFloat64()) + 1e-3 }
+
+// index is one below the size of a letter; now and then one that is not.
+func (g *generator) index(letter string, others ...int64) int64 {
+	if g.oneIn(8) {
+		return pick(g, append(others, int64(g.sizes[letter]), int64(g.sizes[letter])+5)...)
+	}
+	return int64(g.IntN(g.sizes[letter]))
+}

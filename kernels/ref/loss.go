@@ -1,0 +1,108 @@
+package ref
+
+import "math"
+
+// scored says whether a row with this label counts.
+func (c *call) scored(label int32) bool {
+	return int(label) != c.IgnoreIndex && label >= 0 && int(label) < c.sizes["V"]
+}
+
+func crossEntropy(c *call) {
+	logits, labels := c.floats("logits"), c.indices("labels")
+	loss, lse := c.floats("loss"), c.floats("lse")
+	for i := range c.sizes["..."] {
+		z, y := logits.row(i), *labels.flat(i)
+		total := logSumExp(z)
+		*lse.flat(i), *loss.flat(i) = total, 0
+		if c.scored(y) {
+			*loss.flat(i) = total - (1-c.Smoothing)*z[y] - c.Smoothing*sum(z)/float64(len(z))
+		}
+	}
+}
+
+func crossEntropyGrad(c *call) {
+	logits, labels, lse, dlogits := c.floats("logits"), c.indices("labels"), c.floats("lse"), c.floats("dlogits")
+	for i := range c.sizes["..."] {
+		z, dz, y := logits.row(i), dlogits.row(i), *labels.flat(i)
+		if !c.scored(y) {
+			clear(dz)
+			continue
+		}
+		w := c.rowShare(i)
+		for v := range z {
+			target := c.Smoothing / float64(len(z))
+			if v == int(y) {
+				target += 1 - c.Smoothing
+			}
+			dz[v] = w * (math.Exp(z[v]-*lse.flat(i)) - target)
+		}
+	}
+}
+
+// rowShare is w/weight of row i.
+func (c *call) rowShare(i int) float64 {
+	return c.floats("row_weights").or(i, 1) / c.scalar("weight")
+}
+
+// meanOver sets loss to the mean over each row of f(z, t).
+func (c *call) meanOver(f func(z, t float64) float64) {
+	logits, targets, loss := c.floats("logits"), c.floats("targets"), c.floats("loss")
+	for i := range c.sizes["..."] {
+		z, t := logits.row(i), targets.row(i)
+		total := 0.0
+		for v := range z {
+			total += f(z[v], t[v])
+		}
+		*loss.flat(i) = total / float64(len(z))
+	}
+}
+
+// meanOverGrad sets dz = w/weight·f′(z, t)/V.
+func (c *call) meanOverGrad(slope func(z, t float64) float64) {
+	logits, targets, dlogits := c.floats("logits"), c.floats("targets"), c.floats("dlogits")
+	for i := range c.sizes["..."] {
+		z, t, dz := logits.row(i), targets.row(i), dlogits.row(i)
+		w := c.rowShare(i)
+		for v := range z {
+			dz[v] = w * slope(z[v], t[v]) / float64(len(z))
+		}
+	}
+}
+
+func binaryCrossEntropy(c *call) {
+	c.meanOver(func(z, t float64) float64 { return max(z, 0) - z*t + math.Log1p(math.Exp(-math.Abs(z))) })
+}
+
+func binaryCrossEntropyGrad(c *call) {
+	c.meanOverGrad(func(z, t float64) float64 { return sigmoid(z, 0) - t })
+}
+
+func squaredError(c *call) {
+	c.meanOver(func(z, t float64) float64 { return (z - t) * (z - t) })
+}
+
+func squaredErrorGrad(c *call) {
+	c.meanOverGrad(func(z, t float64) float64 { return 2 * (z - t) })
+}
+
+func lossSum(c *call) {
+	loss, weights, total := c.floats("loss"), c.floats("row_weights"), c.sums("total")
+	rows := 0.0
+	for i := range loss.len() {
+		rows += weights.or(i, 1) * *loss.flat(i)
+	}
+	total.data[0] += rows
+}
+
+func argMax(c *call) {
+	x, y := c.floats("x"), c.indices("y")
+	for i := range c.sizes["..."] {
+		row, best := x.row(i), -1
+		for v := range row {
+			if !math.IsNaN(row[v]) && (best < 0 || row[v] > row[best]) {
+				best = v
+			}
+		}
+		*y.flat(i) = int32(max(best, 0))
+	}
+}

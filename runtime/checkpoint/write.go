@@ -1,0 +1,173 @@
+package checkpoint
+
+import (
+	"cmp"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"hash"
+	"io"
+	"maps"
+	"path/filepath"
+	"slices"
+
+	"github.com/cespare/xxhash/v2"
+
+	"github.com/gsc-project/gsc/compiler/plan"
+	"github.com/gsc-project/gsc/runtime/checkpoint/safetensors"
+)
+
+const (
+	pieceBytes = 1 << 20       // copied at a time
+	shardBytes = 5_000_000_000 // of weights in one file
+)
+
+// folderWriter writes the files of one checkpoint and notes what it wrote.
+type folderWriter struct {
+	storage storage
+	path    string
+	limit   int64 // of a file of weights
+	entries []entry
+	buf     []byte
+}
+
+// write makes the folder and everything in it durable.
+func (f *folderWriter) write(snap *Snapshot) error {
+	if err := f.storage.mkdir(f.path); err != nil {
+		return err
+	}
+	if err := f.model(snap); err != nil {
+		return err
+	}
+	if err := f.tensors(stateFile, nil, snap.of(plan.State)); err != nil {
+		return err
+	}
+	slices.SortFunc(f.entries, func(a, b entry) int { return cmp.Compare(a.Name, b.Name) })
+	m := manifest{Version: version, Step: snap.Step, Plan: snap.Plan, Best: snap.Best, Run: snap.Run, Files: f.entries}
+	text, err := m.text()
+	if err != nil {
+		return err
+	}
+	if err := f.bytes(manifestFile, text); err != nil {
+		return err
+	}
+	return f.storage.sync(f.path)
+}
+
+// model writes the part that other tools load.
+func (f *folderWriter) model(snap *Snapshot) error {
+	if snap.Config != nil {
+		if err := f.bytes(configFile, snap.Config); err != nil {
+			return err
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(snap.Files)) {
+		if err := f.bytes(name, snap.Files[name]); err != nil {
+			return err
+		}
+	}
+	return f.weights(snap.of(plan.Weight))
+}
+
+// weights writes model.safetensors, or shards and their index.
+func (f *folderWriter) weights(tensors []Tensor) error {
+	metadata := map[string]string{"format": "pt"}
+	shards := split(tensors, f.limit)
+	if len(shards) == 1 {
+		return f.tensors(safetensors.ModelFile, metadata, shards[0])
+	}
+	where := map[string]string{}
+	total := int64(0)
+	for i, shard := range shards {
+		name := fmt.Sprintf("model-%05d-of-%05d.safetensors", i+1, len(shards))
+		if err := f.tensors(name, metadata, shard); err != nil {
+			return err
+		}
+		for _, t := range shard {
+			where[t.Name] = name
+			total += t.SizeBytes()
+		}
+	}
+	index := map[string]any{"metadata": map[string]any{"total_size": total}, "weight_map": where}
+	text, err := json.MarshalIndent(index, "", "  ")
+	if err != nil {
+		return err
+	}
+	return f.bytes(safetensors.IndexFile, append(text, '\n'))
+}
+
+// split cuts tensors, in their order, into shards of at most limit bytes; a
+// larger tensor has one for itself. There is always one shard.
+func split(tensors []Tensor, limit int64) [][]Tensor {
+	shards := [][]Tensor{nil}
+	size := int64(0)
+	for _, t := range tensors {
+		last := &shards[len(shards)-1]
+		if len(*last) > 0 && size+t.SizeBytes() > limit {
+			shards = append(shards, nil)
+			last = &shards[len(shards)-1]
+			size = 0
+		}
+		*last = append(*last, t)
+		size += t.SizeBytes()
+	}
+	return shards
+}
+
+// tensors writes a safetensors file.
+func (f *folderWriter) tensors(name string, metadata map[string]string, tensors []Tensor) error {
+	infos := make([]safetensors.Info, len(tensors))
+	data := make(map[string]io.ReaderAt, len(tensors))
+	for i := range tensors {
+		infos[i] = tensors[i].info()
+		data[tensors[i].Name] = tensors[i].Data
+	}
+	if f.buf == nil {
+		f.buf = make([]byte, pieceBytes)
+	}
+	return f.file(name, func(w io.Writer) error {
+		return safetensors.Write(w, metadata, infos, func(info safetensors.Info, w io.Writer) error {
+			_, err := io.CopyBuffer(w, struct{ io.Reader }{io.NewSectionReader(data[info.Name], 0, info.SizeBytes)}, f.buf)
+			return err
+		})
+	})
+}
+
+func (f *folderWriter) bytes(name string, b []byte) error {
+	return f.file(name, func(w io.Writer) error {
+		_, err := w.Write(b)
+		return err
+	})
+}
+
+// file writes one file, makes it durable and notes its size and digest.
+func (f *folderWriter) file(name string, write func(w io.Writer) error) error {
+	out, err := f.storage.create(filepath.Join(f.path, name))
+	if err != nil {
+		return err
+	}
+	t := &tally{w: out, digest: xxhash.New()}
+	err = write(t)
+	if err == nil {
+		err = out.Sync()
+	}
+	if err = errors.Join(err, out.Close()); err != nil {
+		return fmt.Errorf("%s: %w", name, err)
+	}
+	f.entries = append(f.entries, entry{Name: name, SizeBytes: t.sizeBytes, Digest: hexadecimal(t.digest)})
+	return nil
+}
+
+// tally counts and digests what passes through it.
+type tally struct {
+	w         io.Writer
+	digest    hash.Hash64
+	sizeBytes int64
+}
+
+func (t *tally) Write(p []byte) (int, error) {
+	n, err := t.w.Write(p)
+	t.digest.Write(p[:n])
+	t.sizeBytes += int64(n)
+	return n, err
+}

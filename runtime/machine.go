@@ -1,0 +1,172 @@
+package runtime
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"math"
+	"unsafe"
+
+	"github.com/gsc-project/gsc/compiler/plan"
+	"github.com/gsc-project/gsc/kernels"
+)
+
+// Machine is one stage of a plan bound to a device: every operand has its
+// address, every instruction its kernel. Running allocates nothing.
+type Machine struct {
+	Plan     *plan.Plan
+	stage    *plan.Stage
+	device   kernels.Device
+	memories map[kernels.Space]kernels.Memory
+	programs map[string]*program
+	scalars  map[string]*plan.Buffer
+	word     [8]byte
+}
+
+// program is a bound program.
+type program struct {
+	plan  *plan.Program
+	steps []step
+}
+
+// step is a bound instruction. guard is nil, or the scalar that must not be 0.
+type step struct {
+	run   kernels.Kernel
+	guard *plan.Buffer
+}
+
+// Bind allocates a plan's arenas on a device and binds its instructions. The
+// plan must have passed Verify.
+func Bind(p *plan.Plan, device kernels.Device) (*Machine, error) {
+	if p.Device != device.Kind() {
+		return nil, fmt.Errorf("the plan is for device kind %s, not %s: plan again for it", p.Device, device.Kind())
+	}
+	m := &Machine{Plan: p, stage: &p.Stages[0], device: device, memories: map[kernels.Space]kernels.Memory{},
+		programs: map[string]*program{}, scalars: map[string]*plan.Buffer{}}
+	for _, a := range p.Arenas {
+		memory, err := device.Alloc(a.Space, a.SizeBytes)
+		if err != nil {
+			return nil, errors.Join(err, m.Close())
+		}
+		m.memories[a.Space] = memory
+	}
+	for _, s := range p.Scalars {
+		m.scalars[s.Name] = &m.stage.Buffers[s.Buffer]
+	}
+	for i := range m.stage.Programs {
+		if err := m.bind(&m.stage.Programs[i]); err != nil {
+			return nil, errors.Join(err, m.Close())
+		}
+	}
+	return m, nil
+}
+
+// Close frees the arenas.
+func (m *Machine) Close() error {
+	var errs []error
+	for _, memory := range m.memories {
+		errs = append(errs, memory.Close())
+	}
+	return errors.Join(errs...)
+}
+
+func (m *Machine) bind(p *plan.Program) error {
+	bound := &program{plan: p, steps: make([]step, len(p.Instructions))}
+	for i := range p.Instructions {
+		in := &p.Instructions[i]
+		args := m.stage.Tensors(in)
+		for j, o := range in.Operands {
+			if o.Buffer >= 0 {
+				args[j].Data = m.address(&m.stage.Buffers[o.Buffer], o.Offset)
+			}
+		}
+		run, err := m.device.Bind(kernels.Call{Op: in.Op, Attrs: in.Attrs, Args: args, Stream: in.Stream})
+		if err != nil {
+			return fmt.Errorf("program %s, instruction %d (%s, %s): %w", p.Name, i, in.Name, in.Pos, err)
+		}
+		bound.steps[i].run = run
+		if in.Predicate > 0 {
+			bound.steps[i].guard = &m.stage.Buffers[in.Predicate-1]
+		}
+	}
+	m.programs[p.Name] = bound
+	return nil
+}
+
+func (m *Machine) address(b *plan.Buffer, element int) unsafe.Pointer {
+	return m.memories[b.Space].Pointer(b.Offset + int64(element)*int64(b.DType.Size()))
+}
+
+// Run runs one program.
+func (m *Machine) Run(name string) {
+	for i := range m.programs[name].steps {
+		s := &m.programs[name].steps[i]
+		if s.guard == nil || m.counter(s.guard) != 0 {
+			s.run()
+		}
+	}
+}
+
+// Buffer finds what a program knows by a name: one of its inputs or outputs; nil when it has none.
+func (m *Machine) Buffer(program, port string) *plan.Buffer {
+	p := m.programs[program].plan
+	for _, list := range [][]plan.Port{p.Inputs, p.Outputs} {
+		for _, q := range list {
+			if q.Name == port {
+				return &m.stage.Buffers[q.Buffer]
+			}
+		}
+	}
+	return nil
+}
+
+// Write copies bytes into a buffer, from its start.
+func (m *Machine) Write(b *plan.Buffer, data []byte) error {
+	if int64(len(data)) > b.SizeBytes() {
+		return fmt.Errorf("%d bytes do not fit into %s, which has %d", len(data), b.Name, b.SizeBytes())
+	}
+	_, err := m.memories[b.Space].WriteAt(data, b.Offset)
+	return err
+}
+
+// Read copies a buffer's first bytes.
+func (m *Machine) Read(b *plan.Buffer, data []byte) error {
+	_, err := m.memories[b.Space].ReadAt(data, b.Offset)
+	return err
+}
+
+// SetCounter and SetReal write a scalar; a plan without it needs none.
+func (m *Machine) SetCounter(name string, value int64) {
+	m.setWord(name, uint64(value))
+}
+
+// SetReal writes a scalar of type F64.
+func (m *Machine) SetReal(name string, value float64) {
+	m.setWord(name, math.Float64bits(value))
+}
+
+func (m *Machine) setWord(name string, word uint64) {
+	b := m.scalars[name]
+	if b == nil {
+		return
+	}
+	binary.LittleEndian.PutUint64(m.word[:], word)
+	if err := m.Write(b, m.word[:]); err != nil {
+		panic(err) // an arena that verify admitted holds all its buffers
+	}
+}
+
+// Real reads a scalar of type F64.
+func (m *Machine) Real(name string) float64 { return math.Float64frombits(m.loadWord(m.scalars[name])) }
+
+// Counter reads a scalar of type I64.
+func (m *Machine) Counter(name string) int64 { return m.counter(m.scalars[name]) }
+
+func (m *Machine) counter(b *plan.Buffer) int64 { return int64(m.loadWord(b)) }
+
+func (m *Machine) loadWord(b *plan.Buffer) uint64 {
+	if err := m.Read(b, m.word[:]); err != nil {
+		panic(err)
+	}
+	return binary.LittleEndian.Uint64(m.word[:])
+}

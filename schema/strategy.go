@@ -1,0 +1,204 @@
+package schema
+
+import (
+	"encoding/json"
+
+	"github.com/gsc-project/gsc/compiler/plan"
+)
+
+// Strategy is a strategy after loading: valid, complete, with defaults filled in.
+type Strategy struct {
+	Name       string
+	Model      Model
+	Data       plan.Data // the first part; the second is found by package data
+	Objective  Objective
+	Batch      Batch
+	Optimizer  Optimizer
+	Parameters []ParameterRule // a later rule wins over an earlier one
+	Schedule   plan.Rate       // steps in Length
+	Length     Length
+	Precision  Precision
+	Memory     Memory
+	Devices    Devices
+	Evaluate   plan.Evaluation
+	Checkpoint plan.Checkpoint
+	Seed       uint64
+
+	Digest    string         // sha256 of the evaluated strategy, hexadecimal
+	Positions map[string]Pos // of the values, by path, such as "batch.sequences"
+	Open      []string       // paths that the strategy left for the compiler to choose
+}
+
+// Pos is where a value stands: FILE:LINE:COLUMN, the file relative to the
+// strategy's folder; definitions of gsc's own stand under "gsc/".
+type Pos string
+
+// Objective is what is minimised.
+type Objective struct {
+	Loss        string  // "cross_entropy", "binary_cross_entropy" or "squared_error"
+	IgnoreIndex int     // label that is not scored
+	Smoothing   float64 // label smoothing, in [0, 1)
+}
+
+// Batch is the global batch and how it is cut.
+type Batch struct {
+	Sequences    int // rows a step
+	MicroBatches int // 0: the compiler chooses
+}
+
+// Optimizer names the update and its constants.
+type Optimizer struct {
+	Kind     string // adamw, adam, sgd, lion, lamb, adafactor, muon
+	Betas    [2]float64
+	Epsilon  float64
+	Epsilon2 float64 // adafactor
+	Momentum float64
+	Nesterov bool
+	Decay    float64  // weight decay
+	DecayOn  string   // "matrices" (weights of two or more stored axes) or "all"
+	ClipNorm float64  // 0: no clipping
+	MaxRMS   float64  // adafactor's clipping of the update
+	Steps    int      // Newton–Schulz iterations
+	Match    []string // muon: patterns of the weights it takes; adamw, with Betas and Epsilon, takes the others
+	Adjust   string   // muon: factor on the rate, "original" √max(1, rows/columns) or "match_rms" 0.2·√max(rows, columns), of the [out, in] matrix
+}
+
+// ParameterRule changes how the weights whose names match are trained.
+type ParameterRule struct {
+	Match string // glob over Hugging Face names: * matches within dots too
+	Train *bool
+	Rate  *float64 // factor on the learning rate
+	Decay *float64 // in place of the optimizer's
+	Pos   Pos
+}
+
+// Length is how long a run is; exactly one is not zero.
+type Length struct {
+	Steps  int64
+	Tokens int64
+	Epochs float64
+}
+
+// Precision gives the types. This version computes in f32 (f64 on ref).
+type Precision struct {
+	Compute, Master, Reduce string
+}
+
+// Memory bounds what a rank may use, and says what is recomputed.
+type Memory struct {
+	LimitBytes int64  // 0: none
+	Recompute  string // "none", "selective", "full", or "" when the compiler chooses
+}
+
+// Devices is what the plan is for.
+type Devices struct {
+	Kind    string // "cpu" or "ref"
+	Profile string
+	Threads int // 0: the number of processors
+}
+
+// Model is an architecture with its sizes, as a list of layers.
+type Model struct {
+	Architecture string // the definition's kind, such as "gpt2"
+	Task         string // "causal", "tokens" or "sequence"
+	Vocabulary   int    // 0 until the data is known, when left open
+	Context      int
+	Width        int
+	Outputs      int             // width of the logits; 0 until the data is known, when left open
+	Config       json.RawMessage // of config.json
+	From         string          // folder of starting weights
+	Layers       []Layer
+	Pos          Pos
+}
+
+// Layer is one layer of an architecture. It takes the hidden state (batch, seq,
+// embed) and gives the next; the first, an embedding, takes the tokens. Which
+// fields count depends on Kind:
+//
+//	embedding  Table indexed by Index ("token", "position" or "type"), Rows rows; its result is added to the hidden state if there is one
+//	norm       Norm "layer" or "rms", Epsilon, Offset added to the weight; Weight, Bias
+//	linear     Linear
+//	activation Activation, Cap
+//	gated      Up, Gate (each a Linear) and Activation: activation(gate(x))·up(x)
+//	scale      Factor
+//	dropout    Rate
+//	attention  Attention
+//	residual   x + Σ over Branches of branch(x)
+//	repeat     Branches[i mod len(Branches)] for i = 0 … Count−1; "{layer}" in names is i
+//	select     the position Position of each row: (batch, seq, embed) → (batch, embed)
+//	group      Branches[0] in order, its operations in the region Region
+type Layer struct {
+	Kind   string
+	Name   string // of its operations; "{layer}" as in weights' names
+	Region string // "residual", "attention", "mlp" or "head"
+	Pos    Pos
+
+	Index string
+	Rows  int
+
+	Norm    string
+	Epsilon float64
+	Offset  float64
+
+	Weight *Weight // of a norm, and an embedding's table
+	Bias   *Weight
+
+	Linear *Linear
+	Up     *Linear
+	Gate   *Linear
+
+	Activation string
+	Cap        float64
+	Factor     float64
+	Rate       float64
+	Position   int
+	Count      int
+
+	Attention *Attention
+	Branches  [][]Layer
+}
+
+// Weight is a weight by its Hugging Face name. Two weights of one name are one tensor (tied).
+type Weight struct {
+	Name string
+	Init plan.Init
+	Pos  Pos
+}
+
+// Linear is y = x·W + b over the dims In, to the dims Out.
+type Linear struct {
+	In, Out []plan.Dim
+	Layout  string // how the weight is stored: "in_out" or "out_in"
+	Weight  Weight
+	Bias    *Weight
+}
+
+// Attention is self-attention: projections, rotary embedding, scores, output.
+// Either QKV is given, whose Out dims hold one named "part" of size 3 (q, k, v in this order), or Q, K and V.
+type Attention struct {
+	Heads, KVHeads, HeadWidth int
+
+	QKV     *Linear
+	Q, K, V *Linear
+	Out     *Linear
+
+	Causal  bool
+	Window  int     // 0: all
+	Scale   float64 // of the scores
+	Cap     float64 // 0: none
+	Dropout float64 // of the probabilities
+	Rotary  *Rotary
+	QNorm   *Layer // norm of each head's q (and k) before the rotary embedding
+	KNorm   *Layer
+}
+
+// Rotary turns the first Width elements of each head of q and k.
+type Rotary struct {
+	Theta       float64
+	Width       int
+	Interleaved bool
+	Scaling     string // "", "linear" or "llama3"
+	Factor      float64
+	Low, High   float64
+	Original    float64
+}
