@@ -310,15 +310,12 @@ func (b *builder) norm(l *schema.Layer, name string, x *graph.Value) *graph.Valu
 // linear contracts the trailing dims In of x with the weight.
 func (b *builder) linear(l *schema.Linear, name string, x *graph.Value) *graph.Value {
 	k, n := size(l.In), size(l.Out)
-	m := x.Len() / k
-	lead, left := 0, m
-	for ; lead < len(x.Dims) && left > 1; lead++ {
-		left /= x.Dims[lead].Size
-	}
-	if m*k != x.Len() || size(x.Dims[:lead]) != m {
+	lead := len(x.Dims) - len(l.In)
+	if lead < 0 || size(x.Dims[lead:]) != k {
 		b.fail(schema.Pos(b.Pos), "linear %s takes %v, but its input is %v", name, l.In, x.Dims)
 		return x
 	}
+	m := x.Len() / k
 	attrs, stored, dims := kernels.Attrs{}, []int{k, n}, slices.Concat(l.In, l.Out)
 	if l.Layout == "out_in" {
 		attrs.TransB, stored, dims = true, []int{n, k}, slices.Concat(l.Out, l.In)

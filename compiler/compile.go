@@ -49,18 +49,40 @@ func after(opts Options) func(string, *unitOfWork) error {
 	}
 }
 
-// reserve writes down what lies outside the arena: the buffer of checkpoints on
-// their way to disk, and what the process, its kernels and its data take.
+// reserve writes down what lies outside the arena of the device: what the
+// process, its kernels and its data take, and the buffer of checkpoints on their way to disk.
 func (u *unitOfWork) reserve(opts Options) error {
-	p, err := profile(u.strategy.Devices.Profile)
+	p, err := profile(u.strategy.Devices.Profile, u.kind.Name)
 	if err != nil {
 		return err
 	}
-	threads := int64(u.strategy.Devices.Threads)
 	u.plan.Arenas[0].Reserved = []plan.Reserve{
 		{For: "process", SizeBytes: p.ProcessBytes},
-		{For: "kernel scratch", SizeBytes: p.ThreadBytes * threads},
+		{For: "kernel scratch", SizeBytes: p.ThreadBytes * int64(u.strategy.Devices.Threads)},
 		{For: "data", SizeBytes: opts.DataBytes},
 	}
+	if u.savesInBackground() {
+		u.reserveTransfer()
+	}
 	return nil
+}
+
+// savesInBackground says whether a checkpoint may be on its way to disk while
+// the run goes on. The last one is written from the arena itself.
+func (u *unitOfWork) savesInBackground() bool {
+	t := u.plan.Training
+	return t.Checkpoint.Every > 0 && t.Checkpoint.Every < t.Steps || t.Evaluation.Every > 0 && t.Evaluation.Every < t.Steps
+}
+
+// reserveTransfer adds a buffer in host memory for a copy of all tensors.
+func (u *unitOfWork) reserveTransfer() {
+	var size int64
+	for i := range u.plan.Tensors {
+		t := &u.plan.Tensors[i]
+		size += int64(kernels.Elements(t.Shape())) * int64(t.DType.Size())
+	}
+	stage := &u.plan.Stages[0]
+	stage.Buffers = append(stage.Buffers, plan.Buffer{ID: len(stage.Buffers), Name: "checkpoint", Class: plan.Transfer, Space: kernels.HostMemory,
+		DType: kernels.U8, Dims: []plan.Dim{{Name: "byte", Size: int(size)}}})
+	u.plan.Arenas = append(u.plan.Arenas, plan.Arena{Space: kernels.HostMemory, SizeBytes: size})
 }

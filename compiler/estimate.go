@@ -11,7 +11,7 @@ import (
 // estimate counts a training step's operations and prices them by the profile.
 // With several length buckets it is the longest one's.
 func (u *unitOfWork) estimate() error {
-	p, err := profile(u.strategy.Devices.Profile)
+	p, err := profile(u.strategy.Devices.Profile, u.kind.Name)
 	if err != nil {
 		return &Error{Pos: string(u.strategy.Positions["devices.profile"]), Message: err.Error()}
 	}

@@ -27,7 +27,11 @@ var Profiles = map[string]Profile{
 	"ref": {Name: "ref", MatMulFlops: 0.5e9, OtherFlops: 0.2e9, BytesPerSecond: 8e9, CallSeconds: 4e-6, ProcessBytes: 40 << 20},
 }
 
-func profile(name string) (Profile, error) {
+// profile finds a profile by name; "host" is the built-in one of the device kind.
+func profile(name, kind string) (Profile, error) {
+	if name == "host" {
+		name = kind
+	}
 	if p, ok := Profiles[name]; ok {
 		return p, nil
 	}

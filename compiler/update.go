@@ -225,7 +225,7 @@ func (u *updater) muon(w *weight, name string, attrs kernels.Attrs, args graph.A
 	u.Emit(kernels.MuonMomentum, name+".momentum", kernels.Attrs{Momentum: o.Momentum, Nesterov: o.Nesterov},
 		u.scalars(graph.Args{"grad": args["grad"], "m": m, "u": graph.Is(direction)}, "factor"))
 	orthogonal := u.Graph.Add(name+".orthogonal", plan.Workspace, kernels.F32, w.value.Dims...)
-	u.Emit(kernels.NewtonSchulz, name+".orthogonal", kernels.Attrs{Steps: o.Steps, Epsilon: o.Epsilon},
+	u.Emit(kernels.NewtonSchulz, name+".orthogonal", kernels.Attrs{Steps: o.Steps, Epsilon: o.Epsilon2},
 		graph.Args{"x": graph.As(direction, w.stored...), "y": graph.As(orthogonal, w.stored...)})
 	attrs.Alpha = muonScale(o.Adjust, w)
 	u.Emit(kernels.MuonApply, name, attrs, u.scalars(graph.Args{"weight": args["weight"], "u": graph.Is(orthogonal)}, "rate"))

@@ -2,7 +2,6 @@ package kernels
 
 import (
 	"fmt"
-	"math"
 	"reflect"
 	"slices"
 	"strings"
@@ -287,7 +286,7 @@ func checkAttention(s Sizes, a Attrs) error {
 	if s["G"] == 0 || s["H"]%s["G"] != 0 {
 		return fmt.Errorf("%d key-value heads do not divide %d heads", s["G"], s["H"])
 	}
-	if a.Window < 0 || a.Cap < 0 || math.IsNaN(a.Scale) {
+	if a.Window < 0 || !(a.Cap >= 0) || !(a.Scale >= 0) {
 		return fmt.Errorf("window %d, cap %v and scale %v must not be negative", a.Window, a.Cap, a.Scale)
 	}
 	return checkRate(s, a)

@@ -24,9 +24,12 @@ type Strategy struct {
 	Checkpoint plan.Checkpoint
 	Seed       uint64
 
-	Digest    string         // sha256 of the evaluated strategy, hexadecimal
+	Digest    string         // sha256 of the evaluated strategy and of its model's layers, hexadecimal
+	Evaluated []byte         // the evaluated strategy as JSON, with sorted keys
 	Positions map[string]Pos // of the values, by path, such as "batch.sequences"
 	Open      []string       // paths that the strategy left for the compiler to choose
+
+	origin origin
 }
 
 // Pos is where a value stands: FILE:LINE:COLUMN, the file relative to the
@@ -51,7 +54,7 @@ type Optimizer struct {
 	Kind     string // adamw, adam, sgd, lion, lamb, adafactor, muon
 	Betas    [2]float64
 	Epsilon  float64
-	Epsilon2 float64 // adafactor
+	Epsilon2 float64 // adafactor; muon: least norm that Newton–Schulz divides by
 	Momentum float64
 	Nesterov bool
 	Decay    float64  // weight decay

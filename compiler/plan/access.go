@@ -1,10 +1,6 @@
 package plan
 
-import (
-	"fmt"
-
-	"github.com/gsc-project/gsc/kernels"
-)
+import "github.com/gsc-project/gsc/kernels"
 
 // Schedule finds the schedule of a kind for a length bucket; nil when there is none.
 func (s *Stage) Schedule(kind string, length int) *Schedule {
@@ -58,18 +54,4 @@ func (p *Plan) PeakBytes() int64 {
 		}
 	}
 	return total
-}
-
-// FormatBytes writes a size with a binary unit and three digits.
-func FormatBytes(n int64) string {
-	units := []string{"B", "KiB", "MiB", "GiB", "TiB"}
-	v, i := float64(n), 0
-	for v >= 1024 && i < len(units)-1 {
-		v /= 1024
-		i++
-	}
-	if i == 0 {
-		return fmt.Sprintf("%d B", n)
-	}
-	return fmt.Sprintf("%.3g %s", v, units[i])
 }

@@ -1,4 +1,208 @@
 package plan
 
-// Verify proves the plan sound without running it.
-func (p *Plan) Verify() error { return nil }
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/gsc-project/gsc/kernels"
+)
+
+// Verify proves the plan sound without running it. A plan it admits computes
+// what its instructions say, on any device of its kind, in the memory it names and in no other. The rules, in order:
+//
+// Structure. The other rules build on these, and are looked at when they hold.
+//
+//  1. Form: the version is [Version], the plan has a name, the device kind is one of kernels.Kinds, there is one stage.
+//  2. Values: every number is finite, every string UTF-8, the model's config JSON.
+//  3. Mesh: the names of the axes are unique, their degrees positive.
+//  4. Arenas: one for each space; sizes are neither negative nor above [MaxArenaBytes].
+//  5. Buffers: the ID is the index; class, type and space are known; no dim is below 1; weights, optimizer state
+//     and scalars last, nothing else does, and what lasts has no slots.
+//  6. Placement: a buffer, in each of its slots, lies within the arena of its space and begins at a multiple of the kind's
+//     AlignBytes.
+//  7. Tensors: names are unique; each has a buffer of its class, type and number of elements to itself, and each buffer of a weight or of
+//     optimizer state has a tensor; state belongs to a weight; the shape in a model folder has as many elements; the kind of Init is known.
+//  8. Scalars: names are unique; each has a buffer of class scalar, one element and its type to itself, and each such buffer has a scalar.
+//  9. Programs: names are unique; ports name buffers, once; inputs are of class input.
+//  10. Training: the objective and the kind of rate are known, a table has rates, sequences divide into micro-batches.
+//  11. Schedules: kind and length are unique; there is one to train and one to evaluate for each length bucket of the data; calls name programs of that length,
+//     slots and micro-batches that exist; training calls every micro-batch; every program is called.
+//  12. Batches: the inputs of a call have as many rows as a micro-batch, and, for tokens and what goes with each, its length.
+//
+// Operands, of each instruction.
+//
+//  13. Reference: operands, predicate and bounds name buffers; the last two are I64 scalars; an absent operand says nothing else.
+//  14. Range: no dim is below 1; from the first to the last element a view lies within its buffer.
+//  15. Contract: kernels.Check admits operands and attributes.
+//  16. Kind: floats have the type that the device kind computes in; what is not a copy works in device memory; the workspace is as large as the kind asks for.
+//  17. Writers: at most one instruction of a stage writes a weight, none a frozen one.
+//
+// Memory. Each schedule is followed from its start, call by call: a session. See [session].
+//
+//  18. What lasts overlaps nothing else of its space, and a cache nothing that the schedules with a cache use.
+//  19. An instruction's outputs overlap neither each other nor its inputs, except where the contract allows an output
+//     and an input to be the same view.
+//  20. What is written is a region that can be followed: rows of one width at one distance.
+//  21. What is read was written before in the session, whole, by instructions without a predicate or under the reader's, and its
+//     bytes served no other buffer since.
+//  22. Outputs of a program are written by its end.
+//
+// Order, within each program; the end of a program is waited for on every stream.
+//
+//  23. An event is signalled once, and by an instruction before those that wait for it.
+//  24. What touches bytes that another stream touched, one of them writing, comes after it by events.
+//
+// All problems are found at once, as a [*Problems].
+func (p *Plan) Verify() error {
+	v := &verifier{plan: p, seen: map[Problem]bool{}}
+	for _, rule := range structureRules {
+		rule(v)
+	}
+	if len(v.problems) == 0 {
+		for s := range p.Stages {
+			v.stage(s)
+		}
+	}
+	return v.result()
+}
+
+// structureRules are rules 1 to 12.
+var structureRules = []func(*verifier){
+	(*verifier).form, (*verifier).values, (*verifier).mesh, (*verifier).arenas, (*verifier).buffers, (*verifier).placement,
+	(*verifier).tensors, (*verifier).scalars, (*verifier).programs, (*verifier).training, (*verifier).schedules, (*verifier).batches,
+}
+
+// stage applies rules 13 to 24. An instruction whose operands are refused takes part in the later ones as a
+// writer of its outputs alone, so that one mistake gives one problem.
+func (v *verifier) stage(s int) {
+	sv := &stageVerifier{verifier: v, index: s, stage: &v.plan.Stages[s], refused: map[*Instruction]bool{}}
+	sv.operands()
+	sv.writers()
+	sv.separation()
+	sv.sessions()
+	sv.order()
+}
+
+// Problem is one broken rule. Program is empty and Instruction −1 where it is not of a program or an instruction.
+type Problem struct {
+	Stage       int
+	Program     string
+	Instruction int
+	Name        string // of the instruction
+	Pos         string // where it came from, FILE:LINE:COLUMN
+	Message     string
+
+	program int // index, for the order of problems
+}
+
+func (p Problem) String() string {
+	var b strings.Builder
+	if p.Program != "" {
+		fmt.Fprintf(&b, "stage %d: program %s: ", p.Stage, p.Program)
+	}
+	if p.Instruction >= 0 {
+		fmt.Fprintf(&b, "instruction %d (%s): ", p.Instruction, p.Name)
+	}
+	b.WriteString(p.Message)
+	if p.Pos != "" {
+		b.WriteString("\n    " + p.Pos)
+	}
+	return b.String()
+}
+
+// MaxProblems is how many problems an error lists.
+const MaxProblems = 50
+
+// Problems are what is wrong with a plan, in the order of its instructions. Beyond [MaxProblems] they are only counted.
+type Problems struct {
+	Plan string // its name
+	List []Problem
+	More int
+}
+
+func (e *Problems) Error() string {
+	lines := []string{fmt.Sprintf("plan %q is not sound:", e.Plan)}
+	for _, p := range e.List {
+		lines = append(lines, p.String())
+	}
+	if e.More > 0 {
+		lines = append(lines, fmt.Sprintf("… and %d more", e.More))
+	}
+	return strings.Join(lines, "\n")
+}
+
+// verifier collects the problems of a plan.
+type verifier struct {
+	plan     *Plan
+	kind     kernels.Kind
+	problems []Problem
+	seen     map[Problem]bool
+}
+
+// fail notes a problem of the plan as a whole.
+func (v *verifier) fail(format string, args ...any) {
+	v.add(Problem{Instruction: -1, program: -1, Message: fmt.Sprintf(format, args...)})
+}
+
+// failAt notes a problem of something that came from a position.
+func (v *verifier) failAt(pos, format string, args ...any) {
+	v.add(Problem{Instruction: -1, program: -1, Pos: pos, Message: fmt.Sprintf(format, args...)})
+}
+
+func (v *verifier) add(p Problem) {
+	if !v.seen[p] {
+		v.seen[p] = true
+		v.problems = append(v.problems, p)
+	}
+}
+
+func (v *verifier) result() error {
+	if len(v.problems) == 0 {
+		return nil
+	}
+	slices.SortStableFunc(v.problems, func(a, b Problem) int {
+		return cmp.Or(cmp.Compare(a.Stage, b.Stage), cmp.Compare(a.program, b.program), cmp.Compare(a.Instruction, b.Instruction))
+	})
+	shown := min(len(v.problems), MaxProblems)
+	return &Problems{Plan: v.plan.Name, List: v.problems[:shown], More: len(v.problems) - shown}
+}
+
+// stageVerifier looks at one stage of a plan whose structure is sound.
+type stageVerifier struct {
+	*verifier
+	index   int
+	stage   *Stage
+	refused map[*Instruction]bool // by the rules for operands
+}
+
+// at is a place in a stage. The instruction is −1 for the program as a whole.
+type at struct{ program, instruction int }
+
+func (v *stageVerifier) failIn(a at, format string, args ...any) {
+	program := &v.stage.Programs[a.program]
+	p := Problem{Stage: v.index, Program: program.Name, program: a.program, Instruction: a.instruction, Message: fmt.Sprintf(format, args...)}
+	if a.instruction >= 0 {
+		in := &program.Instructions[a.instruction]
+		p.Name, p.Pos = in.Name, in.Pos
+	}
+	v.add(p)
+}
+
+// each calls f for every instruction of the stage.
+func (v *stageVerifier) each(f func(a at, in *Instruction)) {
+	for i := range v.stage.Programs {
+		for j := range v.stage.Programs[i].Instructions {
+			f(at{i, j}, &v.stage.Programs[i].Instructions[j])
+		}
+	}
+}
+
+// role is how an instruction uses an operand.
+func role(in *Instruction, operand int) kernels.Role {
+	return kernels.Contracts[in.Op].RoleOf(operand, in.Attrs)
+}
+
+// label names a buffer in a message.
+func (s *Stage) label(id int) string { return fmt.Sprintf("%%%d %s", id, s.Buffers[id].Name) }

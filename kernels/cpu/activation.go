@@ -3,24 +3,21 @@ package cpu
 import "github.com/gsc-project/gsc/kernels"
 
 // tile is the number of elements that a gated or differentiated activation works
-// on at a time, in a scratch that stays in the first-level cache.
-const tile = 512
+// on at a time, in a part of the worker's scratch that stays in the first-level cache.
+const tile = 1024
 
 // activator applies one activation, and its derivative, to runs of elements.
 type activator struct {
 	value   func(y, x []float32)
 	both    func(y, dy, x []float32)
 	vec     *vectorTable
-	cap     float32   // of soft_cap: f(x) = cap·tanh(x/cap); else 0
-	scratch []scratch // of each worker
+	cap     float32     // of soft_cap: f(x) = cap·tanh(x/cap); else 0
+	scratch [][]float32 // of each worker
 }
-
-type scratch struct{ x, y, dy [tile]float32 }
 
 func (d *Device) newActivator(a kernels.Attrs) *activator {
 	vec, kind := d.vector(), activationNames[a.Kind]
-	return &activator{value: vec.value[kind], both: vec.both[kind], vec: vec, cap: float32(a.Cap),
-		scratch: make([]scratch, d.pool.threads)}
+	return &activator{value: vec.value[kind], both: vec.both[kind], vec: vec, cap: float32(a.Cap), scratch: d.scratch.worker}
 }
 
 // apply sets y = f(x).
@@ -36,14 +33,15 @@ func (a *activator) apply(y, x []float32) {
 
 // differentiate gives f(x) and f′(x) in the worker's scratch. (cap·tanh(x/cap))′ = tanh′(x/cap).
 func (a *activator) differentiate(x []float32, worker int) (y, dy []float32) {
-	s := &a.scratch[worker]
-	y, dy = s.y[:len(x)], s.dy[:len(x)]
+	n, s := len(x), a.scratch[worker]
+	y, dy = s[:n], s[tile:][:n]
 	if a.cap == 0 {
 		a.both(y, dy, x)
 		return y, dy
 	}
-	a.vec.scale(s.x[:len(x)], x, 1/a.cap)
-	a.both(y, dy, s.x[:len(x)])
+	capped := s[2*tile:][:n]
+	a.vec.scale(capped, x, 1/a.cap)
+	a.both(y, dy, capped)
 	a.vec.scale(y, y, a.cap)
 	return y, dy
 }
@@ -71,7 +69,7 @@ func bindGate(d *Device, c kernels.Call, _ kernels.Sizes) (kernels.Kernel, error
 	return d.overSpans(c.Args, func(worker, n int, at offsets) {
 		for i := 0; i < n; i += tile {
 			k := min(tile, n-i)
-			f := act.scratch[worker].y[:k]
+			f := act.scratch[worker][:k]
 			act.apply(f, gate[at[0]+i:][:k])
 			act.vec.mul(y[at[2]+i:][:k], f, up[at[1]+i:][:k])
 		}

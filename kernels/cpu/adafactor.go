@@ -52,8 +52,8 @@ func (f *adafactor) whole(d *Device, step *int64) kernels.Kernel {
 // factored sums squares over rows and, in pieces of rows that are combined in order, over columns.
 func (f *adafactor) factored(d *Device, step *int64) kernels.Kernel {
 	each := max(sumRowsPiece, ceilDiv(f.rows, sumRowsPieces))
-	pieces, sumSq := ceilDiv(f.rows, each), d.vector().sumSq
-	partial := make([]float64, pieces*f.width)
+	pieces, moments := ceilDiv(f.rows, each), d.vector().moments
+	partial := doublesOf(d.scratch.a, pieces*f.width)
 	var b, square float64
 	run := d.spread(pieces, len(f.grad), func(piece, _ int) {
 		sums := partial[piece*f.width:][:f.width]
@@ -63,7 +63,8 @@ func (f *adafactor) factored(d *Device, step *int64) kernels.Kernel {
 			for i, x := range g {
 				sums[i] += float64(x) * float64(x)
 			}
-			f.row[r] = float32((1-b)*float64(f.row[r]) + b*square*sumSq(g, 0)/float64(f.width))
+			_, squares := moments(g)
+			f.row[r] = float32((1-b)*float64(f.row[r]) + b*square*squares/float64(f.width))
 		}
 	})
 	return func() {

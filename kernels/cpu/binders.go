@@ -4,6 +4,9 @@ import "github.com/gsc-project/gsc/kernels"
 
 // binders is the table of contents: what prepares each operation.
 var binders = map[kernels.Op]binder{
+	kernels.Attention:     bindAttention,
+	kernels.AttentionGrad: bindAttentionGrad,
+	kernels.NewtonSchulz:  bindNewtonSchulz,
 	kernels.MatMul:        bindMatMul,
 	kernels.Zero:          bindZero,
 	kernels.Copy:          bindCopy,

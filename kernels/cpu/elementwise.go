@@ -31,7 +31,7 @@ func bindDropout(d *Device, c kernels.Call, _ kernels.Sizes) (kernels.Kernel, er
 		vec.dropAt(y[lo:hi], x[lo:hi], p, base+uint64(lo))
 	})
 	return func() {
-		p.seed, p.step = uint64(*seed), uint32(*step)
+		p.set(uint64(*seed), uint32(*step))
 		base = uint64(*origin) * uint64(entry)
 		run()
 	}, nil
@@ -56,7 +56,7 @@ func (v *vectorTable) dropAt(y, x []float32, p *dropoutParams, index uint64) {
 const (
 	sumRowsPiece  = 64
 	sumRowsPieces = 16
-	columnRange   = 256
+	columnRange   = 4096
 )
 
 // bindSumRows adds up rows in float64: each piece its share of the rows, then
@@ -69,7 +69,7 @@ func bindSumRows(d *Device, c kernels.Call, s kernels.Sizes) (kernels.Kernel, er
 	}
 	each := max(sumRowsPiece, ceilDiv(rows, sumRowsPieces))
 	pieces, columns := ceilDiv(rows, each), ceilDiv(width, columnRange)
-	partial := make([]float64, pieces*width)
+	partial := doublesOf(d.scratch.a, pieces*width)
 	first := d.spread(pieces*columns, rows*width, func(piece, _ int) {
 		piece, lo := piece/columns, piece%columns*columnRange
 		hi := min(width, lo+columnRange)

@@ -3,10 +3,16 @@ package cpu
 import "math"
 
 // exp is e^x with a relative error below 3e-10: enough for a result that is
-// rounded to float32. x is first brought into [−700, 700]; a NaN stays one.
+// rounded to float32. It is 0 below −700, and x is at most 700; a NaN stays one.
 //
 // e^x = 2ⁿ·e^r with n the integer nearest to x/ln 2, and e^r by [expm1r].
 func exp(x float64) float64 {
+	if x < -700 {
+		return 0
+	}
+	if x > 700 {
+		x = 700
+	}
 	r, power := reduce(x)
 	return power + power*expm1r(r)
 }
@@ -17,14 +23,13 @@ func expm1(x float64) float64 {
 	return power*expm1r(r) + (power - 1)
 }
 
-// reduce gives r and 2ⁿ with x = n·ln 2 + r, |r| ≤ ln 2/2.
+// reduce gives r and 2ⁿ with x = n·ln 2 + r, |r| ≤ ln 2/2, for |x| ≤ 700.
 func reduce(x float64) (r, power float64) {
 	const (
 		round = 3 << 51 // adding it leaves no bits behind the point
 		ln2Hi = 6.93147180369123816490e-01
 		ln2Lo = 1.90821492927058770002e-10
 	)
-	x = max(-700, min(700, x))
 	t := float64(x*math.Log2E) + round
 	n := t - round
 	r = x - n*ln2Hi - n*ln2Lo
@@ -74,6 +79,17 @@ func logistic(x float64) (s, complement float64) {
 	return s, s * e
 }
 
+// clamp brings x into [−limit, limit]; a NaN stays one.
+func clamp(x, limit float64) float64 {
+	if x > limit {
+		return limit
+	}
+	if x < -limit {
+		return -limit
+	}
+	return x
+}
+
 // The functions below give f(x) and f′(x) of an activation.
 
 func reluBoth(x float64) (y, dy float64) {
@@ -92,7 +108,7 @@ func geluBoth(x float64) (y, dy float64) {
 // x/2·(1 + tanh u) = x·s(2u), s the logistic function, whose derivative is s·(1−s).
 func geluTanhBoth(x float64) (y, dy float64) {
 	const a, b = 2 * 0.79788456080286535588, 0.044715 // 2√(2/π)
-	z := max(-10, min(10, x))                         // beyond, s is 0 or 1
+	z := clamp(x, 10)                                 // beyond, s is 0 or 1
 	s, c := logistic(a * z * (1 + b*z*z))
 	return x * s, s + z*s*c*a*(1+3*b*z*z)
 }
@@ -109,6 +125,6 @@ func sigmoidBoth(x float64) (y, dy float64) {
 
 // tanh x = t/(t+2) and 1 − tanh² x = 4·(t+1)/(t+2)² with t = e^(2x) − 1.
 func tanhBoth(x float64) (y, dy float64) {
-	t := expm1(2 * max(-20, min(20, x)))
+	t := expm1(2 * clamp(x, 20))
 	return t / (t + 2), 4 * (t + 1) / ((t + 2) * (t + 2))
 }

@@ -4,6 +4,125 @@
 
 #include "textflag.h"
 
+// func tile1x8AVX2(k int, a *float32, aRow int, aStep int, b *float32, bStep int, c *float32, cRow int, bias *float32, add bool)
+// Requires: AVX, FMA3, MMX+
+TEXT ·tile1x8AVX2(SB), NOSPLIT, $0-73
+	MOVQ       c+48(FP), AX
+	MOVQ       cRow+56(FP), CX
+	SHLQ       $0x02, CX
+	PREFETCHT0 (AX)
+	PREFETCHT0 28(AX)
+	MOVQ       bias+64(FP), AX
+	TESTQ      AX, AX
+	JZ         zero
+	VMOVUPS    (AX), Y0
+	JMP        begin
+
+zero:
+	VXORPS Y0, Y0, Y0
+
+begin:
+	MOVQ  k+0(FP), AX
+	MOVQ  b+32(FP), CX
+	MOVQ  bStep+40(FP), DX
+	SHLQ  $0x02, DX
+	MOVQ  aRow+16(FP), BX
+	SHLQ  $0x02, BX
+	MOVQ  aStep+24(FP), BX
+	SHLQ  $0x02, BX
+	MOVQ  a+8(FP), SI
+	TESTQ AX, AX
+	JLE   end
+
+loop:
+	VMOVUPS      (CX), Y1
+	VBROADCASTSS (SI), Y2
+	VFMADD231PS  Y1, Y2, Y0
+	ADDQ         BX, SI
+	ADDQ         DX, CX
+	DECQ         AX
+	JNZ          loop
+
+end:
+	MOVQ    c+48(FP), AX
+	MOVQ    cRow+56(FP), CX
+	SHLQ    $0x02, CX
+	MOVB    add+72(FP), CL
+	TESTB   CL, CL
+	JZ      store
+	VADDPS  (AX), Y0, Y0
+	VMOVUPS Y0, (AX)
+	VZEROUPPER
+	RET
+
+store:
+	VMOVUPS Y0, (AX)
+	VZEROUPPER
+	RET
+
+// func tile1x16AVX2(k int, a *float32, aRow int, aStep int, b *float32, bStep int, c *float32, cRow int, bias *float32, add bool)
+// Requires: AVX, FMA3, MMX+
+TEXT ·tile1x16AVX2(SB), NOSPLIT, $0-73
+	MOVQ       c+48(FP), AX
+	MOVQ       cRow+56(FP), CX
+	SHLQ       $0x02, CX
+	PREFETCHT0 (AX)
+	PREFETCHT0 60(AX)
+	MOVQ       bias+64(FP), AX
+	TESTQ      AX, AX
+	JZ         zero
+	VMOVUPS    (AX), Y0
+	VMOVUPS    32(AX), Y1
+	JMP        begin
+
+zero:
+	VXORPS Y0, Y0, Y0
+	VXORPS Y1, Y1, Y1
+
+begin:
+	MOVQ  k+0(FP), AX
+	MOVQ  b+32(FP), CX
+	MOVQ  bStep+40(FP), DX
+	SHLQ  $0x02, DX
+	MOVQ  aRow+16(FP), BX
+	SHLQ  $0x02, BX
+	MOVQ  aStep+24(FP), BX
+	SHLQ  $0x02, BX
+	MOVQ  a+8(FP), SI
+	TESTQ AX, AX
+	JLE   end
+
+loop:
+	VMOVUPS      (CX), Y2
+	VMOVUPS      32(CX), Y3
+	VBROADCASTSS (SI), Y4
+	VFMADD231PS  Y2, Y4, Y0
+	VFMADD231PS  Y3, Y4, Y1
+	ADDQ         BX, SI
+	ADDQ         DX, CX
+	DECQ         AX
+	JNZ          loop
+
+end:
+	MOVQ    c+48(FP), AX
+	MOVQ    cRow+56(FP), CX
+	SHLQ    $0x02, CX
+	MOVB    add+72(FP), CL
+	TESTB   CL, CL
+	JZ      store
+	VADDPS  (AX), Y0, Y0
+	VMOVUPS Y0, (AX)
+	VADDPS  32(AX), Y1, Y1
+	VMOVUPS Y1, 32(AX)
+	VZEROUPPER
+	RET
+
+store:
+	VMOVUPS Y0, (AX)
+	VMOVUPS Y1, 32(AX)
+	VZEROUPPER
+	RET
+
 // func tile2x8AVX2(k int, a *float32, aRow int, aStep int, b *float32, bStep int, c *float32, cRow int, bias *float32, add bool)
 // Requires: AVX, FMA3, MMX+
 TEXT ·tile2x8AVX2(SB), NOSPLIT, $0-73
@@ -640,6 +759,125 @@ store:
 	ADDQ    CX, AX
 	VMOVUPS Y10, (AX)
 	VMOVUPS Y11, 32(AX)
+	VZEROUPPER
+	RET
+
+// func tile1x16AVX512(k int, a *float32, aRow int, aStep int, b *float32, bStep int, c *float32, cRow int, bias *float32, add bool)
+// Requires: AVX, AVX512F, MMX+
+TEXT ·tile1x16AVX512(SB), NOSPLIT, $0-73
+	MOVQ       c+48(FP), AX
+	MOVQ       cRow+56(FP), CX
+	SHLQ       $0x02, CX
+	PREFETCHT0 (AX)
+	PREFETCHT0 60(AX)
+	MOVQ       bias+64(FP), AX
+	TESTQ      AX, AX
+	JZ         zero
+	VMOVUPS    (AX), Z0
+	JMP        begin
+
+zero:
+	VPXORD Z0, Z0, Z0
+
+begin:
+	MOVQ  k+0(FP), AX
+	MOVQ  b+32(FP), CX
+	MOVQ  bStep+40(FP), DX
+	SHLQ  $0x02, DX
+	MOVQ  aRow+16(FP), BX
+	SHLQ  $0x02, BX
+	MOVQ  aStep+24(FP), BX
+	SHLQ  $0x02, BX
+	MOVQ  a+8(FP), SI
+	TESTQ AX, AX
+	JLE   end
+
+loop:
+	VMOVUPS      (CX), Z1
+	VBROADCASTSS (SI), Z2
+	VFMADD231PS  Z1, Z2, Z0
+	ADDQ         BX, SI
+	ADDQ         DX, CX
+	DECQ         AX
+	JNZ          loop
+
+end:
+	MOVQ    c+48(FP), AX
+	MOVQ    cRow+56(FP), CX
+	SHLQ    $0x02, CX
+	MOVB    add+72(FP), CL
+	TESTB   CL, CL
+	JZ      store
+	VADDPS  (AX), Z0, Z0
+	VMOVUPS Z0, (AX)
+	VZEROUPPER
+	RET
+
+store:
+	VMOVUPS Z0, (AX)
+	VZEROUPPER
+	RET
+
+// func tile1x32AVX512(k int, a *float32, aRow int, aStep int, b *float32, bStep int, c *float32, cRow int, bias *float32, add bool)
+// Requires: AVX, AVX512F, MMX+
+TEXT ·tile1x32AVX512(SB), NOSPLIT, $0-73
+	MOVQ       c+48(FP), AX
+	MOVQ       cRow+56(FP), CX
+	SHLQ       $0x02, CX
+	PREFETCHT0 (AX)
+	PREFETCHT0 124(AX)
+	MOVQ       bias+64(FP), AX
+	TESTQ      AX, AX
+	JZ         zero
+	VMOVUPS    (AX), Z0
+	VMOVUPS    64(AX), Z1
+	JMP        begin
+
+zero:
+	VPXORD Z0, Z0, Z0
+	VPXORD Z1, Z1, Z1
+
+begin:
+	MOVQ  k+0(FP), AX
+	MOVQ  b+32(FP), CX
+	MOVQ  bStep+40(FP), DX
+	SHLQ  $0x02, DX
+	MOVQ  aRow+16(FP), BX
+	SHLQ  $0x02, BX
+	MOVQ  aStep+24(FP), BX
+	SHLQ  $0x02, BX
+	MOVQ  a+8(FP), SI
+	TESTQ AX, AX
+	JLE   end
+
+loop:
+	VMOVUPS      (CX), Z2
+	VMOVUPS      64(CX), Z3
+	VBROADCASTSS (SI), Z4
+	VFMADD231PS  Z2, Z4, Z0
+	VFMADD231PS  Z3, Z4, Z1
+	ADDQ         BX, SI
+	ADDQ         DX, CX
+	DECQ         AX
+	JNZ          loop
+
+end:
+	MOVQ    c+48(FP), AX
+	MOVQ    cRow+56(FP), CX
+	SHLQ    $0x02, CX
+	MOVB    add+72(FP), CL
+	TESTB   CL, CL
+	JZ      store
+	VADDPS  (AX), Z0, Z0
+	VMOVUPS Z0, (AX)
+	VADDPS  64(AX), Z1, Z1
+	VMOVUPS Z1, 64(AX)
+	VZEROUPPER
+	RET
+
+store:
+	VMOVUPS Z0, (AX)
+	VMOVUPS Z1, 64(AX)
 	VZEROUPPER
 	RET
 

@@ -4,6 +4,16 @@
 
 package cpu
 
+// tile1x8AVX2 is a tileFunc for 1 rows and 8 columns.
+//
+//go:noescape
+func tile1x8AVX2(k int, a *float32, aRow int, aStep int, b *float32, bStep int, c *float32, cRow int, bias *float32, add bool)
+
+// tile1x16AVX2 is a tileFunc for 1 rows and 16 columns.
+//
+//go:noescape
+func tile1x16AVX2(k int, a *float32, aRow int, aStep int, b *float32, bStep int, c *float32, cRow int, bias *float32, add bool)
+
 // tile2x8AVX2 is a tileFunc for 2 rows and 8 columns.
 //
 //go:noescape
@@ -33,6 +43,16 @@ func tile6x8AVX2(k int, a *float32, aRow int, aStep int, b *float32, bStep int, 
 //
 //go:noescape
 func tile6x16AVX2(k int, a *float32, aRow int, aStep int, b *float32, bStep int, c *float32, cRow int, bias *float32, add bool)
+
+// tile1x16AVX512 is a tileFunc for 1 rows and 16 columns.
+//
+//go:noescape
+func tile1x16AVX512(k int, a *float32, aRow int, aStep int, b *float32, bStep int, c *float32, cRow int, bias *float32, add bool)
+
+// tile1x32AVX512 is a tileFunc for 1 rows and 32 columns.
+//
+//go:noescape
+func tile1x32AVX512(k int, a *float32, aRow int, aStep int, b *float32, bStep int, c *float32, cRow int, bias *float32, add bool)
 
 // tile4x16AVX512 is a tileFunc for 4 rows and 16 columns.
 //

@@ -12,21 +12,21 @@ type crossEntropy struct {
 	logits    []float32
 	labels    []int32
 	classes   int
-	ignore    int32
+	ignore    int
 	smoothing float64
 }
 
 func newCrossEntropy(d *Device, c kernels.Call, s kernels.Sizes) crossEntropy {
 	return crossEntropy{
 		vec: d.vector(), logits: floats(c.Args[0]), labels: kernels.Slice[int32](c.Args[1]),
-		classes: s["V"], ignore: int32(c.Attrs.IgnoreIndex), smoothing: c.Attrs.Smoothing,
+		classes: s["V"], ignore: c.Attrs.IgnoreIndex, smoothing: c.Attrs.Smoothing,
 	}
 }
 
 // row gives a row's logits and label; scored is false when the row does not count.
 func (e *crossEntropy) row(row int) (logits []float32, label int, scored bool) {
-	y := e.labels[row]
-	return e.logits[row*e.classes:][:e.classes], int(y), y != e.ignore && y >= 0 && int(y) < e.classes
+	y := int(e.labels[row])
+	return e.logits[row*e.classes:][:e.classes], y, y != e.ignore && y >= 0 && y < e.classes
 }
 
 func bindCrossEntropy(d *Device, c kernels.Call, s kernels.Sizes) (kernels.Kernel, error) {
@@ -148,14 +148,24 @@ func bindLossSum(_ *Device, c kernels.Call, _ kernels.Sizes) (kernels.Kernel, er
 func bindArgMax(d *Device, c kernels.Call, s kernels.Sizes) (kernels.Kernel, error) {
 	x, y, classes, vec := floats(c.Args[0]), kernels.Slice[int32](c.Args[1]), s["V"], d.vector()
 	return d.overRows(len(y), classes, func(row, _ int) {
-		in := x[row*classes:][:classes]
-		top := vec.max(in)
-		y[row] = 0
-		for i, v := range in {
-			if v == top {
-				y[row] = int32(i)
-				break
-			}
-		}
+		y[row] = int32(argMax(vec, x[row*classes:][:classes]))
 	}), nil
 }
+
+// argMax looks for the run that holds the largest value, and then within it.
+func argMax(vec *vectorTable, x []float32) int {
+	top, at := float32(math.Inf(-1)), 0
+	for lo := 0; lo < len(x); lo += argMaxRun {
+		if m := vec.max(x[lo:min(len(x), lo+argMaxRun)]); m > top {
+			top, at = m, lo
+		}
+	}
+	for i := at; i < len(x); i++ {
+		if x[i] == top {
+			return i
+		}
+	}
+	return 0 // nothing but NaN
+}
+
+const argMaxRun = 512

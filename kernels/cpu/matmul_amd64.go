@@ -11,8 +11,9 @@ var stripsAVX2 = map[int]func(k int, dst *float32, dstStep int, src *float32, sr
 // avx2Tiles pads panels of a to 8 lanes, so that they are packed in whole groups of four.
 var avx2Tiles = &tileSet{
 	rows: 6, cols: 16, aStep: 8,
-	heights: []int{2, 4, 6}, widths: []int{8, 16},
+	heights: []int{1, 2, 4, 6}, widths: []int{8, 16},
 	tiles: [][]tileFunc{
+		{tile1x8AVX2, tile1x16AVX2},
 		{tile2x8AVX2, tile2x16AVX2},
 		{tile4x8AVX2, tile4x16AVX2},
 		{tile6x8AVX2, tile6x16AVX2},
@@ -22,8 +23,9 @@ var avx2Tiles = &tileSet{
 
 var avx512Tiles = &tileSet{
 	rows: 12, cols: 32, aStep: 12,
-	heights: []int{4, 8, 12}, widths: []int{16, 32},
+	heights: []int{1, 4, 8, 12}, widths: []int{16, 32},
 	tiles: [][]tileFunc{
+		{tile1x16AVX512, tile1x32AVX512},
 		{tile4x16AVX512, tile4x32AVX512},
 		{tile8x16AVX512, tile8x32AVX512},
 		{tile12x16AVX512, tile12x32AVX512},

@@ -47,7 +47,9 @@ func (t *tileSet) packAcross(dst []float32, dstStep int, src source, lanes, k in
 			scatter(dst[done:], dstStep, src.at(done, 0), 4, k&^7, k)
 		}
 	}
-	scatter(dst[done:], dstStep, src.at(done, 0), lanes-done, 0, k)
+	if done < lanes {
+		scatter(dst[done:], dstStep, src.at(done, 0), lanes-done, 0, k)
+	}
 }
 
 // scatter packs steps [from, to) of the lanes one by one.

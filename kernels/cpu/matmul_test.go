@@ -10,26 +10,6 @@ import (
 	"github.com/gsc-project/gsc/kernels"
 )
 
-// eachLevel runs f with a device of every level that the processor has.
-func eachLevel(t *testing.T, threads int, f func(t *testing.T, d *Device)) {
-	best, err := chooseLevel()
-	if err != nil {
-		t.Fatal(err)
-	}
-	for l := generic; l <= best; l++ {
-		t.Run(l.String(), func(t *testing.T) { f(t, openLevel(t, threads, l)) })
-	}
-}
-
-func openLevel(t testing.TB, threads int, l level) *Device {
-	d, err := newDevice(threads, l)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { d.Close() })
-	return d
-}
-
 // matrix is a row-major matrix of random values with a gap between its rows.
 func matrix(r *rand.Rand, rows, cols, gap int) kernels.Tensor {
 	data := make([]float32, max(1, rows*(cols+gap)))
@@ -39,24 +19,10 @@ func matrix(r *rand.Rand, rows, cols, gap int) kernels.Tensor {
 	return kernels.Tensor{DType: kernels.F32, Shape: []int{rows, cols}, Strides: []int{cols + gap, 1}, Data: unsafe.Pointer(&data[0])}
 }
 
-func vector(r *rand.Rand, n int) kernels.Tensor {
-	t := matrix(r, 1, n, 0)
-	return kernels.Tensor{DType: kernels.F32, Shape: []int{n}, Data: t.Data}
-}
-
 func clone(t kernels.Tensor) kernels.Tensor {
 	data := append([]float32(nil), unsafe.Slice((*float32)(t.Data), max(1, t.Extent()))...)
 	t.Data = unsafe.Pointer(&data[0])
 	return t
-}
-
-func mustBind(t testing.TB, d *Device, c kernels.Call) kernels.Kernel {
-	t.Helper()
-	k, err := d.Bind(c)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return k
 }
 
 type matmulCase struct {
@@ -84,7 +50,7 @@ func (x matmulCase) call(r *rand.Rand) kernels.Call {
 	c := kernels.Call{Op: kernels.MatMul, Args: []kernels.Tensor{a, b, {}, matrix(r, x.m, x.n, gap)}}
 	c.Attrs = kernels.Attrs{TransA: x.transA, TransB: x.transB, Accumulate: x.accumulate}
 	if x.bias {
-		c.Args[2] = vector(r, x.n)
+		c.Args[2] = random(r, x.n)
 	}
 	return c
 }
@@ -146,8 +112,8 @@ func TestMatMul(t *testing.T) {
 		{3, 64, 64}, {4, 100, 33}, {97, 65, 130}, {110, 270, 390}, {200, 1, 40}, {33, 2, 800}, {16, 16, 17}, {64, 64, 64}}
 	eachLevel(t, 2, func(t *testing.T, d *Device) {
 		for _, s := range sizes {
-			for bits := range 32 {
-				checkMatMul(t, d, matmulCase{s[0], s[1], s[2], bits&1 > 0, bits&2 > 0, bits&4 > 0, bits&8 > 0, bits&16 > 0})
+			for bits := range 8 { // the other flags go with these: each pair of values occurs
+				checkMatMul(t, d, matmulCase{s[0], s[1], s[2], bits&1 > 0, bits&2 > 0, bits&4 > 0, bits&1 > 0 != (bits&4 > 0), bits&2 > 0 != (bits&4 > 0)})
 			}
 		}
 	})
@@ -156,36 +122,8 @@ func TestMatMul(t *testing.T) {
 // TestMatMulSlabs takes shapes that need several slabs of rows and columns.
 func TestMatMulSlabs(t *testing.T) {
 	eachLevel(t, 2, func(t *testing.T, d *Device) {
-		for _, x := range []matmulCase{{m: 5000, n: 40, k: 400, bias: true}, {m: 40, n: 5000, k: 400, accumulate: true, transB: true}} {
+		for _, x := range []matmulCase{{m: 5000, n: 14, k: 400, bias: true}, {m: 14, n: 5000, k: 400, accumulate: true, transB: true}} {
 			checkMatMul(t, d, x)
 		}
 	})
-}
-
-func TestMatMulThreads(t *testing.T) {
-	best, _ := chooseLevel()
-	for l := generic; l <= best; l++ {
-		var first []float32
-		for _, threads := range []int{1, 2, 4} {
-			c := matmulCase{m: 300, n: 700, k: 500, bias: true}.call(rand.New(rand.NewPCG(1, 2)))
-			mustBind(t, openLevel(t, threads, l), c)()
-			got := floats(c.Args[3])
-			if first == nil {
-				first = got
-			}
-			for i := range got {
-				if math.Float32bits(got[i]) != math.Float32bits(first[i]) {
-					t.Fatalf("%v: %d threads: c[%d] = %v, with one thread %v", l, threads, i, got[i], first[i])
-				}
-			}
-		}
-	}
-}
-
-func TestMatMulAllocates(t *testing.T) {
-	d := openLevel(t, 2, generic)
-	run := mustBind(t, d, matmulCase{m: 100, n: 300, k: 100}.call(rand.New(rand.NewPCG(1, 2))))
-	if n := testing.AllocsPerRun(20, run); n != 0 {
-		t.Errorf("%v allocations a run", n)
-	}
 }

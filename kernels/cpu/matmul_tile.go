@@ -55,29 +55,41 @@ const edgeFloats = 12 * 32
 func (t *tileSet) run(x *block, edge []float32) {
 	for i := 0; i < x.m; i += t.rows {
 		for j := 0; j < x.n; j += t.cols {
-			t.tile(x, i, j, x.k, edge)
+			t.tile(x, i, j, edge)
 		}
 	}
 }
 
-// tile computes the tile of x whose first element is (i, j), over the first k steps.
-func (t *tileSet) tile(x *block, i, j, k int, edge []float32) {
-	rows, cols := min(t.rows, x.m-i), min(t.cols, x.n-j)
-	h, w := fit(t.heights, rows), fit(t.widths, cols)
-	a, b := at(x.a.data, i/t.rows*x.a.panel), at(x.b.data, j/t.cols*x.b.panel)
-	c := at(x.c, i*x.cRow+j)
-	if t.heights[h] == rows && t.widths[w] == cols {
-		bias := x.bias
-		if bias != nil {
-			bias = at(bias, j)
+// tile computes the tile of x whose first element is (i, j). Rows that are left
+// at the end are cut into tiles of lesser height, so that a is never read beyond its rows.
+func (t *tileSet) tile(x *block, i, j int, edge []float32) {
+	b := at(x.b.data, j/t.cols*x.b.panel)
+	cols := min(t.cols, x.n-j)
+	w := fit(t.widths, cols)
+	for end := min(i+t.rows, x.m); i < end; {
+		h := len(t.heights) - 1
+		for t.heights[h] > end-i {
+			h--
 		}
-		t.tiles[h][w](k, a, x.a.lane, x.a.step, b, x.b.step, c, x.cRow, bias, x.add)
-		return
+		a := at(x.a.data, i/t.rows*x.a.panel+i%t.rows*x.a.lane)
+		c := at(x.c, i*x.cRow+j)
+		if t.widths[w] == cols {
+			t.tiles[h][w](x.k, a, x.a.lane, x.a.step, b, x.b.step, c, x.cRow, x.biasAt(j), x.add)
+		} else {
+			t.tiles[h][w](x.k, a, x.a.lane, x.a.step, b, x.b.step, &edge[0], t.cols, nil, false)
+			for r := range t.heights[h] {
+				x.mergeRow(unsafe.Slice(at(c, r*x.cRow), cols), edge[r*t.cols:], j)
+			}
+		}
+		i += t.heights[h]
 	}
-	t.tiles[h][w](k, a, x.a.lane, x.a.step, b, x.b.step, &edge[0], t.cols, nil, false)
-	for r := range rows {
-		x.mergeRow(unsafe.Slice(at(c, r*x.cRow), cols), edge[r*t.cols:], j)
+}
+
+func (x *block) biasAt(j int) *float32 {
+	if x.bias == nil {
+		return nil
 	}
+	return at(x.bias, j)
 }
 
 // mergeRow ends a row of an edge tile as the kernel would have done.
@@ -109,7 +121,8 @@ func fit(sizes []int, n int) int {
 func at(p *float32, i int) *float32 { return (*float32)(unsafe.Add(unsafe.Pointer(p), 4*i)) }
 
 // genericTiles is the tile set in plain Go.
-var genericTiles = &tileSet{rows: 4, cols: 4, aStep: 4, heights: []int{4}, widths: []int{4}, tiles: [][]tileFunc{{tile4x4}}}
+var genericTiles = &tileSet{rows: 4, cols: 4, aStep: 4, heights: []int{1, 4}, widths: []int{4},
+	tiles: [][]tileFunc{{tile1x4}, {tile4x4}}}
 
 // tile4x4 is the tileFunc for 4 rows and 4 columns in plain Go.
 func tile4x4(k int, a *float32, aRow, aStep int, b *float32, bStep int, c *float32, cRow int, bias *float32, add bool) {
@@ -143,5 +156,24 @@ func tile4x4(k int, a *float32, aRow, aStep int, b *float32, bStep int, c *float
 			}
 			out[j] = v
 		}
+	}
+}
+
+// tile1x4 is the tileFunc for one row and 4 columns in plain Go.
+func tile1x4(k int, a *float32, _, aStep int, b *float32, bStep int, c *float32, _ int, bias *float32, add bool) {
+	var s [4]float32
+	if bias != nil {
+		s = *(*[4]float32)(unsafe.Pointer(bias))
+	}
+	for p := range k {
+		x, v := *at(a, p*aStep), (*[4]float32)(unsafe.Pointer(at(b, p*bStep)))
+		s[0], s[1], s[2], s[3] = s[0]+x*v[0], s[1]+x*v[1], s[2]+x*v[2], s[3]+x*v[3]
+	}
+	out := (*[4]float32)(unsafe.Pointer(c))
+	for j, v := range s {
+		if add {
+			v += out[j]
+		}
+		out[j] = v
 	}
 }

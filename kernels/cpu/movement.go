@@ -59,17 +59,16 @@ func bindSelectGrad(d *Device, c kernels.Call, s kernels.Sizes) (kernels.Kernel,
 
 func bindCacheWrite(d *Device, c kernels.Call, s kernels.Sizes) (kernels.Kernel, error) {
 	x, offset, cache := floats(c.Args[0]), scalar[int64](c.Args[1]), floats(c.Args[2])
-	at, length, heads, width := c.Args[0], s["S"], s["G"], s["D"]
-	sb, st, sg := at.Stride(0), at.Stride(1), at.Stride(2)
-	return d.overRows(s["B"]*s["T"], heads*width, func(row, _ int) {
-		b, t := row/s["T"], row%s["T"]
+	in, times, length, heads, width := headStrides(c.Args[0]), s["T"], s["S"], s["G"], s["D"]
+	return d.overRows(s["B"]*times, heads*width, func(row, _ int) {
+		b, t := row/times, row%times
 		place := *offset + int64(t)
 		if place < 0 || place >= int64(length) {
 			return
 		}
 		to := cache[(b*length+int(place))*heads*width:]
 		for g := range heads {
-			copy(to[g*width:][:width], x[b*sb+t*st+g*sg:])
+			copy(to[g*width:][:width], x[b*in[0]+t*in[1]+g*in[2]:])
 		}
 	}), nil
 }
@@ -100,11 +99,7 @@ func bindEmbeddingGrad(d *Device, c kernels.Call, s kernels.Sizes) (kernels.Kern
 	e := &embeddingGrad{
 		ids: kernels.Slice[int32](c.Args[0]), dy: floats(c.Args[1]), table: floats(c.Args[2]),
 		vocabulary: s["V"], width: s["C"], accumulate: c.Attrs.Accumulate, vec: d.vector(),
-		head: make([]int32, s["V"]), next: make([]int32, s["..."]),
-		sums: make([][embeddingColumns]float64, d.pool.threads),
-	}
-	for i := range e.head {
-		e.head[i] = -1
+		head: intsOf(d.scratch.a, s["V"]), next: intsOf(d.scratch.b, s["..."]), sums: d.workerDoubles(embeddingColumns),
 	}
 	columns := ceilDiv(e.width, embeddingColumns)
 	run := d.spread(columns*embeddingRanges, e.width*(e.vocabulary+len(e.ids)), func(piece, worker int) {
@@ -113,7 +108,6 @@ func bindEmbeddingGrad(d *Device, c kernels.Call, s kernels.Sizes) (kernels.Kern
 	return func() {
 		e.chain()
 		run()
-		e.unchain()
 	}, nil
 }
 
@@ -123,24 +117,17 @@ type embeddingGrad struct {
 	vocabulary, width int
 	accumulate        bool
 	vec               *vectorTable
-	head              []int32 // the first token with an id, or -1
-	next              []int32 // the next token with the same id, or -1
-	sums              [][embeddingColumns]float64
+	head              []int32 // 1 + the first token with an id, or 0
+	next              []int32 // 1 + the next token with the same id, or 0
+	sums              [][]float64
 }
 
 func (e *embeddingGrad) chain() {
+	clear(e.head)
 	for i := len(e.ids) - 1; i >= 0; i-- {
 		if id := e.ids[i]; id >= 0 && int(id) < e.vocabulary {
 			e.next[i] = e.head[id]
-			e.head[id] = int32(i)
-		}
-	}
-}
-
-func (e *embeddingGrad) unchain() {
-	for _, id := range e.ids {
-		if id >= 0 && int(id) < e.vocabulary {
-			e.head[id] = -1
+			e.head[id] = int32(i) + 1
 		}
 	}
 }
@@ -152,15 +139,15 @@ func (e *embeddingGrad) sum(part, first, worker int) {
 	for id := e.vocabulary * part / embeddingRanges; id < e.vocabulary*(part+1)/embeddingRanges; id++ {
 		to := e.table[id*e.width+first:][:n]
 		token := e.head[id]
-		if token < 0 {
+		if token == 0 {
 			if !e.accumulate {
 				clear(to)
 			}
 			continue
 		}
 		clear(sums)
-		for ; token >= 0; token = e.next[token] {
-			e.vec.accumulate(sums, e.dy[int(token)*e.width+first:][:n])
+		for ; token != 0; token = e.next[token-1] {
+			e.vec.accumulate(sums, e.dy[int(token-1)*e.width+first:][:n])
 		}
 		writeSums(to, sums, e.accumulate)
 	}

@@ -12,11 +12,19 @@ func bindLayerNorm(d *Device, c kernels.Call, s kernels.Sizes) (kernels.Kernel, 
 	y, mean, rstd := floats(c.Args[3]), floats(c.Args[4]), floats(c.Args[5])
 	return d.overRows(s["..."], width, func(row, _ int) {
 		in := x[row*width:][:width]
-		m := float32(vec.sum(in) / float64(width))
-		r := float32(1 / math.Sqrt(vec.sumSq(in, m)/float64(width)+epsilon))
+		m, r := meanRstd(vec, in, epsilon)
 		mean[row], rstd[row] = m, r
 		vec.layerNorm(y[row*width:][:width], in, weight, bias, m, r)
 	}), nil
+}
+
+// meanRstd is one pass: Σ(x−mean)² = Σx² − C·mean². What the difference cancels is far below float32's precision
+// unless the mean is a million times the deviation, where x has no digits left either.
+func meanRstd(vec *vectorTable, x []float32, epsilon float64) (mean, rstd float32) {
+	n := float64(len(x))
+	sum, squares := vec.moments(x)
+	variance := max(0, squares/n-(sum/n)*(sum/n))
+	return float32(sum / n), float32(1 / math.Sqrt(variance+epsilon))
 }
 
 func bindRMSNorm(d *Device, c kernels.Call, s kernels.Sizes) (kernels.Kernel, error) {
@@ -25,7 +33,8 @@ func bindRMSNorm(d *Device, c kernels.Call, s kernels.Sizes) (kernels.Kernel, er
 	weight, offset := normWeight(c.Args[1], c.Attrs, width)
 	return d.overRows(s["..."], width, func(row, _ int) {
 		in := x[row*width:][:width]
-		r := float32(1 / math.Sqrt(vec.sumSq(in, 0)/float64(width)+epsilon))
+		_, squares := vec.moments(in)
+		r := float32(1 / math.Sqrt(squares/float64(width)+epsilon))
 		rstd[row] = r
 		vec.rmsNorm(y[row*width:][:width], in, weight, r, offset)
 	}), nil
@@ -49,9 +58,8 @@ type normGrad struct {
 	offset             float32
 	dweight, dbias     []float32 // nil when not wanted
 	partial            []float32 // dweight, then dbias, of each piece of rows
-	unwanted           []float32 // what the rows of each worker add up in place of dbias, for RMSNorm
 	accumulate         bool
-	sums               [][columnRange]float64 // of each worker
+	sums               [][]float64 // of each worker
 	pieces, perPartial int
 }
 
@@ -78,10 +86,9 @@ func (g *normGrad) bind(d *Device, c kernels.Call, s kernels.Sizes, workspace ke
 	g.pieces, g.perPartial = ceilDiv(g.rows, kernels.RowPiece), 2*g.width
 	if g.mean == nil {
 		g.perPartial = g.width
-		g.unwanted = make([]float32, d.pool.threads*g.width)
 	}
 	g.partial = floatsOf(workspace, g.pieces*g.perPartial)
-	g.sums = make([][columnRange]float64, d.pool.threads)
+	g.sums = d.workerDoubles(columnRange)
 	rows := d.spread(g.pieces, g.rows*g.width, g.piece)
 	columns := ceilDiv(g.width, columnRange)
 	combine := d.spread(columns*g.perPartial/max(1, g.width), g.pieces*g.perPartial, func(piece, worker int) {
@@ -94,31 +101,30 @@ func (g *normGrad) bind(d *Device, c kernels.Call, s kernels.Sizes, workspace ke
 }
 
 // piece does RowPiece rows, and sums their share of dweight and dbias.
-func (g *normGrad) piece(piece, worker int) {
+func (g *normGrad) piece(piece, _ int) {
 	partial := g.partial[piece*g.perPartial:][:g.perPartial]
 	clear(partial)
 	dw, db := partial[:g.width], partial[g.width:]
-	if g.mean == nil {
-		db = g.unwanted[worker*g.width:][:g.width]
-	}
 	for row := piece * kernels.RowPiece; row < min(g.rows, (piece+1)*kernels.RowPiece); row++ {
-		g.row(row, dw, db)
+		lo, hi := row*g.width, (row+1)*g.width
+		if g.mean == nil {
+			g.rmsRow(row, g.dx[lo:hi], g.dy[lo:hi], g.x[lo:hi], dw)
+		} else {
+			g.layerRow(row, g.dx[lo:hi], g.dy[lo:hi], g.x[lo:hi], dw, db)
+		}
 	}
 }
 
-func (g *normGrad) row(row int, dw, db []float32) {
-	lo, hi := row*g.width, (row+1)*g.width
-	dy, x, rstd := g.dy[lo:hi], g.x[lo:hi], g.rstd[row]
-	mean := float32(0)
-	if g.mean != nil {
-		mean = g.mean[row]
-	}
-	sg, sgx := g.vec.normSums(dy, x, g.weight, mean, rstd, g.offset)
-	if g.mean == nil {
-		sg = 0
-	}
-	a, b := float32(sg/float64(g.width)), float32(sgx/float64(g.width))
-	g.vec.normGrad(g.dx[lo:hi], dy, x, g.weight, dw, db, mean, rstd, g.offset, a, b)
+func (g *normGrad) layerRow(row int, dx, dy, x, dw, db []float32) {
+	mean, rstd, n := g.mean[row], g.rstd[row], float64(g.width)
+	sg, sgx := g.vec.normSums(dy, x, g.weight, mean, rstd, 0)
+	g.vec.layerGrad(dx, dy, x, g.weight, dw, db, mean, rstd, float32(sg/n), float32(sgx/n))
+}
+
+func (g *normGrad) rmsRow(row int, dx, dy, x, dw []float32) {
+	rstd := g.rstd[row]
+	_, sgx := g.vec.normSums(dy, x, g.weight, 0, rstd, g.offset)
+	g.vec.rmsGrad(dx, dy, x, g.weight, dw, rstd, g.offset, float32(sgx/float64(g.width)))
 }
 
 // combine adds up the pieces, in order, for a range of columns of dweight (which = 0) or dbias (1).

@@ -167,3 +167,28 @@ func floatsOf(workspace kernels.Tensor, n int) []float32 {
 	}
 	return unsafe.Slice((*float32)(workspace.Data), n)
 }
+
+// doublesOf is a part of the scratch as n float64; what does not fit is allocated.
+func doublesOf(scratch []float32, n int) []float64 {
+	if 2*n > len(scratch) {
+		return make([]float64, n)
+	}
+	return unsafe.Slice((*float64)(unsafe.Pointer(unsafe.SliceData(scratch))), n)
+}
+
+// intsOf is a part of the scratch as n int32; what does not fit is allocated.
+func intsOf(scratch []float32, n int) []int32 {
+	if n > len(scratch) {
+		return make([]int32, n)
+	}
+	return unsafe.Slice((*int32)(unsafe.Pointer(unsafe.SliceData(scratch))), n)
+}
+
+// workerDoubles gives each worker n float64 of its scratch.
+func (d *Device) workerDoubles(n int) [][]float64 {
+	var all [][]float64
+	for _, scratch := range d.scratch.worker {
+		all = append(all, doublesOf(scratch, n))
+	}
+	return all
+}

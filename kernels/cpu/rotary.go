@@ -42,7 +42,7 @@ func scaleFrequency(f float64, a kernels.Attrs) float64 {
 
 func bindRotary(d *Device, c kernels.Call, s kernels.Sizes) (kernels.Kernel, error) {
 	x, table, y := floats(c.Args[0]), floats(c.Args[1]), floats(c.Args[2])
-	rotated, width, times := s["R"], s["D"], s["T"]
+	rotated, width, times, heads := s["R"], s["D"], s["T"], s["H"]
 	rotate := rotateInterleaved
 	if !c.Attrs.Interleaved {
 		rotate = rotateHalves
@@ -55,18 +55,22 @@ func bindRotary(d *Device, c kernels.Call, s kernels.Sizes) (kernels.Kernel, err
 	if s["E"] == 1 {
 		perBatch = 0
 	}
-	in, out, vec := c.Args[0], c.Args[2], d.vector()
-	return d.overRows(s["B"]*times, s["H"]*width, func(row, _ int) {
+	in, out, vec := headStrides(c.Args[0]), headStrides(c.Args[2]), d.vector()
+	return d.overRows(s["B"]*times, heads*width, func(row, _ int) {
 		b, t := row/times, row%times
 		turn := table[b*perBatch+t*rotated:][:rotated]
-		for h := range s["H"] {
-			from := x[b*in.Stride(0)+t*in.Stride(1)+h*in.Stride(2):][:width]
-			to := y[b*out.Stride(0)+t*out.Stride(1)+h*out.Stride(2):][:width]
-			rotate(vec, to, from, turn, sign)
-			copy(to[rotated:], from[rotated:])
+		from, to := b*in[0]+t*in[1], b*out[0]+t*out[1]
+		for range heads {
+			head, turned := x[from:][:width], y[to:][:width]
+			rotate(vec, turned, head, turn, sign)
+			copy(turned[rotated:], head[rotated:])
+			from, to = from+in[2], to+out[2]
 		}
 	}), nil
 }
+
+// headStrides are the strides of batch, time and head.
+func headStrides(t kernels.Tensor) [3]int { return [3]int{t.Stride(0), t.Stride(1), t.Stride(2)} }
 
 // rotateHalves turns the pairs (i, i+R/2); turn holds R/2 cosines, then the sines.
 func rotateHalves(vec *vectorTable, y, x, turn []float32, sign float32) {

@@ -8,10 +8,10 @@ import (
 
 // bindSumSquares sums pieces of SquaresPiece elements in float64, then the pieces in order.
 func bindSumSquares(d *Device, c kernels.Call, _ kernels.Sizes) (kernels.Kernel, error) {
-	x, total, sumSq := floats(c.Args[0]), scalar[float64](c.Args[1]), d.vector().sumSq
+	x, total, moments := floats(c.Args[0]), scalar[float64](c.Args[1]), d.vector().moments
 	partial := make([]float64, ceilDiv(len(x), kernels.SquaresPiece))
 	run := d.overPieces(len(x), kernels.SquaresPiece, func(piece, lo, hi int) {
-		partial[piece] = sumSq(x[lo:hi], 0)
+		_, partial[piece] = moments(x[lo:hi])
 	})
 	return func() {
 		run()
@@ -63,20 +63,22 @@ func (d *Device) overNorms(n int, norms kernels.Tensor, before func(), f func(lo
 }
 
 // lambParams are the scalars of [kernels.LAMBMoments] and [kernels.LAMBApply]; take is 1−β.
-type lambParams struct{ factor, take1, take2, unbias1, unbias2, epsilon, decay, step float32 }
+type lambParams struct {
+	factor, take1, take2                   float32
+	unbias1, unbias2, epsilon, decay, step float64
+}
 
 func (p *lambParams) set(a kernels.Attrs, step int64, factor float64) {
 	unbias1, unbias2 := unbias(a, step)
 	*p = lambParams{
 		factor: float32(factor), take1: float32(1 - a.Beta1), take2: float32(1 - a.Beta2),
-		unbias1: float32(unbias1), unbias2: float32(unbias2), epsilon: float32(a.Epsilon), decay: float32(a.Decay),
+		unbias1: unbias1, unbias2: unbias2, epsilon: a.Epsilon, decay: a.Decay,
 	}
 }
 
 // direction is r = m̂/(√v̂ + epsilon) + λ·w.
-func (p *lambParams) direction(w, m, v float32) float32 {
-	root := float32(math.Sqrt(float64(v * p.unbias2)))
-	return p.unbias1*m/(root+p.epsilon) + p.decay*w
+func (p *lambParams) direction(w, m, v float32) float64 {
+	return p.unbias1*float64(m)/(math.Sqrt(float64(v)*p.unbias2)+p.epsilon) + p.decay*float64(w)
 }
 
 func (p *lambParams) moments(w, g, m, v []float32) (ww, rr float64) {
@@ -85,7 +87,7 @@ func (p *lambParams) moments(w, g, m, v []float32) (ww, rr float64) {
 		grad := p.factor * g[i]
 		m[i] += p.take1 * (grad - m[i])
 		v[i] += p.take2 * (grad*grad - v[i])
-		r := float64(p.direction(x, m[i], v[i]))
+		r := p.direction(x, m[i], v[i])
 		ww += float64(x) * float64(x)
 		rr += r * r
 	}
@@ -95,7 +97,7 @@ func (p *lambParams) moments(w, g, m, v []float32) (ww, rr float64) {
 func (p *lambParams) apply(w, m, v []float32) {
 	m, v = m[:len(w)], v[:len(w)]
 	for i, x := range w {
-		w[i] = x - p.step*p.direction(x, m[i], v[i])
+		w[i] = float32(float64(x) - p.step*p.direction(x, m[i], v[i]))
 	}
 }
 
@@ -118,7 +120,7 @@ func bindLAMBApply(d *Device, c kernels.Call, _ kernels.Sizes) (kernels.Kernel, 
 		if norms[0] != 0 && norms[1] != 0 {
 			ratio = math.Sqrt(norms[0]) / math.Sqrt(norms[1])
 		}
-		p.step = float32(rate.now() * ratio)
+		p.step = rate.now() * ratio
 	}
 	return d.overWeights(len(w), before, func(lo, hi int) { p.apply(w[lo:hi], m[lo:hi], v[lo:hi]) }), nil
 }

@@ -105,31 +105,14 @@ func unbias(a kernels.Attrs, step int64) (m, v float64) {
 func bindLion(d *Device, c kernels.Call, _ kernels.Sizes) (kernels.Kernel, error) {
 	w, g, m := floats(c.Args[0]), floats(c.Args[1]), floats(c.Args[2])
 	rate, factor := rateOf(c.Args[3], c.Attrs), scalar[float64](c.Args[4])
-	p := lionParams{take1: float32(1 - c.Attrs.Beta1), take2: float32(1 - c.Attrs.Beta2), decay: float32(c.Attrs.Decay)}
-	before := func() { p.rate, p.factor = float32(rate.now()), float32(*factor) }
-	return d.overWeights(len(w), before, func(lo, hi int) { lion(w[lo:hi], g[lo:hi], m[lo:hi], &p) }), nil
-}
-
-// lionParams are the scalars of [kernels.Lion]; take is 1−β.
-type lionParams struct{ rate, factor, take1, take2, decay float32 }
-
-func lion(w, g, m []float32, p *lionParams) {
-	g, m = g[:len(w)], m[:len(w)]
-	for i, x := range w {
-		grad := p.factor * g[i]
-		step := grad - m[i]
-		w[i] = x - p.rate*(sign(m[i]+p.take1*step)+p.decay*x)
-		m[i] += p.take2 * step
+	p, lion := &lionParams{}, d.vector().lion
+	before := func() {
+		*p = lionParams{
+			factor: float32(*factor), take1: float32(1 - c.Attrs.Beta1), take2: float32(1 - c.Attrs.Beta2),
+			decay: float32(c.Attrs.Decay), rate: float32(rate.now()),
+		}
 	}
-}
-
-// sign is −1, 0 or 1; that of a NaN is the NaN. Its only branch is rarely taken.
-func sign(x float32) float32 {
-	if x == 0 || x != x {
-		return x
-	}
-	const signBit, one = 1 << 31, 0x3F800000
-	return math.Float32frombits(math.Float32bits(x)&signBit | one)
+	return d.overWeights(len(w), before, func(lo, hi int) { lion(w[lo:hi], g[lo:hi], m[lo:hi], p) }), nil
 }
 
 func bindMuonMomentum(d *Device, c kernels.Call, _ kernels.Sizes) (kernels.Kernel, error) {

@@ -4,12 +4,13 @@ package cpu
 // that the kernels are made of. Slices of one call have the length of the
 // first float32 one; outputs may be the same slice as an input.
 type vectorTable struct {
-	add   func(z, x, y []float32)                 // z = x + y
-	mul   func(z, x, y []float32)                 // z = x·y
-	scale func(y, x []float32, alpha float32)     // y = alpha·x
-	max   func(x []float32) float32               // the largest, NaN left out; −Inf when there is none
-	sum   func(x []float32) float64               // Σ x
-	sumSq func(x []float32, mean float32) float64 // Σ (x−mean)², in float64
+	add   func(z, x, y []float32)             // z = x + y
+	mul   func(z, x, y []float32)             // z = x·y
+	scale func(y, x []float32, alpha float32) // y = alpha·x
+	max   func(x []float32) float32           // the largest, NaN left out; −Inf when there is none
+	sum   func(x []float32) float64           // Σ x
+	// moments gives Σ x and Σ x², in float64, where x² is exact.
+	moments func(x []float32) (sum, squares float64)
 	// accumulate adds x to sums.
 	accumulate func(sums []float64, x []float32)
 
@@ -28,8 +29,10 @@ type vectorTable struct {
 	rmsNorm func(y, x, w []float32, rstd, offset float32)
 	// normSums gives Σ g and Σ g·x̂ with g = dy·(w + offset), x̂ = (x−mean)·rstd.
 	normSums func(dy, x, w []float32, mean, rstd, offset float32) (sg, sgx float64)
-	// normGrad sets dx = rstd·(g − a − x̂·b), dw += dy·x̂, db += dy.
-	normGrad func(dx, dy, x, w, dw, db []float32, mean, rstd, offset, a, b float32)
+	// layerGrad sets dx = rstd·(g − a − x̂·b), dw += dy·x̂ and db += dy with g = dy·w, x̂ = (x−mean)·rstd.
+	layerGrad func(dx, dy, x, w, dw, db []float32, mean, rstd, a, b float32)
+	// rmsGrad sets dx = rstd·(g − x̂·b) and dw += dy·x̂ with g = dy·(w + offset), x̂ = x·rstd.
+	rmsGrad func(dx, dy, x, w, dw []float32, rstd, offset, b float32)
 
 	// rotate sets y1 = x1·cos − x2·sin, y2 = x2·cos + x1·sin, sin multiplied by sign.
 	rotate func(y1, y2, x1, x2, cos, sin []float32, sign float32)
@@ -37,6 +40,8 @@ type vectorTable struct {
 	dropout func(y, x []float32, p *dropoutParams, block uint64)
 	// adam updates w, m and v.
 	adam func(w, g, m, v []float32, p *adamParams)
+	// lion updates w and m.
+	lion func(w, g, m []float32, p *lionParams)
 }
 
 // sumRun is the longest run that a sum may add up in float32 lanes before it goes on in float64.
@@ -60,12 +65,22 @@ var activationNames = map[string]activation{
 	"relu": relu, "gelu": gelu, "gelu_tanh": geluTanh, "silu": silu, "sigmoid": sigmoid, "tanh": tanh, "soft_cap": tanh,
 }
 
-// dropoutParams are what the elements of one dropout have in common.
+// dropoutParams are what the elements of one dropout have in common. Assembly knows the order of its fields.
 type dropoutParams struct {
-	seed         uint64
 	step, stream uint32
 	threshold    uint32
 	scale        float32
+	keys         [10][2]uint32 // of Philox's rounds
+	seed         uint64
+}
+
+// set takes in what varies from run to run.
+func (p *dropoutParams) set(seed uint64, step uint32) {
+	p.seed, p.step = seed, step
+	for round := range p.keys {
+		r := uint32(round)
+		p.keys[round] = [2]uint32{uint32(seed) + r*0x9E3779B9, uint32(seed>>32) + r*0xBB67AE85}
+	}
 }
 
 // adamParams are the scalars of one update, as [kernels.Adam] and [kernels.AdamW] name them:
@@ -74,9 +89,14 @@ type dropoutParams struct {
 //	w −= decay·w + rate·m/(√(v·unbias) + epsilon)
 //
 // where take1 = 1−β₁, take2 = 1−β₂, rate = η/(1−β₁ᵗ), unbias = 1/(1−β₂ᵗ), decay = η·λ for AdamW and coupled = λ for Adam.
-// The forms with 1−β keep the precision that rounding β to float32 would lose.
+// The forms with 1−β keep the precision that rounding β to float32 would lose. Assembly knows the order of the fields.
 type adamParams struct {
 	factor, coupled, take1, take2, decay, rate, unbias, epsilon float32
 }
 
-func (d *Device) vector() *vectorTable { return vectorTables(d.level) }
+// lionParams are the scalars of one update, as [kernels.Lion] names them, take being 1−β. Assembly knows the order of the fields.
+//
+//	w −= rate·(sign(m + take1·(factor·g − m)) + decay·w); m += take2·(factor·g − m)
+type lionParams struct{ factor, take1, take2, decay, rate float32 }
+
+func (d *Device) vector() *vectorTable { return vectorTables[d.level] }

@@ -9,7 +9,7 @@ import (
 // genericVector is the table in plain Go, and what the assembly is tested against.
 var genericVector = vectorTable{
 	add: addGeneric, mul: mulGeneric, scale: scaleGeneric,
-	max: maxGeneric, sum: sumGeneric, sumSq: sumSqGeneric, accumulate: accumulateGeneric,
+	max: maxGeneric, sum: sumGeneric, moments: momentsGeneric, accumulate: accumulateGeneric,
 	expSum: expSumGeneric, expScale: expScaleGeneric,
 	value: [activations]func(y, x []float32){
 		relu: valueOf(reluBoth), gelu: valueOf(geluBoth), geluTanh: valueOf(geluTanhBoth),
@@ -19,8 +19,8 @@ var genericVector = vectorTable{
 		relu: bothOf(reluBoth), gelu: bothOf(geluBoth), geluTanh: bothOf(geluTanhBoth),
 		silu: bothOf(siluBoth), sigmoid: bothOf(sigmoidBoth), tanh: bothOf(tanhBoth),
 	},
-	layerNorm: layerNormGeneric, rmsNorm: rmsNormGeneric, normSums: normSumsGeneric, normGrad: normGradGeneric,
-	rotate: rotateGeneric, dropout: dropoutGeneric, adam: adamGeneric,
+	layerNorm: layerNormGeneric, rmsNorm: rmsNormGeneric, normSums: normSumsGeneric, layerGrad: layerGradGeneric, rmsGrad: rmsGradGeneric,
+	rotate: rotateGeneric, dropout: dropoutGeneric, adam: adamGeneric, lion: lionGeneric,
 }
 
 func addGeneric(z, x, y []float32) {
@@ -66,19 +66,20 @@ func sumGeneric(x []float32) float64 {
 	return s0 + s1
 }
 
-func sumSqGeneric(x []float32, mean float32) float64 {
-	var s0, s1 float64
-	m := float64(mean)
+func momentsGeneric(x []float32) (sum, squares float64) {
+	var s0, s1, q0, q1 float64
 	for ; len(x) >= 2; x = x[2:] {
-		a, b := float64(x[0])-m, float64(x[1])-m
-		s0 += a * a
-		s1 += b * b
+		a, b := float64(x[0]), float64(x[1])
+		s0, s1 = s0+a, s1+b
+		q0 += a * a
+		q1 += b * b
 	}
 	if len(x) > 0 {
-		a := float64(x[0]) - m
-		s0 += a * a
+		a := float64(x[0])
+		s0 += a
+		q0 += a * a
 	}
-	return s0 + s1
+	return s0 + s1, q0 + q1
 }
 
 func accumulateGeneric(sums []float64, x []float32) {
@@ -147,14 +148,24 @@ func normSumsGeneric(dy, x, w []float32, mean, rstd, offset float32) (sg, sgx fl
 	return sg, sgx
 }
 
-func normGradGeneric(dx, dy, x, w, dw, db []float32, mean, rstd, offset, a, b float32) {
+func layerGradGeneric(dx, dy, x, w, dw, db []float32, mean, rstd, a, b float32) {
 	n := len(dx)
 	dy, x, w, dw, db = dy[:n], x[:n], w[:n], dw[:n], db[:n]
 	for i := range dx {
 		xhat, grad := (x[i]-mean)*rstd, dy[i]
-		dx[i] = rstd * (grad*(w[i]+offset) - a - xhat*b)
+		dx[i] = rstd * (grad*w[i] - a - xhat*b)
 		dw[i] += grad * xhat
 		db[i] += grad
+	}
+}
+
+func rmsGradGeneric(dx, dy, x, w, dw []float32, rstd, offset, b float32) {
+	n := len(dx)
+	dy, x, w, dw = dy[:n], x[:n], w[:n], dw[:n]
+	for i := range dx {
+		xhat, grad := x[i]*rstd, dy[i]
+		dx[i] = rstd * (grad*(w[i]+offset) - xhat*b)
+		dw[i] += grad * xhat
 	}
 }
 
@@ -195,4 +206,22 @@ func adamGeneric(w, g, m, v []float32, p *adamParams) {
 		root := float32(math.Sqrt(float64(v[i] * p.unbias)))
 		w[i] -= p.decay*w[i] + p.rate*m[i]/(root+p.epsilon)
 	}
+}
+
+func lionGeneric(w, g, m []float32, p *lionParams) {
+	g, m = g[:len(w)], m[:len(w)]
+	for i, x := range w {
+		step := p.factor*g[i] - m[i]
+		w[i] = x - p.rate*(sign(m[i]+p.take1*step)+p.decay*x)
+		m[i] += p.take2 * step
+	}
+}
+
+// sign is −1, 0 or 1; that of a NaN is the NaN.
+func sign(x float32) float32 {
+	if x == 0 || x != x {
+		return x
+	}
+	const signBit, one = 1 << 31, 0x3F800000
+	return math.Float32frombits(math.Float32bits(x)&signBit | one)
 }

@@ -2,4 +2,5 @@
 
 package cpu
 
-func vectorTables(level) *vectorTable { return &genericVector }
+// vectorTables is indexed by level.
+var vectorTables = [...]*vectorTable{generic: &genericVector}

@@ -18,6 +18,8 @@ var canary = [4]byte{0xA5, 0xA5, 0xA5, 0xFF}
 // guardBytes lie between operands.
 const guardBytes = 128
 
+var errPanic = errors.New("panic")
+
 // arena is the memory of one call on one device.
 type arena struct {
 	sample  *sample
@@ -132,12 +134,9 @@ func (a *arena) run(k kernels.Kernel) (after []byte, err error) {
 	if _, err := a.memory.WriteAt(a.image, 0); err != nil {
 		return nil, err
 	}
-	defer func() {
-		if p := recover(); p != nil {
-			err = fmt.Errorf("panic: %v", p)
-		}
-	}()
-	k()
+	if err := tryKernel(k); err != nil {
+		return nil, err
+	}
 	after = make([]byte, len(a.image))
 	_, err = a.memory.ReadAt(after, 0)
 	return after, err
@@ -177,11 +176,18 @@ func (a *arena) decode(after []byte) []values {
 		if t.Absent() || !p.Role.Writes() || p.Class == kernels.Bytes {
 			continue
 		}
+		out[i].grow(p.Class, t.Len())
 		eachOffset(t.Shape, t.Strides, func(_, offset int) {
 			out[i].decode(after[int(a.offsets[i])+offset*t.DType.Size():], t.DType)
 		})
 	}
 	return out
+}
+
+func (v *values) grow(c kernels.Class, n int) {
+	if c == kernels.Float || c == kernels.Real {
+		v.floats = make([]float64, 0, n)
+	}
 }
 
 func (v *values) encode(to []byte, d kernels.DType, n int) {
@@ -255,10 +261,30 @@ func bind(dev kernels.Device, s *sample) (*arena, kernels.Kernel, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	kernel, err := dev.Bind(kernels.Call{Op: s.op, Attrs: s.attrs, Args: a.tensors})
+	kernel, err := tryBind(dev, kernels.Call{Op: s.op, Attrs: s.attrs, Args: a.tensors})
 	if err != nil {
 		return nil, nil, errors.Join(err, a.memory.Close())
 	}
 	return a, kernel, nil
 }
 
+// tryKernel runs a kernel; a panic is an error like any other.
+func tryKernel(k kernels.Kernel) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("%w: %v", errPanic, p)
+		}
+	}()
+	k()
+	return nil
+}
+
+// tryBind binds a call, likewise.
+func tryBind(dev kernels.Device, c kernels.Call) (k kernels.Kernel, err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("%w when it binds: %v", errPanic, p)
+		}
+	}()
+	return dev.Bind(c)
+}

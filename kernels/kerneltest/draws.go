@@ -9,20 +9,22 @@ import (
 // attributes draws each attribute by its name, for whatever operation takes it. What an operation
 // demands beyond stands in its recipe.
 var attributes = map[string]func(g *generator, a *kernels.Attrs){
-	"trans_a":     func(g *generator, a *kernels.Attrs) { a.TransA = g.coin() },
-	"trans_b":     func(g *generator, a *kernels.Attrs) { a.TransB = g.coin() },
-	"accumulate":  func(g *generator, a *kernels.Attrs) { a.Accumulate = g.extent == full && g.coin() },
-	"alpha":       func(g *generator, a *kernels.Attrs) { a.Alpha = float64(float32(g.NormFloat64())) },
-	"kind":        func(g *generator, a *kernels.Attrs) { a.Kind = pick(g, kernels.Activations...) },
-	"cap":         func(g *generator, a *kernels.Attrs) { a.Cap = pick(g, 0, g.between(0.5, 30)) },
-	"epsilon":     func(g *generator, a *kernels.Attrs) { a.Epsilon = pick(g, 1e-3, 1e-5, 1e-6, 1e-8) },
-	"offset":      func(g *generator, a *kernels.Attrs) { a.Offset = pick(g, 0, 1, 0.5) },
-	"index":       func(g *generator, a *kernels.Attrs) { a.Index = g.IntN(g.sizes["T"]) },
-	"rate":        func(g *generator, a *kernels.Attrs) { a.Rate = pick(g, 0, 0.1, 0.5, 0.9) },
-	"key":         func(g *generator, a *kernels.Attrs) { a.Key = g.Uint32() },
-	"causal":      func(g *generator, a *kernels.Attrs) { a.Causal = g.coin() },
-	"window":      func(g *generator, a *kernels.Attrs) { a.Window = pick(g, 0, 1+g.IntN(g.sizes["S"]+2)) },
-	"scale":       func(g *generator, a *kernels.Attrs) { a.Scale = pick(g, 1/math.Sqrt(float64(g.sizes["D"])), g.between(0.01, 0.5)) },
+	"trans_a":    func(g *generator, a *kernels.Attrs) { a.TransA = g.coin() },
+	"trans_b":    func(g *generator, a *kernels.Attrs) { a.TransB = g.coin() },
+	"accumulate": func(g *generator, a *kernels.Attrs) { a.Accumulate = g.extent == full && g.coin() },
+	"alpha":      func(g *generator, a *kernels.Attrs) { a.Alpha = float64(float32(g.NormFloat64())) },
+	"kind":       func(g *generator, a *kernels.Attrs) { a.Kind = pick(g, kernels.Activations...) },
+	"cap":        func(g *generator, a *kernels.Attrs) { a.Cap = pick(g, 0, g.between(0.5, 30)) },
+	"epsilon":    func(g *generator, a *kernels.Attrs) { a.Epsilon = pick(g, 1e-3, 1e-5, 1e-6, 1e-8) },
+	"offset":     func(g *generator, a *kernels.Attrs) { a.Offset = pick(g, 0, 1, 0.5) },
+	"index":      func(g *generator, a *kernels.Attrs) { a.Index = g.IntN(g.sizes["T"]) },
+	"rate":       func(g *generator, a *kernels.Attrs) { a.Rate = pick(g, 0, 0.1, 0.5, 0.9) },
+	"key":        func(g *generator, a *kernels.Attrs) { a.Key = g.Uint32() },
+	"causal":     func(g *generator, a *kernels.Attrs) { a.Causal = g.coin() },
+	"window":     func(g *generator, a *kernels.Attrs) { a.Window = pick(g, 0, 1+g.IntN(g.sizes["S"]+2)) },
+	"scale": func(g *generator, a *kernels.Attrs) {
+		a.Scale = pick(g, 1/math.Sqrt(float64(g.sizes["D"])), g.between(0.01, 0.5))
+	},
 	"interleaved": func(g *generator, a *kernels.Attrs) { a.Interleaved = g.coin() },
 	"inverse":     func(g *generator, a *kernels.Attrs) { a.Inverse = g.coin() },
 

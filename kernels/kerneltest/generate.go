@@ -21,11 +21,10 @@ const (
 // generator makes random calls of one operation.
 type generator struct {
 	*rand.Rand
-	extent  extent
-	recipe  recipe
-	sizes   kernels.Sizes
-	leading []int
-	sample  *sample
+	extent extent
+	recipe recipe
+	sample *sample
+	sizes  kernels.Sizes // the sample's
 }
 
 // generate makes a random call: sizes for the letters of the contract's shape
@@ -83,6 +82,7 @@ func (g *generator) between(low, high float64) float64 { return low + (high-low)
 
 func (g *generator) drawSizes() {
 	g.sizes = kernels.Sizes{}
+	g.sample.sizes = g.sizes
 	letters := 0
 	dots := false
 	for _, p := range kernels.Contracts[g.sample.op].Params {
@@ -99,8 +99,8 @@ func (g *generator) drawSizes() {
 		}
 	}
 	if dots {
-		g.leading = g.drawLeading(letters == 0)
-		g.sizes["..."] = kernels.Elements(g.leading)
+		g.sample.leading = g.drawLeading(letters == 0)
+		g.sizes["..."] = kernels.Elements(g.sample.leading)
 	}
 	if g.recipe.sizes != nil {
 		g.recipe.sizes(g, g.sizes)
@@ -164,7 +164,10 @@ func (g *generator) drawOperands() {
 		if p.Class == kernels.Bytes { // its size is the device's affair
 			o.absent = true
 		} else if !o.absent {
-			o.shape = g.shape(p)
+			o.shape = g.sample.shape(p)
+			if p.Shape == "1" && g.coin() {
+				o.shape = []int{}
+			}
 		}
 		if p.Class == kernels.Any {
 			o.class = kernels.Float
@@ -174,30 +177,6 @@ func (g *generator) drawOperands() {
 		}
 		g.sample.operands = append(g.sample.operands, o)
 	}
-}
-
-// shape is what a parameter's pattern stands for, as it is stored.
-func (g *generator) shape(p kernels.Param) []int {
-	if p.Shape == "1" && g.coin() {
-		return []int{}
-	}
-	var shape []int
-	for _, letter := range strings.Fields(p.Shape) {
-		n, err := strconv.Atoi(letter)
-		switch {
-		case letter == "...":
-			shape = append(shape, g.leading...)
-		case err == nil:
-			shape = append(shape, n)
-		default:
-			shape = append(shape, g.sizes[letter])
-		}
-	}
-	a := g.sample.attrs
-	if p.Swap == "trans_a" && a.TransA || p.Swap == "trans_b" && a.TransB {
-		slices.Reverse(shape)
-	}
-	return append([]int{}, shape...)
 }
 
 // drawStrides turns some operands that may be strided into views: the dims before the

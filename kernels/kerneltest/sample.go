@@ -3,7 +3,8 @@ package kerneltest
 import (
 	"encoding/json"
 	"fmt"
-	"math"
+	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/gsc-project/gsc/kernels"
@@ -14,7 +15,9 @@ import (
 type sample struct {
 	op       kernels.Op
 	attrs    kernels.Attrs
-	operands []operand // in the order of the contract; workspace is the device's affair and absent here
+	sizes    kernels.Sizes // what the letters of the shape patterns stand for
+	leading  []int         // what "..." stands for
+	operands []operand     // in the order of the contract; workspace is the device's affair and absent here
 }
 
 // operand is one operand of a sample.
@@ -118,31 +121,65 @@ func (s *sample) String() string {
 	return b.String()
 }
 
-// forward is the call of another operation on the operands of s that have the
-// names of its parameters, or that like names for them; all dense.
-func (s *sample) forward(op kernels.Op, attrs kernels.Attrs, like map[string]string) *sample {
-	f := &sample{op: op, attrs: attrs}
+// forward is the call of another operation with the sizes of s, and with the operands of s that have
+// the names of its parameters. It is dense. An input that s lacks, or holds no values of, is 0; an
+// optional one that s lacks is absent, unless with names an operand of s it goes with.
+func (s *sample) forward(op kernels.Op, attrs kernels.Attrs, with map[string]string) *sample {
+	f := &sample{op: op, attrs: attrs, sizes: s.sizes, leading: s.leading}
 	for i, p := range f.contract().Params {
-		name := p.Name
-		if from, ok := like[name]; ok {
-			name = from
+		from := s.operand(p.Name)
+		o := operand{class: p.Class, share: i}
+		if p.Class == kernels.Any && from != nil {
+			o.class = from.class
 		}
-		o := operand{absent: true, share: i}
-		if from := s.operand(name); from != nil {
-			o = operand{class: from.class, shape: from.shape, share: i}
-			if f.contract().RoleOf(i, attrs).Reads() {
-				o.values = values{append([]float64(nil), from.floats...), append([]int64(nil), from.ints...)}
-			}
+		o.absent = p.Optional && from == nil && s.operand(with[p.Name]) == nil
+		if !o.absent {
+			o.shape = f.shape(p)
+		}
+		if !o.absent && f.contract().RoleOf(i, attrs).Reads() {
+			o.take(from)
 		}
 		f.operands = append(f.operands, o)
 	}
 	return f
 }
 
+// take copies values, or makes zeros where there are none.
+func (o *operand) take(from *operand) {
+	switch {
+	case from != nil && from.ints != nil:
+		o.ints = slices.Clone(from.ints)
+	case from != nil && from.floats != nil:
+		o.floats = slices.Clone(from.floats)
+	default:
+		o.floats = make([]float64, kernels.Elements(o.shape))
+	}
+}
+
+// shape is what a parameter's pattern stands for, as it is stored.
+func (s *sample) shape(p kernels.Param) []int {
+	shape := []int{}
+	for _, letter := range strings.Fields(p.Shape) {
+		n, err := strconv.Atoi(letter)
+		switch {
+		case letter == "...":
+			shape = append(shape, s.leading...)
+		case err == nil:
+			shape = append(shape, n)
+		default:
+			shape = append(shape, s.sizes[letter])
+		}
+	}
+	if p.Swap == "trans_a" && s.attrs.TransA || p.Swap == "trans_b" && s.attrs.TransB {
+		slices.Reverse(shape)
+	}
+	return shape
+}
+
 // derive fills the operands of s that are outputs of an earlier operation, by
 // running that operation on ref.
-func (s *sample) derive(op kernels.Op, attrs kernels.Attrs, like map[string]string) error {
-	f := s.forward(op, attrs, like)
+func (s *sample) derive(op kernels.Op, attrs kernels.Attrs) error {
+	f := s.forward(op, attrs, nil)
 	out, err := evaluate(ref.New(), f)
 	if err != nil {
 		return fmt.Errorf("deriving operands by %v: %w", op, err)
@@ -157,16 +194,19 @@ func (s *sample) derive(op kernels.Op, attrs kernels.Attrs, like map[string]stri
 
 // eachOffset calls f with the offset of every element of a view, in row-major order.
 func eachOffset(shape, strides []int, f func(i, offset int)) {
-	t := kernels.Tensor{Shape: shape, Strides: strides}
-	index := make([]int, len(shape))
-	for i := range kernels.Elements(shape) {
+	n := kernels.Elements(shape)
+	if strides == nil {
+		for i := range n {
+			f(i, i)
+		}
+		return
+	}
+	for i := range n {
 		rest, offset := i, 0
 		for d := len(shape) - 1; d >= 0; d-- {
-			index[d] = rest % shape[d]
+			offset += rest % shape[d] * strides[d]
 			rest /= shape[d]
-			offset += index[d] * t.Stride(d)
 		}
 		f(i, offset)
 	}
 }
-

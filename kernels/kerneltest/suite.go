@@ -90,9 +90,11 @@ func Run(dev kernels.Device, opts Options) []Result {
 func (r *Result) try(dev kernels.Device, kind kernels.Kind, opts Options) {
 	for n := range opts.cases() {
 		s, err := generate(r.Op, opts.random(r.Op, n), full)
-		if err == nil {
-			err = r.compare(dev, s, n)
+		if err != nil {
+			r.Err = fmt.Errorf("case %d: %w", n, err)
+			return
 		}
+		err = r.compare(dev, s, n)
 		if err == nil && n == 0 {
 			err = refusals(dev, kind, s)
 		}

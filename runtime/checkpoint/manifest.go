@@ -9,6 +9,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/cespare/xxhash/v2"
@@ -92,9 +93,16 @@ func readManifest(folder string) (*manifest, error) {
 	return m, nil
 }
 
-// verify compares each file of a checkpoint with the manifest.
+// verify compares each file of a checkpoint with the manifest. Notes that a
+// user puts beside them do no harm; a file of tensors would.
 func (m *manifest) verify(folder string) error {
 	var wrong []error
+	added, _ := filepath.Glob(filepath.Join(folder, "*.safetensors*"))
+	for _, path := range added {
+		if !slices.ContainsFunc(m.Files, func(e entry) bool { return e.Name == filepath.Base(path) }) {
+			wrong = append(wrong, fmt.Errorf("%s: was added after the checkpoint was saved: remove it", path))
+		}
+	}
 	for _, e := range m.Files {
 		if err := e.verify(folder); err != nil {
 			wrong = append(wrong, err)

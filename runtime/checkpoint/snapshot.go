@@ -33,6 +33,11 @@ type Tensor struct {
 	Data  io.ReaderAt // its bytes, little-endian and row-major, from offset 0
 }
 
+// TensorOf is a tensor of a plan as a snapshot holds it.
+func TensorOf(t *plan.Tensor, data io.ReaderAt) Tensor {
+	return Tensor{Name: t.Name, Class: t.Class, Shape: t.StoredShape(), DType: t.DType, Data: data}
+}
+
 // SizeBytes is the size of the tensor's data.
 func (t *Tensor) SizeBytes() int64 {
 	return int64(kernels.Elements(t.Shape)) * int64(t.DType.Size())

@@ -37,7 +37,13 @@ func Open(dir string, keep int) (*Store, error) {
 		return nil, err
 	}
 	s := &Store{dir: dir, keep: keep, storage: disk{}, limit: shardBytes, refused: map[int64]bool{}}
-	return s, s.tidy()
+	if err := s.storage.sync(filepath.Dir(dir)); err != nil {
+		return nil, err
+	}
+	if err := s.tidy(); err != nil {
+		return nil, err
+	}
+	return s, nil
 }
 
 // A checkpoint's folder, and the names that it bears on its way in and out.
@@ -96,7 +102,7 @@ func (s *Store) Save(snap Snapshot) error {
 		return fmt.Errorf("checkpoint of step %d was not saved (earlier ones are intact): %w%s", snap.Step, err, s.advice(err))
 	}
 	delete(s.refused, snap.Step)
-	if err := s.prune(snap.Step); err != nil {
+	if err := errors.Join(s.storage.remove(s.hidden(snap.Step, replaced)), s.prune(snap.Step)); err != nil {
 		return fmt.Errorf("checkpoint of step %d was saved, but an old one could not be removed: %w", snap.Step, err)
 	}
 	return nil
@@ -128,29 +134,30 @@ func (s *Store) save(snap *Snapshot) error {
 }
 
 // publish moves a finished checkpoint to its place. One that is there already
-// (a run that went back to before it) is set aside first.
+// (of a run that went back to before it) is set aside until the new one is durable.
 func (s *Store) publish(temporary string, step int64) error {
 	place, old := s.place(step), s.hidden(step, replaced)
 	_, err := os.Stat(place)
 	again := err == nil
 	if again {
-		if err := errors.Join(s.storage.remove(old), s.storage.rename(place, old)); err != nil {
+		if err := s.storage.remove(old); err != nil {
+			return err
+		}
+		if err := s.storage.rename(place, old); err != nil {
 			return err
 		}
 	}
-	if err := s.storage.rename(temporary, place); err != nil {
-		if again {
-			err = errors.Join(err, s.storage.rename(old, place))
+	err = s.storage.rename(temporary, place)
+	if err == nil {
+		if err = s.storage.sync(s.dir); err == nil {
+			return nil
 		}
-		return err
-	}
-	if err := s.storage.sync(s.dir); err != nil {
-		return err
+		err = errors.Join(err, s.storage.rename(place, temporary))
 	}
 	if again {
-		return s.storage.remove(old)
+		err = errors.Join(err, s.storage.rename(old, place))
 	}
-	return nil
+	return err
 }
 
 // prune removes the checkpoints that are no longer kept, now that the one of

@@ -19,10 +19,15 @@
 //	packed  Records are cut into pieces of at most T tokens, and each piece is put into the fullest row that has room
 //	        (best fit, in the order of the files). Segments count from 1, 0 is padding; positions restart in each segment.
 //	padded  A record a row, cut at T tokens; what is cut is counted in Notes.
-//	given   A row of the safetensors files a row.
+//	given   A row of the safetensors files a row, as long as they are (Length follows them). Their tensors are input_ids and labels,
+//	        and, where they hold them, attention_mask, token_type_ids, position_ids and weights; input_ids is shaped
+//	        (steps, micro_batches, batch, length). Step s takes entry s−1 whole, and there is no shuffling.
 //
 // In packed and padded rows the last token of a record predicts the separator, which is
 // itself no input; a row never predicts another record's token.
+//
+// Characters that training lacks are read as token.Unknown, which every vocabulary of
+// characters holds. A position is scored when its label is not Ignore; its weight is 1, or what the files give.
 //
 // # Order
 //

@@ -58,15 +58,17 @@ func (t *ids) appendAll(list []int32) {
 	}
 }
 
-// appendRaw appends little-endian numbers of the given width, which is at least t's.
-func (t *ids) appendRaw(raw []byte, width int) {
+// appendRaw appends little-endian numbers of the given width, and says which is the largest.
+func (t *ids) appendRaw(raw []byte, width int) (largest int32) {
 	for ; len(raw) >= width; raw = raw[width:] {
-		if width == 2 {
-			t.append(int32(binary.LittleEndian.Uint16(raw)))
-		} else {
-			t.append(int32(binary.LittleEndian.Uint32(raw)))
+		id := int32(binary.LittleEndian.Uint16(raw))
+		if width == 4 {
+			id = int32(binary.LittleEndian.Uint32(raw))
 		}
+		t.append(id)
+		largest = max(largest, id)
 	}
+	return largest
 }
 
 // get sets dst to the numbers from place at on.
@@ -79,12 +81,6 @@ func (t *ids) get(dst []int32, at int64) {
 	default:
 		widen(dst, t.four[at:])
 	}
-}
-
-func (t *ids) at(place int64) int32 {
-	var one [1]int32
-	t.get(one[:], place)
-	return one[0]
 }
 
 func widen[T uint8 | uint16 | uint32](dst []int32, src []T) {

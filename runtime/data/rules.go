@@ -73,6 +73,9 @@ func check(spec *plan.Data) (errs Errors) {
 	oneOf("data.rows", "rows", spec.Rows, f.rows)
 	oneOf("data.task", "task", spec.Task, f.tasks)
 	oneOf("data.tokenizer.kind", "tokenizer", spec.Tokenizer, f.tokenizers)
+	if len(spec.Train) == 0 {
+		errs.Add(Train.Path(), "", "names no files")
+	}
 	checkFields(spec, &errs)
 	checkRows(spec, &errs)
 	checkSplit(spec, &errs)
@@ -97,6 +100,9 @@ func checkFields(spec *plan.Data, errs *Errors) {
 }
 
 func checkRows(spec *plan.Data, errs *Errors) {
+	if int(int32(spec.Ignore)) != spec.Ignore {
+		errs.Add("objective.ignore_index", "", "%d is no label", spec.Ignore)
+	}
 	if spec.Length < 1 && spec.Rows != "given" {
 		errs.Add("data.length", "", "rows of %d tokens", spec.Length)
 	}

@@ -11,11 +11,11 @@ import (
 // gemm writes the kernels of matrix products: tiles of every height and width,
 // the packing of panels, and the dot products of skinny shapes.
 func gemm() {
-	for _, rows := range []int{2, 4, 6} {
+	for _, rows := range []int{1, 2, 4, 6} {
 		tile(avx2, rows, 1)
 		tile(avx2, rows, 2)
 	}
-	for _, rows := range []int{4, 8, 12} {
+	for _, rows := range []int{1, 4, 8, 12} {
 		tile(avx512, rows, 1)
 		tile(avx512, rows, 2)
 	}

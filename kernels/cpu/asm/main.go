@@ -12,7 +12,9 @@ import (
 
 // groups are the files that can be asked for.
 var groups = map[string]func(){
-	"gemm": gemm,
+	"attention": attention,
+	"gemm":      gemm,
+	"vector":    vector,
 }
 
 func main() {

@@ -107,3 +107,19 @@ func TestTruncatedShardIsNamed(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+func FuzzIndex(f *testing.F) {
+	f.Add([]byte(`{"metadata":{"total_size":12},"weight_map":{"a":"1.safetensors","b":"2.safetensors"}}`))
+	f.Add([]byte(`{"weight_map":{"a":"../x"},"weight_map":{}}`))
+	f.Fuzz(func(t *testing.T, text []byte) {
+		shards, err := parseIndex(text)
+		if err != nil {
+			return
+		}
+		for name, tensors := range shards {
+			if filepath.Base(name) != name || len(tensors) == 0 {
+				t.Errorf("shard %q of %q", name, tensors)
+			}
+		}
+	})
+}

@@ -83,7 +83,7 @@ func TestReadRefuses(t *testing.T) {
 	large := one(t, F64, nil, words(8, math.Float64bits(1e39)))
 	wide := one(t, I64, []int{2}, words(8, 1, 1<<31))
 	unsigned := one(t, U64, nil, words(8, 1<<63))
-	complex64 := one(t, "C64", nil, words(8, 0))
+	complexes := one(t, "C64", nil, words(8, 0))
 	tests := []struct {
 		err  error
 		want string
@@ -91,7 +91,7 @@ func TestReadRefuses(t *testing.T) {
 		{large.ReadFloat32("t", make([]float32, 1)), "1e+39 does not fit into float32"},
 		{wide.ReadInt32("t", make([]int32, 2)), "2147483648 does not fit into int32"},
 		{unsigned.ReadInt64("t", make([]int64, 1)), "does not fit into int64"},
-		{complex64.ReadFloat64("t", make([]float64, 1)), "C64 cannot be read as float64"},
+		{complexes.ReadFloat64("t", make([]float64, 1)), "C64 cannot be read as float64"},
 		{large.ReadInt64("t", make([]int64, 1)), "F64 cannot be read as int64"},
 		{wide.ReadInt64("t", make([]int64, 3)), "has 2 elements (shape [2]), not 3"},
 		{wide.ReadInt64("u", make([]int64, 2)), `holds no tensor "u"`},

@@ -183,17 +183,22 @@ func (s *scanner) readText(r io.Reader, g region) error {
 	}
 }
 
-// cutText hands on text that begins at offset, beginning a new record at each cut.
-// A cut moves on to the next character.
+// cutText hands on text that begins at offset, beginning a new record at each cut. A cut moves on to the next
+// byte that begins a character.
 func (s *scanner) cutText(text []byte, offset int64, g region) {
 	for len(text) > 0 {
-		n := int(min(g.next(offset)-offset, int64(len(text))))
+		n := 0
+		if g.at(offset) == s.current {
+			n = int(min(g.next(offset)-offset, int64(len(text))))
+		} else if utf8.RuneStart(text[0]) {
+			s.cross(g.at(offset))
+			continue
+		}
 		for n < len(text) && !utf8.RuneStart(text[n]) {
 			n++
 		}
 		s.sink.Text(text[:n])
 		text, offset = text[n:], offset+int64(n)
-		s.cross(g.at(offset))
 	}
 }
 
@@ -202,7 +207,7 @@ func (s *scanner) begin(split Split) {
 	s.sink.Begin(split)
 }
 
-// cross begins a new record where the next byte is of another split.
+// cross begins a new record where what comes next is of another split.
 func (s *scanner) cross(split Split) {
 	if split != s.current {
 		s.sink.End(nil)
@@ -260,13 +265,13 @@ func tooLarge(raw []byte, offset int64, rep *report) {
 
 func (s *scanner) cutTokens(raw []byte, offset int64, g region, width int64) {
 	for len(raw) > 0 {
+		s.cross(g.at(offset))
 		n := int64(len(raw))
 		if next := g.next(offset); next-offset < n {
 			n = (next - offset + width - 1) / width * width
 		}
 		s.sink.IDs(raw[:n])
 		raw, offset = raw[n:], offset+n
-		s.cross(g.at(offset))
 	}
 }
 

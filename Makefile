@@ -1,0 +1,59 @@
+GOROOT := $(shell go env GOROOT)
+GSC    := bin/gsc
+export CGO_ENABLED = 0
+
+.PHONY: help
+help: ## show what there is to make
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 16
+
+.PHONY: build
+build: ## build bin/gsc
+	@go build -o $(GSC) ./cmd/gsc
+
+.PHONY: train
+train: build ## train a small GPT on the source of the Go standard library, in about three minutes
+	@$(GSC) train examples/go-source/train.cue -t goroot=$(GOROOT) --baselines --sample "func "
+
+.PHONY: test
+test: ## run the tests
+	@go test ./...
+
+.PHONY: test-long
+test-long: ## run the tests in their full form (tens of minutes)
+	@GSC_LONG=1 go test -timeout 3h ./...
+
+.PHONY: race
+race: ## run the tests of what runs concurrently under the race detector (needs a C compiler)
+	@CGO_ENABLED=1 go test -race ./kernels/cpu ./runtime/...
+
+.PHONY: conformance
+conformance: build ## hold this machine's kernels and the reference cases to the definition of correct
+	@$(GSC) conformance
+
+.PHONY: fuzz
+fuzz: ## fuzz what reads bytes from outside, FUZZTIME each (10m when not given)
+	@set -e; for f in $$(grep -rlE '^func Fuzz' --include='*_test.go' .); do \
+		for name in $$(grep -ohE '^func Fuzz[A-Za-z]*' $$f | sed 's/func //'); do \
+			go test ./$$(dirname $$f) -run '^$$' -fuzz "^$$name\$$" -fuzztime $${FUZZTIME:-10m}; done; done
+
+.PHONY: golden
+golden: ## rewrite the expected outputs of the tests
+	@GSC_UPDATE=1 go test ./schema ./cmd/gsc ./compiler/...
+
+.PHONY: generate
+generate: ## generate the assembly
+	@go generate ./...
+
+.PHONY: check
+check: ## format, vet, static analysis, tidy, generated files, builds for other systems
+	@test -z "$$(gofmt -l .)" || { gofmt -l .; echo "not formatted: run gofmt -w"; exit 1; }
+	@go vet ./...
+	@go tool staticcheck ./...
+	@go mod tidy -diff
+	@GOARCH=arm64 go vet ./...
+	@GOOS=darwin GOARCH=arm64 go build -o /dev/null ./cmd/gsc
+	@scripts/generated
+
+.PHONY: clean
+clean: ## remove what was built (runs stay)
+	@rm -rf bin

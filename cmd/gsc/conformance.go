@@ -1,0 +1,115 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"strings"
+	"text/tabwriter"
+
+	"github.com/spf13/cobra"
+
+	"github.com/gsc-project/gsc/conformance"
+)
+
+func conformanceCommand() *cobra.Command {
+	c := &conformanceFlags{}
+	cmd := &cobra.Command{
+		Use:   "conformance",
+		Short: "Hold gsc, or a device, to the definitions of correct",
+		Long:  "Conformance runs every suite that needs no files and prints a table; the exit status is 1 where something fails.",
+		Args:  cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			report, err := conformance.All(c.device, c.threads, c.kernels)
+			return c.print(cmd.OutOrStdout(), report, err)
+		},
+	}
+	f := cmd.PersistentFlags()
+	f.StringVar(&c.device, "device", "cpu", "device `KIND`: cpu or ref")
+	f.IntVar(&c.threads, "threads", 0, "`N` threads; 0: as many as processors")
+	f.BoolVar(&c.json, "json", false, "print a report as JSON instead of a table")
+	cmd.Flags().IntVar(&c.kernels.CasesPerOp, "cases", 0, "`N` random cases for each operation; 0: the default")
+	cmd.AddCommand(c.referenceCommand(), c.kernelsCommand())
+	return cmd
+}
+
+type conformanceFlags struct {
+	device  string
+	threads int
+	json    bool
+	kernels conformance.KernelOptions
+}
+
+func (c *conformanceFlags) referenceCommand() *cobra.Command {
+	var strategies, recompute string
+	cmd := &cobra.Command{
+		Use:   "reference FOLDER...",
+		Short: "Run reference cases and compare logits, losses, gradients and weights",
+		Args:  cobra.MinimumNArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			report, err := conformance.References(args, conformance.ReferenceOptions{
+				Device: c.device, Threads: c.threads, Recompute: recompute, WriteStrategy: strategies})
+			return c.print(cmd.OutOrStdout(), report, err)
+		},
+	}
+	cmd.Flags().StringVar(&strategies, "write-strategy", "", "keep the strategies the cases are run by in `FOLDER`")
+	cmd.Flags().StringVar(&recompute, "recompute", "none", "memory.recompute of the strategies: none, selective or full")
+	return cmd
+}
+
+func (c *conformanceFlags) kernelsCommand() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "kernels",
+		Short: "Compare each operation with ref over random shapes, and each derivative with finite differences",
+		Args:  cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			report, err := conformance.Kernels(c.device, c.threads, c.kernels)
+			return c.print(cmd.OutOrStdout(), report, err)
+		},
+	}
+	f := cmd.Flags()
+	f.IntVar(&c.kernels.CasesPerOp, "cases", 0, "`N` random cases for each operation; 0: the default")
+	f.Int64Var(&c.kernels.Seed, "seed", 1, "`SEED` of the cases")
+	f.StringSliceVar(&c.kernels.Ops, "op", nil, "only these `OPERATIONS`")
+	return cmd
+}
+
+// print writes a report, and makes a failure the exit status.
+func (c *conformanceFlags) print(w io.Writer, report conformance.Report, err error) error {
+	if err != nil {
+		return err
+	}
+	if c.json {
+		e := json.NewEncoder(w)
+		e.SetIndent("", " ")
+		if err := e.Encode(report); err != nil {
+			return err
+		}
+	} else if err := printTable(w, report); err != nil {
+		return err
+	}
+	if report.Failed > 0 {
+		return errQuiet
+	}
+	return nil
+}
+
+func printTable(w io.Writer, report conformance.Report) error {
+	for _, s := range report.Suites {
+		t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+		fmt.Fprintf(t, "%s\t%s\t\n", s.Name, strings.Join(s.Columns, "\t"))
+		for _, row := range s.Rows {
+			verdict := "ok"
+			if !row.Pass {
+				verdict = "FAILED " + row.Why
+			}
+			fmt.Fprintf(t, "%s\t%s\t%s\n", row.Name, strings.Join(row.Cells(), "\t"), verdict)
+		}
+		if err := t.Flush(); err != nil {
+			return err
+		}
+		fmt.Fprintln(w)
+	}
+	_, err := fmt.Fprintf(w, "%d passed, %d failed\n", report.Passed, report.Failed)
+	return err
+}

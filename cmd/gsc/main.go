@@ -1,0 +1,44 @@
+// Command gsc validates, plans and runs training strategies.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/spf13/cobra"
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	context.AfterFunc(ctx, stop) // the second signal ends the process at once
+	err := root().ExecuteContext(ctx)
+	stop()
+	if err == nil {
+		return
+	}
+	if !errors.Is(err, errQuiet) {
+		fmt.Fprintln(os.Stderr, "gsc:", err)
+	}
+	os.Exit(1)
+}
+
+// errQuiet ends the program with status 1 after everything was said.
+var errQuiet = errors.New("")
+
+func root() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "gsc",
+		Short: "Train transformers by a plan that is known before the first step",
+		Long: `gsc compiles a training strategy, written in CUE, into an explicit execution plan,
+and runs that plan. What gsc plan shows is what gsc train does.`,
+		SilenceUsage:  true,
+		SilenceErrors: true,
+	}
+	cmd.CompletionOptions.HiddenDefaultCmd = true
+	cmd.AddCommand(vetCommand(), planCommand(), trainCommand(), evalCommand(), generateCommand(), schemaCommand(), conformanceCommand())
+	return cmd
+}

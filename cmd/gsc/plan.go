@@ -1,0 +1,106 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+
+	"github.com/google/renameio/v2"
+	"github.com/spf13/cobra"
+
+	"github.com/gsc-project/gsc"
+	"github.com/gsc-project/gsc/compiler/plan"
+)
+
+func planCommand() *cobra.Command {
+	var o *gsc.Options
+	var output, format string
+	cmd := &cobra.Command{
+		Use:   "plan STRATEGY|PLAN",
+		Short: "Show what a run will do, without running it",
+		Long: `Plan compiles a strategy and shows the plan: a summary, or with --format text or json all of it.
+With -o the plan itself is written to a file that gsc train takes.`,
+		Args: cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			p, err := planOf(args[0], *o)
+			if err != nil {
+				return err
+			}
+			if output == "" {
+				return writePlan(cmd.OutOrStdout(), p, format)
+			}
+			if !cmd.Flags().Changed("format") {
+				format = "text"
+			}
+			return savePlan(output, p, format)
+		},
+	}
+	o = strategyFlags(cmd)
+	cmd.Flags().StringVarP(&output, "output", "o", "", "write the plan to `FILE`")
+	cmd.Flags().StringVar(&format, "format", "summary", "`FORM` of the plan: summary, text or json")
+	cmd.AddCommand(planDiffCommand())
+	return cmd
+}
+
+// planOf compiles a strategy, or reads a plan.
+func planOf(path string, o gsc.Options) (*plan.Plan, error) {
+	if gsc.IsPlan(path) {
+		return gsc.ReadPlan(path)
+	}
+	return gsc.Plan(path, o)
+}
+
+func writePlan(w io.Writer, p *plan.Plan, format string) (err error) {
+	switch format {
+	case "summary":
+		_, err = io.WriteString(w, p.Summary())
+	case "text":
+		_, err = w.Write(p.Text())
+	case "json":
+		e := json.NewEncoder(w)
+		e.SetIndent("", " ")
+		err = e.Encode(p)
+	default:
+		err = fmt.Errorf("--format %s: use summary, text or json", format)
+	}
+	return err
+}
+
+// savePlan replaces the file only when all of the plan is written.
+func savePlan(path string, p *plan.Plan, format string) error {
+	var b strings.Builder
+	if err := writePlan(&b, p, format); err != nil {
+		return err
+	}
+	return renameio.WriteFile(path, []byte(b.String()), 0o666)
+}
+
+func planDiffCommand() *cobra.Command {
+	var o *gsc.Options
+	cmd := &cobra.Command{
+		Use:   "diff A B",
+		Short: "Show what differs between two plans or strategies",
+		Args:  cobra.ExactArgs(2),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			a, err := planOf(args[0], *o)
+			if err != nil {
+				return err
+			}
+			b, err := planOf(args[1], *o)
+			if err != nil {
+				return err
+			}
+			diff := plan.Diff(a, b)
+			fmt.Fprint(cmd.OutOrStdout(), diff)
+			if diff != "" {
+				return errQuiet
+			}
+			fmt.Fprintln(os.Stderr, "the plans are equal")
+			return nil
+		},
+	}
+	o = strategyFlags(cmd)
+	return cmd
+}

@@ -1,0 +1,182 @@
+package plan
+
+import (
+	"fmt"
+
+	"github.com/gsc-project/gsc/kernels"
+)
+
+// operands applies rules 13 to 16 to every instruction, each building on the one before.
+func (v *stageVerifier) operands() {
+	v.each(func(a at, in *Instruction) {
+		for _, rule := range []func(*Instruction) error{v.references, v.ranges, v.contract} {
+			if err := rule(in); err != nil {
+				v.refused[in] = true
+				v.failIn(a, "%v", err)
+				return
+			}
+		}
+	})
+}
+
+// operandName is what the contract calls an operand.
+func operandName(in *Instruction, i int) string {
+	if int(in.Op) < len(kernels.Contracts) && i < len(kernels.Contracts[in.Op].Params) {
+		return kernels.Contracts[in.Op].Params[i].Name
+	}
+	return fmt.Sprintf("#%d", i)
+}
+
+// references is rule 13.
+func (v *stageVerifier) references(in *Instruction) error {
+	if err := v.counter(in.Predicate); err != nil {
+		return fmt.Errorf("predicate: %w", err)
+	}
+	for i, o := range in.Operands {
+		switch {
+		case o.Buffer == Absent.Buffer:
+			if o.Offset != 0 || len(o.Shape) > 0 || len(o.Strides) > 0 || o.Bound != 0 {
+				return fmt.Errorf("operand %s is absent, but has an offset, shape, strides or bound", operandName(in, i))
+			}
+		case o.Buffer < 0 || o.Buffer >= len(v.stage.Buffers):
+			return fmt.Errorf("operand %s: there is no buffer %%%d", operandName(in, i), o.Buffer)
+		}
+		if err := v.counter(o.Bound); err != nil {
+			return fmt.Errorf("operand %s: bound: %w", operandName(in, i), err)
+		}
+	}
+	return nil
+}
+
+// counter holds a reference, plus 1, to be an I64 scalar; 0 is none.
+func (v *stageVerifier) counter(plusOne int) error {
+	if plusOne == 0 {
+		return nil
+	}
+	id := plusOne - 1
+	if id < 0 || id >= len(v.stage.Buffers) {
+		return fmt.Errorf("there is no buffer %%%d", id)
+	}
+	if b := &v.stage.Buffers[id]; b.Class != ScalarKind || b.DType != kernels.I64 {
+		return fmt.Errorf("%s is of class %s and type %v, want an i64 scalar", v.stage.label(id), b.Class, b.DType)
+	}
+	return nil
+}
+
+// ranges is rule 14.
+func (v *stageVerifier) ranges(in *Instruction) error {
+	for i, o := range in.Operands {
+		if o.Buffer < 0 {
+			continue
+		}
+		size := kernels.Elements(v.stage.Buffers[o.Buffer].Shape())
+		n, ok := extent(o.Shape, o.Strides)
+		if !ok {
+			return fmt.Errorf("operand %s: shape %v with strides %v is no view: lengths and strides must be positive, and their products small",
+				operandName(in, i), o.Shape, o.Strides)
+		}
+		if o.Offset < 0 || o.Offset > size || n > size-o.Offset {
+			return fmt.Errorf("operand %s: %d elements from element %d do not lie within %s, which has %d",
+				operandName(in, i), n, o.Offset, v.stage.label(o.Buffer), size)
+		}
+	}
+	return nil
+}
+
+// extent is kernels.Extent with checked arithmetic: false where lengths or strides are not positive, or too large for any arena.
+func extent(shape, strides []int) (int, bool) {
+	n, ok := elements(shape)
+	if !ok || strides == nil {
+		return n, ok
+	}
+	if len(strides) != len(shape) {
+		return 0, false
+	}
+	last := 0
+	for i, s := range shape {
+		if strides[i] < 1 || strides[i] > MaxArenaBytes || s > 1 && strides[i] > MaxArenaBytes/(s-1) {
+			return 0, false
+		}
+		if last += (s - 1) * strides[i]; last > MaxArenaBytes {
+			return 0, false
+		}
+	}
+	return last + 1, true
+}
+
+// contract is rules 15 and 16.
+func (v *stageVerifier) contract(in *Instruction) error {
+	args := v.stage.Tensors(in)
+	sizes, err := kernels.Check(in.Op, in.Attrs, args)
+	if err != nil {
+		return err
+	}
+	for i, p := range kernels.Contracts[in.Op].Params {
+		if args[i].Absent() {
+			continue
+		}
+		if (p.Class == kernels.Float || p.Class == kernels.Any && args[i].DType.Float()) && args[i].DType != v.kind.Compute {
+			return fmt.Errorf("operand %s: type %v, but device kind %s computes in %v", p.Name, args[i].DType, v.kind.Name, v.kind.Compute)
+		}
+		if b := &v.stage.Buffers[in.Operands[i].Buffer]; b.Space != kernels.DeviceMemory && in.Op != kernels.Copy {
+			return fmt.Errorf("operand %s: %s lies in %v memory, where only a copy works", p.Name, v.stage.label(b.ID), b.Space)
+		}
+	}
+	return v.workspace(in, sizes, args)
+}
+
+func (v *stageVerifier) workspace(in *Instruction, sizes kernels.Sizes, args []kernels.Tensor) error {
+	need := v.kind.Workspace(in.Op, sizes, in.Attrs)
+	if need <= 0 {
+		return nil
+	}
+	i := kernels.Contracts[in.Op].Param("workspace")
+	if i < 0 {
+		return fmt.Errorf("device kind %s needs %d bytes of workspace, but %v takes none", v.kind.Name, need, in.Op)
+	}
+	has := int64(0)
+	if !args[i].Absent() {
+		has = int64(args[i].Len())
+	}
+	if has < need {
+		return fmt.Errorf("operand workspace has %d bytes, but device kind %s needs %d", has, v.kind.Name, need)
+	}
+	return nil
+}
+
+// writers is rule 17.
+func (v *stageVerifier) writers() {
+	frozen, writer := map[int]bool{}, map[int]at{}
+	for i := range v.plan.Tensors {
+		if t := &v.plan.Tensors[i]; t.Frozen {
+			frozen[t.Buffer] = true
+		}
+	}
+	v.each(func(a at, in *Instruction) {
+		if v.refused[in] {
+			return
+		}
+		for i, o := range in.Operands {
+			if o.Buffer < 0 || !role(in, i).Writes() || v.stage.Buffers[o.Buffer].Class != Weight {
+				continue
+			}
+			if frozen[o.Buffer] {
+				v.failIn(a, "operand %s: it writes %s, which is frozen", operandName(in, i), v.stage.label(o.Buffer))
+			}
+			if first, twice := writer[o.Buffer]; twice {
+				v.failIn(a, "operand %s: it writes %s, which %s writes already", operandName(in, i), v.stage.label(o.Buffer), v.stage.where(first))
+			} else {
+				writer[o.Buffer] = a
+			}
+		}
+	})
+}
+
+// where names an instruction in a message.
+func (s *Stage) where(a at) string {
+	p := &s.Programs[a.program]
+	if a.instruction < 0 {
+		return "the filling of the inputs of program " + p.Name
+	}
+	return fmt.Sprintf("%s (program %s, instruction %d)", p.Instructions[a.instruction].Name, p.Name, a.instruction)
+}

@@ -1,0 +1,157 @@
+package plan
+
+import (
+	"slices"
+	"strings"
+
+	"github.com/gsc-project/gsc/kernels"
+)
+
+// buffer finds a buffer of the first stage, which holds tensors and scalars; nil when there is none.
+func (v *verifier) buffer(id int) *Buffer {
+	st := &v.plan.Stages[0]
+	if id < 0 || id >= len(st.Buffers) {
+		return nil
+	}
+	return &st.Buffers[id]
+}
+
+// hasStage says whether there is a stage to look at; rule 1 says that there must be.
+func (v *verifier) hasStage() bool { return len(v.plan.Stages) > 0 }
+
+var initKinds = []string{"zeros", "ones", "constant", "normal", "uniform"}
+
+// tensors is rule 7.
+func (v *verifier) tensors() {
+	if !v.hasStage() {
+		return
+	}
+	names, owner := map[string]Class{}, map[int]string{}
+	for i := range v.plan.Tensors {
+		t := &v.plan.Tensors[i]
+		if _, twice := names[t.Name]; twice || t.Name == "" {
+			v.failAt(t.Pos, "tensor %q stands twice or has no name", t.Name)
+		}
+		names[t.Name] = t.Class
+		if other, shared := owner[t.Buffer]; shared {
+			v.failAt(t.Pos, "tensors %s and %s share buffer %%%d", other, t.Name, t.Buffer)
+		}
+		owner[t.Buffer] = t.Name
+		v.tensor(t)
+	}
+	for i := range v.plan.Tensors {
+		if t := &v.plan.Tensors[i]; t.Class == State && names[t.Of] != Weight {
+			v.failAt(t.Pos, "tensor %s: it is state of %q, which is no weight", t.Name, t.Of)
+		}
+	}
+	for id, b := range v.plan.Stages[0].Buffers {
+		if _, ok := owner[id]; !ok && (b.Class == Weight || b.Class == State) {
+			v.fail("buffer %d %s: class %s, but no tensor is kept in it", id, b.Name, b.Class)
+		}
+	}
+}
+
+func (v *verifier) tensor(t *Tensor) {
+	b := v.buffer(t.Buffer)
+	n, sized := elements(t.Shape())
+	switch {
+	case t.Class != Weight && t.Class != State:
+		v.failAt(t.Pos, "tensor %s: class %q is neither weight nor optimizer", t.Name, t.Class)
+	case !sized:
+		v.failAt(t.Pos, "tensor %s: dims %v must be at most %d, positive, and their product at most %d", t.Name, t.Dims, MaxDims, int64(MaxArenaBytes))
+	case b == nil:
+		v.failAt(t.Pos, "tensor %s: there is no buffer %%%d", t.Name, t.Buffer)
+	case b.Class != t.Class || b.DType != t.DType || kernels.Elements(b.Shape()) != n:
+		v.failAt(t.Pos, "tensor %s: %s %v %v does not go with buffer %%%d %s, which is %s %v %v",
+			t.Name, t.Class, t.DType, t.Shape(), b.ID, b.Name, b.Class, b.DType, b.Shape())
+	}
+	if stored, ok := elements(t.Stored); t.Stored != nil && (!ok || sized && stored != n) {
+		v.failAt(t.Pos, "tensor %s: %v in a model folder is not a shape of %v", t.Name, t.Stored, t.Shape())
+	}
+	if !slices.Contains(initKinds, t.Init.Kind) || t.Init.Std < 0 || t.Init.Bound < 0 {
+		v.failAt(t.Pos, "tensor %s: initialisation %+v: use one of %s, with a deviation and bound that are not negative", t.Name, t.Init, strings.Join(initKinds, ", "))
+	}
+}
+
+// scalarTypes are the types of the scalars that the runtime knows; others may be F64 or I64.
+var scalarTypes = map[string]kernels.DType{
+	ScalarStep: kernels.I64, ScalarSeed: kernels.I64, ScalarOrigin: kernels.I64, ScalarPosition: kernels.I64, ScalarFinite: kernels.I64,
+	ScalarRate: kernels.F64, ScalarWeight: kernels.F64, ScalarLoss: kernels.F64, ScalarNorm: kernels.F64,
+}
+
+// scalars is rule 8.
+func (v *verifier) scalars() {
+	if !v.hasStage() {
+		return
+	}
+	names, owner := map[string]bool{}, map[int]bool{}
+	for _, s := range v.plan.Scalars {
+		if names[s.Name] || s.Name == "" {
+			v.fail("scalar %q stands twice or has no name", s.Name)
+		}
+		if owner[s.Buffer] {
+			v.fail("scalar %s shares buffer %%%d with another", s.Name, s.Buffer)
+		}
+		names[s.Name], owner[s.Buffer] = true, true
+		v.scalar(s)
+	}
+	for id, b := range v.plan.Stages[0].Buffers {
+		if b.Class == ScalarKind && !owner[id] {
+			v.fail("buffer %d %s: class scalar, but no scalar is kept in it", id, b.Name)
+		}
+	}
+}
+
+func (v *verifier) scalar(s Scalar) {
+	b := v.buffer(s.Buffer)
+	if b == nil {
+		v.fail("scalar %s: there is no buffer %%%d", s.Name, s.Buffer)
+		return
+	}
+	if n, _ := elements(b.Shape()); b.Class != ScalarKind || n != 1 {
+		v.fail("scalar %s: buffer %%%d has class %s and shape %v, want a scalar of one element", s.Name, s.Buffer, b.Class, b.Shape())
+	}
+	want, known := scalarTypes[s.Name]
+	if known && b.DType != want || !known && b.DType != kernels.F64 && b.DType != kernels.I64 {
+		v.fail("scalar %s: its buffer %%%d has type %v, want %v", s.Name, s.Buffer, b.DType, max(want, kernels.F64))
+	}
+}
+
+// programs is rule 9.
+func (v *verifier) programs() {
+	for s := range v.plan.Stages {
+		names := map[string]bool{}
+		for i := range v.plan.Stages[s].Programs {
+			p := &v.plan.Stages[s].Programs[i]
+			if names[p.Name] || p.Name == "" {
+				v.fail("stage %d: program %q stands twice or has no name", s, p.Name)
+			}
+			if p.Length < 0 {
+				v.fail("stage %d: program %s: length %d is negative", s, p.Name, p.Length)
+			}
+			names[p.Name] = true
+			v.ports(&v.plan.Stages[s], p)
+		}
+	}
+}
+
+func (v *verifier) ports(st *Stage, p *Program) {
+	for _, list := range [][]Port{p.Inputs, p.Outputs} {
+		names, used := map[string]bool{}, map[int]bool{}
+		for _, port := range list {
+			if port.Buffer < 0 || port.Buffer >= len(st.Buffers) {
+				v.fail("program %s: port %s: there is no buffer %%%d", p.Name, port.Name, port.Buffer)
+				continue
+			}
+			if names[port.Name] || used[port.Buffer] || port.Name == "" {
+				v.fail("program %s: port %q (%%%d) stands twice or has no name", p.Name, port.Name, port.Buffer)
+			}
+			names[port.Name], used[port.Buffer] = true, true
+		}
+	}
+	for _, port := range p.Inputs {
+		if port.Buffer >= 0 && port.Buffer < len(st.Buffers) && st.Buffers[port.Buffer].Class != Input {
+			v.fail("program %s: input %s: %s has class %s, want input", p.Name, port.Name, st.label(port.Buffer), st.Buffers[port.Buffer].Class)
+		}
+	}
+}

@@ -1,0 +1,354 @@
+package plan
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strings"
+	"text/tabwriter"
+
+	"github.com/gsc-project/gsc/kernels"
+)
+
+// Summary answers what a user asks before a run: what is trained on what, how
+// much memory, arithmetic and time that takes, and what was chosen. The plan must have passed Verify.
+func (p *Plan) Summary() string {
+	var b strings.Builder
+	w := tabwriter.NewWriter(&b, 0, 0, 2, ' ', 0)
+	for _, part := range [][][2]string{p.modelRows(), p.dataRows(), p.runRows()} {
+		for _, row := range part {
+			fmt.Fprintf(w, "%s\t%s\n", row[0], row[1])
+		}
+	}
+	w.Flush()
+	b.WriteString(p.memoryTable())
+	b.WriteString(p.operationTable())
+	b.WriteString(p.choiceList())
+	return b.String()
+}
+
+func (p *Plan) modelRows() [][2]string {
+	e := &p.Estimate
+	model := fmt.Sprintf("%s (%s), vocabulary %d, context %d", p.Model.Architecture, p.Model.Task, p.Model.Vocabulary, p.Model.Context)
+	if p.Model.Task != "causal" {
+		model += fmt.Sprintf(", %d outputs", p.Model.Outputs)
+	}
+	if p.Model.From != "" {
+		model += ", from " + p.Model.From
+	}
+	parameters := FormatCount(float64(e.Parameters)) + ", all trained"
+	if frozen := e.Parameters - e.Trained; frozen != 0 {
+		parameters = fmt.Sprintf("%s: %s trained, %s frozen", FormatCount(float64(e.Parameters)), FormatCount(float64(e.Trained)), FormatCount(float64(frozen)))
+	}
+	return [][2]string{
+		{"plan", p.Name + ", digest " + p.Digest()[:12]},
+		{"device", p.Device + ", profile " + e.Profile},
+		{"model", model},
+		{"parameters", parameters},
+	}
+}
+
+func (p *Plan) dataRows() [][2]string {
+	d := &p.Data
+	source := []string{d.Format}
+	if d.Tokenizer != "" && d.Tokenizer != "none" {
+		source = append(source, d.Tokenizer)
+	}
+	rows := [][2]string{{"data", fmt.Sprintf("%s: %s", strings.Join(source, ", "), brief(d.Train))},
+		{"rows", fmt.Sprintf("%s, %s, %d tokens%s", d.Rows, d.Order, d.Length, bucketNote(d.Buckets))}}
+	files := map[string]int{}
+	for _, f := range d.Files {
+		files[f.Split]++
+	}
+	for _, s := range []struct {
+		name  string
+		count Count
+	}{{"train", d.Splits.Train}, {"validation", d.Splits.Validation}, {"test", d.Splits.Test}} {
+		if s.count == (Count{}) {
+			continue
+		}
+		n := files[s.name] + files["all"]
+		rows = append(rows, [2]string{"  " + s.name, fmt.Sprintf("%s, %s tokens in %s rows", plural(n, "file"), FormatCount(float64(s.count.Tokens)), FormatCount(float64(s.count.Rows)))})
+	}
+	for _, note := range d.Notes {
+		rows = append(rows, [2]string{"  note", note})
+	}
+	return rows
+}
+
+// brief lists a few words.
+func brief(list []string) string {
+	const most = 3
+	if len(list) > most {
+		return fmt.Sprintf("%s and %d more", strings.Join(list[:most], ", "), len(list)-most)
+	}
+	return strings.Join(list, ", ")
+}
+
+func bucketNote(buckets []int) string {
+	if len(buckets) < 2 {
+		return ""
+	}
+	return fmt.Sprintf(" at most, in buckets %s", strings.Trim(fmt.Sprint(buckets), "[]"))
+}
+
+func plural(n int, word string) string {
+	if n == 1 {
+		return "1 " + word
+	}
+	return fmt.Sprintf("%d %ss", n, word)
+}
+
+func (p *Plan) runRows() [][2]string {
+	t, e := &p.Training, &p.Estimate
+	batch := fmt.Sprintf("%s × %d tokens = %s tokens a step", plural(t.Sequences, "sequence"), p.Data.Length, FormatCount(float64(e.TokensPerStep)))
+	if t.MicroBatches > 1 {
+		batch += fmt.Sprintf(", in %d micro-batches of %d", t.MicroBatches, t.Sequences/t.MicroBatches)
+	}
+	run := fmt.Sprintf("%d steps, %s tokens", t.Steps, FormatCount(float64(t.Steps)*float64(e.TokensPerStep)))
+	if rows := p.Data.Splits.Train.Rows; rows > 0 {
+		run += fmt.Sprintf(", %s epochs", FormatCount(float64(t.Steps)*float64(t.Sequences)/float64(rows)))
+	}
+	return [][2]string{
+		{"batch", batch},
+		{"run", run},
+		{"rate", t.Rate.brief()},
+		{"update", p.updateBrief()},
+		{"arithmetic", fmt.Sprintf("%sFLOP a token, %sFLOP a step", FormatCount(e.FlopsPerToken), FormatCount(e.FlopsPerStep))},
+		{"time", fmt.Sprintf("%s a step, %s for the run, by estimate", FormatSeconds(e.StepSeconds), FormatSeconds(e.StepSeconds*float64(t.Steps)))},
+	}
+}
+
+func (r *Rate) brief() string {
+	text := fmt.Sprintf("%s, peak %g", r.Kind, r.Peak)
+	if r.Floor != 0 {
+		text += fmt.Sprintf(", floor %g", r.Floor)
+	}
+	if r.Warmup > 0 {
+		text += fmt.Sprintf(", warm-up %d steps", r.Warmup)
+	}
+	return text
+}
+
+// updateBrief names the operations that write weights, and how gradients are clipped.
+func (p *Plan) updateBrief() string {
+	var ops []string
+	clip := ""
+	st := &p.Stages[0]
+	for i := range st.Programs {
+		for j := range st.Programs[i].Instructions {
+			in := &st.Programs[i].Instructions[j]
+			if in.Op == kernels.ClipFactor && in.Attrs.MaxNorm > 0 {
+				clip = fmt.Sprintf(", gradients clipped to norm %g", in.Attrs.MaxNorm)
+			}
+			for k, o := range in.Operands {
+				if o.Buffer >= 0 && st.Buffers[o.Buffer].Class == Weight && role(in, k).Writes() && !slices.Contains(ops, in.Op.String()) {
+					ops = append(ops, in.Op.String())
+				}
+			}
+		}
+	}
+	return strings.Join(ops, ", ") + clip
+}
+
+// classWords are what the summary calls the classes.
+var classWords = map[Class]string{
+	Weight: "weights", Gradient: "gradients", State: "optimizer", Activation: "activations", Workspace: "workspace",
+	Input: "inputs", ScalarKind: "scalars", Cache: "cache", Transfer: "transfers",
+}
+
+// memoryTable lists the peak by class.
+func (p *Plan) memoryTable() string {
+	m := p.Memory()
+	var b strings.Builder
+	b.WriteString("\nmemory at its peak\n")
+	rows := [][2]string{}
+	for _, c := range m.Classes {
+		rows = append(rows, [2]string{classWords[c.Class], FormatBytes(c.SizeBytes)})
+	}
+	if m.UnusedBytes > 0 {
+		rows = append(rows, [2]string{"gaps", FormatBytes(m.UnusedBytes)})
+	}
+	for _, a := range m.OtherArenas {
+		rows = append(rows, [2]string{a.Space.String() + " arena", FormatBytes(a.SizeBytes)})
+	}
+	for _, r := range m.Reserved {
+		if r.SizeBytes > 0 {
+			rows = append(rows, [2]string{r.For, FormatBytes(r.SizeBytes)})
+		}
+	}
+	rows = append(rows, [2]string{"total", FormatBytes(m.TotalBytes)})
+	table(&b, rows)
+	if m.Program != "" {
+		fmt.Fprintf(&b, "  in %s at %s; the largest of %d buffers: %s\n", m.Program, m.Name, m.LargestCount, heldList(m.Largest))
+	}
+	return b.String()
+}
+
+func heldList(list []Held) string {
+	words := make([]string, 0, len(list))
+	for _, h := range list[:min(3, len(list))] {
+		words = append(words, fmt.Sprintf("%s %s", h.Name, FormatBytes(h.SizeBytes)))
+	}
+	return strings.Join(words, ", ")
+}
+
+// table writes names to the left and values to the right.
+func table(b *strings.Builder, rows [][2]string) {
+	name, value := 0, 0
+	for _, r := range rows {
+		name, value = max(name, width(r[0])), max(value, width(r[1]))
+	}
+	for _, r := range rows {
+		fmt.Fprintf(b, "  %s%s  %s%s\n", r[0], spaces(name-width(r[0])), spaces(value-width(r[1])), r[1])
+	}
+}
+
+func width(s string) int { return len([]rune(s)) }
+
+func spaces(n int) string { return strings.Repeat(" ", n) }
+
+// opRow is what one operation does in each program.
+type opRow struct {
+	op       kernels.Op
+	counts   []int
+	stepFlop float64 // of a training step
+}
+
+// maxOpRows is how many operations the table names; the others share a row.
+const maxOpRows = 12
+
+// operationTable counts the instructions of each operation by program, the
+// programs of the longest bucket alone, and gives the share in a training step's arithmetic.
+func (p *Plan) operationTable() string {
+	st := &p.Stages[0]
+	columns, calls := p.columns(st)
+	rows, total := countOperations(st, columns, calls)
+	slices.SortStableFunc(rows, func(a, b opRow) int { return cmp.Compare(b.stepFlop, a.stepFlop) })
+	if len(rows) > maxOpRows+1 {
+		rest := opRow{counts: make([]int, len(columns))}
+		for _, r := range rows[maxOpRows:] {
+			rest.stepFlop += r.stepFlop
+			for i, n := range r.counts {
+				rest.counts[i] += n
+			}
+		}
+		rows = append(rows[:maxOpRows:maxOpRows], rest)
+	}
+	head := []string{"operations"}
+	for i, c := range columns {
+		head = append(head, c.Name)
+		if calls[i] > 1 {
+			head[i+1] += fmt.Sprintf(" ×%d", calls[i])
+		}
+	}
+	lines := [][]string{append(head, "of a step's FLOP")}
+	for _, r := range rows {
+		lines = append(lines, r.words(total))
+	}
+	return "\n" + columnText(lines)
+}
+
+func (r opRow) words(total float64) []string {
+	name := "  others"
+	if r.op != kernels.NoOp {
+		name = "  " + r.op.String()
+	}
+	line := []string{name}
+	for _, n := range r.counts {
+		if n == 0 {
+			line = append(line, "·")
+		} else {
+			line = append(line, fmt.Sprint(n))
+		}
+	}
+	share := "·"
+	if r.stepFlop > 0 && total > 0 {
+		share = fmt.Sprintf("%.1f %%", 100*r.stepFlop/total)
+		if r.stepFlop < 0.0005*total {
+			share = "< 0.1 %"
+		}
+	}
+	return append(line, share)
+}
+
+// columns are the programs of the longest bucket and of generation, each with how often a training step calls it.
+func (p *Plan) columns(st *Stage) (programs []*Program, calls []int) {
+	for _, s := range []*Schedule{st.Schedule(Train, p.Data.Length), st.Schedule(Evaluate, p.Data.Length), st.Schedule(Prefill, 0), st.Schedule(Decode, 0)} {
+		if s == nil {
+			continue
+		}
+		for _, c := range s.Calls {
+			program := st.Program(c.Program)
+			i := slices.Index(programs, program)
+			if i < 0 {
+				i = len(programs)
+				programs, calls = append(programs, program), append(calls, 0)
+			}
+			if s.Kind == Train {
+				calls[i]++
+			}
+		}
+	}
+	return programs, calls
+}
+
+func countOperations(st *Stage, columns []*Program, calls []int) (rows []opRow, total float64) {
+	index := map[kernels.Op]int{}
+	for i, program := range columns {
+		for j := range program.Instructions {
+			in := &program.Instructions[j]
+			k, known := index[in.Op]
+			if !known {
+				k = len(rows)
+				index[in.Op] = k
+				rows = append(rows, opRow{op: in.Op, counts: make([]int, len(columns))})
+			}
+			rows[k].counts[i]++
+			flop := st.flop(in) * float64(calls[i])
+			rows[k].stepFlop += flop
+			total += flop
+		}
+	}
+	return rows, total
+}
+
+// flop is the floating-point operations of an instruction.
+func (s *Stage) flop(in *Instruction) float64 {
+	sizes, err := kernels.Check(in.Op, in.Attrs, s.Tensors(in))
+	if err != nil {
+		return 0 // Verify says so
+	}
+	return kernels.FlopsOf(in.Op, sizes, in.Attrs)
+}
+
+// columnText aligns columns: the first to the left, the others to the right.
+func columnText(lines [][]string) string {
+	widths := make([]int, len(lines[0]))
+	for _, line := range lines {
+		for i, word := range line {
+			widths[i] = max(widths[i], width(word))
+		}
+	}
+	var b strings.Builder
+	for _, line := range lines {
+		b.WriteString(line[0] + spaces(widths[0]-width(line[0])))
+		for i, word := range line[1:] {
+			b.WriteString("  " + spaces(widths[i+1]-width(word)) + word)
+		}
+		b.WriteString("\n")
+	}
+	return b.String()
+}
+
+func (p *Plan) choiceList() string {
+	if len(p.Choices) == 0 {
+		return ""
+	}
+	var b strings.Builder
+	b.WriteString("\nchosen\n")
+	for _, c := range p.Choices {
+		fmt.Fprintf(&b, "  %s = %s: %s\n", c.What, c.Value, c.Why)
+	}
+	return b.String()
+}

@@ -1,0 +1,287 @@
+package conformance
+
+import (
+	"fmt"
+	"math"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/gsc-project/gsc"
+	"github.com/gsc-project/gsc/compiler/plan"
+	"github.com/gsc-project/gsc/kernels"
+	"github.com/gsc-project/gsc/runtime"
+	"github.com/gsc-project/gsc/runtime/checkpoint/safetensors"
+	"github.com/gsc-project/gsc/runtime/data"
+)
+
+// ReferenceOptions say how reference cases are run.
+type ReferenceOptions struct {
+	Device        string // "cpu" or "ref"
+	Threads       int
+	Recompute     string // memory.recompute; empty: none
+	WriteStrategy string // folder that keeps the strategies; empty: none is kept
+}
+
+// ReferenceResult is how far a case is from its expected values: the largest
+// error of each kind, by the rule of the cases' README.
+type ReferenceResult struct {
+	Case      string  `json:"case"`
+	Logits    float64 `json:"logits"`
+	Loss      float64 `json:"loss"`
+	Norm      float64 `json:"grad_norm"`
+	Gradients float64 `json:"gradients"`
+	Weights   float64 `json:"weights"`
+	Worst     string  `json:"worst,omitempty"` // the tensor with the largest error for its tolerance
+	Error     string  `json:"error,omitempty"` // why it could not be run
+	Pass      bool    `json:"pass"`
+
+	tolerance tolerance
+	worst     float64
+}
+
+// tolerance is how large errors may be.
+type tolerance struct{ values, tensors float64 }
+
+var tolerances = map[kernels.DType]tolerance{kernels.F32: {2e-6, 5e-6}, kernels.F64: {1e-9, 1e-9}}
+
+// Reference runs one reference case: it writes the case's strategy, plans and trains by it, and compares.
+func Reference(folder string, o ReferenceOptions) ReferenceResult {
+	r := &ReferenceResult{Case: filepath.Base(folder), tolerance: tolerances[kernels.Kinds[o.Device].Compute]}
+	if err := r.run(folder, o); err != nil {
+		r.Error = err.Error()
+	}
+	r.Pass = r.Error == "" && r.worst <= 1
+	return *r
+}
+
+func (r *ReferenceResult) run(folder string, o ReferenceOptions) error {
+	c, err := readCase(folder)
+	if err != nil {
+		return err
+	}
+	dir := o.WriteStrategy
+	if dir == "" {
+		if dir, err = os.MkdirTemp("", "gsc-reference-"); err != nil {
+			return err
+		}
+		defer os.RemoveAll(dir)
+	}
+	file, err := writeStrategy(c, folder, dir, o.Recompute)
+	if err != nil {
+		return err
+	}
+	p, err := gsc.Plan(file, gsc.Options{Device: o.Device, Threads: o.Threads})
+	if err != nil {
+		return err
+	}
+	expected, err := safetensors.Open(filepath.Join(folder, "expected.safetensors"))
+	if err != nil {
+		return err
+	}
+	defer expected.Close()
+	return r.train(p, c, expected, o)
+}
+
+// trial is a case while it runs.
+type trial struct {
+	machine  *runtime.Machine
+	stepper  *runtime.Stepper
+	set      *data.Set
+	expected *safetensors.File
+	start    map[string][]float64 // weights before the first step
+}
+
+func (r *ReferenceResult) train(p *plan.Plan, c *referenceCase, expected *safetensors.File, o ReferenceOptions) error {
+	device, err := gsc.NewDevice(p.Device, o.Threads)
+	if err != nil {
+		return err
+	}
+	defer device.Close()
+	machine, err := runtime.Bind(p, device)
+	if err != nil {
+		return err
+	}
+	defer machine.Close()
+	set, err := data.Open(p.Data)
+	if err != nil {
+		return err
+	}
+	stepper, err := runtime.NewStepper(machine)
+	if err != nil {
+		return err
+	}
+	if err := machine.Start(); err != nil {
+		return err
+	}
+	t := &trial{machine: machine, stepper: stepper, set: set, expected: expected, start: map[string][]float64{}}
+	if err := r.steps(t, c); err != nil {
+		return err
+	}
+	return r.weights(t, c)
+}
+
+// steps runs the case's steps and compares what each gives.
+func (r *ReferenceResult) steps(t *trial, c *referenceCase) error {
+	losses, norms := make([]float64, c.Steps), make([]float64, c.Steps)
+	b := data.NewBatch(t.set.Spec(), c.Batch*c.MicroBatches)
+	for step := 1; step <= c.Steps; step++ {
+		if err := t.set.Fill(t.machine.Plan.Training.Seed, int64(step), b); err != nil {
+			return err
+		}
+		if step == 1 {
+			if err := r.first(t, b, c); err != nil {
+				return err
+			}
+		}
+		result, err := t.stepper.Train(b, int64(step), c.Optimizer.LR[step-1])
+		if err != nil {
+			return err
+		}
+		t.stepper.After = nil
+		losses[step-1], norms[step-1] = result.Loss, result.Norm
+	}
+	if err := r.compare(t, "loss", losses, 0, &r.Loss); err != nil {
+		return err
+	}
+	return r.compare(t, "grad_norm", norms, 0, &r.Norm)
+}
+
+// first compares the logits of the first micro-batch, and arranges that the
+// first step's gradients are compared before the update takes them.
+func (r *ReferenceResult) first(t *trial, b *data.Batch, c *referenceCase) error {
+	for _, w := range t.machine.Plan.Tensors {
+		if w.Class != plan.Weight {
+			continue
+		}
+		values, err := t.machine.Tensor(w.Name)
+		if err != nil {
+			return err
+		}
+		t.start[w.Name] = values
+	}
+	if _, err := t.stepper.Evaluate(b, 0); err != nil {
+		return err
+	}
+	program := t.machine.Plan.Stages[0].Schedule(plan.Evaluate, b.Length).Calls[0].Program
+	if err := r.compare(t, "logits", t.machine.Values(t.machine.Buffer(program, "logits")), 0, &r.Logits); err != nil {
+		return err
+	}
+	calls := 0
+	t.stepper.After = func(string) {
+		if calls++; calls == 2*c.MicroBatches {
+			if err := r.gradients(t); err != nil && r.Error == "" {
+				r.Error = err.Error()
+			}
+		}
+	}
+	return nil
+}
+
+func (r *ReferenceResult) gradients(t *trial) error {
+	norms, err := t.read("grad_norm")
+	if err != nil {
+		return err
+	}
+	for _, w := range t.machine.Plan.Tensors {
+		if w.Class != plan.Weight {
+			continue
+		}
+		if err := r.compare(t, "grad."+w.Name, t.machine.Gradient(w.Name), 1e-3*norms[0], &r.Gradients); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// weights compares the final weights. Elements that no loss depends on drift
+// with the noise in their gradient, and are held to the largest steps there can be.
+func (r *ReferenceResult) weights(t *trial, c *referenceCase) error {
+	rates := 0.0
+	for _, lr := range c.Optimizer.LR {
+		rates += lr
+	}
+	for _, w := range t.machine.Plan.Tensors {
+		if w.Class != plan.Weight {
+			continue
+		}
+		got, err := t.machine.Tensor(w.Name)
+		if err != nil {
+			return err
+		}
+		if from, to := unseen(w.Name, len(got)); from < to {
+			if drift := farthest(got[from:to], t.start[w.Name][from:to]); drift > 2*rates {
+				return fmt.Errorf("%s, which no loss depends on, moved by %.2g, more than 2·Σ lr = %.2g", w.Name, drift, 2*rates)
+			}
+			want, err := t.read("final." + w.Name)
+			if err != nil {
+				return err
+			}
+			copy(got[from:to], want[from:to])
+		}
+		if err := r.compare(t, "final."+w.Name, got, 0, &r.Weights); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// unseen is the range of a tensor's elements that softmax does not see: what
+// all keys share. In exact arithmetic they have no gradient.
+func unseen(name string, n int) (from, to int) {
+	switch {
+	case strings.HasSuffix(name, "key.bias"):
+		return 0, n
+	case strings.HasSuffix(name, "attn.c_attn.bias"):
+		return n / 3, 2 * n / 3
+	}
+	return 0, 0
+}
+
+func farthest(a, b []float64) float64 {
+	far := 0.0
+	for i := range a {
+		far = math.Max(far, math.Abs(a[i]-b[i]))
+	}
+	return far
+}
+
+func (t *trial) read(name string) ([]float64, error) {
+	info, ok := t.expected.Lookup(name)
+	if !ok {
+		return nil, fmt.Errorf("the case expects no %s", name)
+	}
+	values := make([]float64, kernels.Elements(info.Shape))
+	return values, t.expected.ReadFloat64(name, values)
+}
+
+// compare adds the error ‖a−b‖ / max(‖b‖, floor) of a tensor to its kind's largest.
+func (r *ReferenceResult) compare(t *trial, name string, got []float64, floor float64, largest *float64) error {
+	want, err := t.read(name)
+	if err != nil {
+		return err
+	}
+	if len(got) != len(want) {
+		return fmt.Errorf("%s has %d elements, the case expects %d", name, len(got), len(want))
+	}
+	difference, norm := 0.0, 0.0
+	for i := range got {
+		difference += (got[i] - want[i]) * (got[i] - want[i])
+		norm += want[i] * want[i]
+	}
+	e := math.Sqrt(difference) / math.Max(math.Sqrt(norm), floor)
+	if difference == 0 {
+		e = 0
+	}
+	if !(e <= *largest) { // NaN is the largest of all
+		*largest = e
+	}
+	limit := r.tolerance.values
+	if largest == &r.Gradients || largest == &r.Weights {
+		limit = r.tolerance.tensors
+	}
+	if share := e / limit; !(share <= r.worst) {
+		r.worst, r.Worst = share, name
+	}
+	return nil
+}

@@ -1,0 +1,138 @@
+// Package gsc is the front door: it loads a strategy, compiles it into an
+// execution plan, and trains, evaluates and generates by that plan. It is the
+// only place where the parts (schema, compiler, devices, runtime) are wired together.
+package gsc
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	goruntime "runtime"
+	"strconv"
+
+	"github.com/gsc-project/gsc/compiler"
+	"github.com/gsc-project/gsc/compiler/plan"
+	"github.com/gsc-project/gsc/kernels"
+	"github.com/gsc-project/gsc/kernels/cpu"
+	"github.com/gsc-project/gsc/kernels/ref"
+	"github.com/gsc-project/gsc/runtime/checkpoint"
+	"github.com/gsc-project/gsc/runtime/data"
+	"github.com/gsc-project/gsc/schema"
+)
+
+// Options say how a strategy is loaded, and for what device it is planned.
+type Options struct {
+	Tags    []string // KEY=VALUE, for the strategy's @tag attributes
+	Set     []string // PATH=VALUE, the value in CUE: replaces what the strategy says
+	Device  string   // kind of device in place of the strategy's; empty: the strategy's own
+	Threads int      // in place of the strategy's; 0: the strategy's own
+}
+
+func (o Options) schema() schema.Options {
+	set := o.Set
+	if o.Device != "" {
+		set = append(set[:len(set):len(set)], "devices.kind="+strconv.Quote(o.Device))
+	}
+	if o.Threads > 0 {
+		set = append(set[:len(set):len(set)], "devices.threads="+strconv.Itoa(o.Threads))
+	}
+	return schema.Options{Tags: o.Tags, Set: set}
+}
+
+// Load loads a strategy and checks all of it that needs no data.
+func Load(path string, o Options) (*schema.Strategy, error) {
+	return schema.Load(path, o.schema())
+}
+
+// Plan loads a strategy, looks at its data and compiles it. Nothing is
+// trained, and no device is needed.
+func Plan(path string, o Options) (*plan.Plan, error) {
+	s, err := Load(path, o)
+	if err != nil {
+		return nil, err
+	}
+	found, err := prepare(s)
+	if err != nil {
+		return nil, err
+	}
+	if s, err = s.WithSizes(found.VocabularySize, found.Outputs, found.Labels); err != nil {
+		return nil, err
+	}
+	if s.Devices.Threads == 0 {
+		s.Devices.Threads = goruntime.NumCPU()
+	}
+	p, err := compiler.Compile(s, found, compiler.Options{DataBytes: dataBytes(found, s.Batch.Sequences)})
+	if err != nil {
+		return nil, err
+	}
+	if err := located(s, data.CheckRun(found, p.Training.Sequences, p.Training.Steps)); err != nil {
+		return nil, err
+	}
+	if p.Model.From != "" {
+		if err := checkpoint.CheckModel(p.Model.From, p.Tensors, checkpoint.Buffers); err != nil {
+			return nil, s.Wrong("model.from", err.Error(), "")
+		}
+	}
+	return p, nil
+}
+
+// prepare looks at the data.
+func prepare(s *schema.Strategy) (plan.Data, error) {
+	found, err := data.Prepare(s.Data)
+	return found, located(s, err)
+}
+
+// located puts the strategy's positions to what is wrong with its data.
+func located(s *schema.Strategy, err error) error {
+	var mistakes data.Errors
+	if !errors.As(err, &mistakes) {
+		return err
+	}
+	var list schema.Errors
+	for _, m := range mistakes {
+		list = append(list, s.Wrong(m.Path, m.Message, m.Fix))
+	}
+	return list
+}
+
+// dataBytes is what the data layer holds: the data, and the batches of training and evaluation.
+func dataBytes(d plan.Data, rows int) int64 {
+	return data.EstimateBytes(d) + 3*data.BatchBytes(d, rows)
+}
+
+// NewDevice makes the device that runs plans of a kind.
+func NewDevice(kind string, threads int) (kernels.Device, error) {
+	if threads == 0 {
+		threads = goruntime.NumCPU()
+	}
+	switch kind {
+	case "cpu":
+		return cpu.New(threads)
+	case "ref":
+		return ref.New(), nil
+	}
+	return nil, fmt.Errorf("this gsc has no device kind %q: use cpu or ref", kind)
+}
+
+// ReadPlan reads and verifies a plan.
+func ReadPlan(path string) (*plan.Plan, error) { return plan.Read(path) }
+
+// IsPlan says whether a path names a plan, rather than a strategy.
+func IsPlan(path string) bool {
+	switch filepath.Ext(path) {
+	case ".gsc", ".json":
+		return true
+	case ".cue":
+		return false
+	}
+	f, err := os.Open(path)
+	if err != nil {
+		return false
+	}
+	defer f.Close()
+	head := make([]byte, 8)
+	n, _ := io.ReadFull(f, head)
+	return string(head[:n]) == "gsc plan"
+}

@@ -1,0 +1,55 @@
+package cpu
+
+import "github.com/gsc-project/gsc/kernels"
+
+// dropper is the dropout of attention's weights, element (b, h, i, j) of the logical tensor [B, H, T, S].
+type dropper struct {
+	rate               float64
+	params             dropoutParams
+	seed, step, origin *int64
+	h, t, s            int
+	vec                *vectorTable
+	ones               []float32
+	rows               [][]float32 // a buffer for each worker
+}
+
+// newDropper takes the operands of the mask; seed, step and origin are the last three.
+func newDropper(d *Device, args []kernels.Tensor, a kernels.Attrs, s kernels.Sizes) dropper {
+	x := dropper{rate: a.Rate, h: s["H"], t: s["T"], s: s["S"]}
+	if a.Rate == 0 {
+		return x
+	}
+	x.params = dropoutParams{stream: a.Key, threshold: kernels.DropThreshold(a.Rate), scale: float32(1 / (1 - a.Rate))}
+	x.seed, x.step, x.origin = scalar[int64](args[4]), scalar[int64](args[5]), scalar[int64](args[6])
+	x.vec = d.vector()
+	x.ones = make([]float32, keyBlock)
+	for i := range x.ones {
+		x.ones[i] = 1
+	}
+	for range d.pool.threads {
+		x.rows = append(x.rows, make([]float32, keyBlock))
+	}
+	return x
+}
+
+// begin reads the scalars; it is called once a run, before the workers start.
+func (x *dropper) begin() {
+	if x.rate > 0 {
+		x.params.set(uint64(*x.seed), uint32(*x.step))
+	}
+}
+
+// apply multiplies a tile of scores by 0 where the element is dropped, else by 1/(1−rate).
+func (x *dropper) apply(tile []float32, b, h, i, n, j, keys, worker int) {
+	if x.rate == 0 {
+		return
+	}
+	for r := range n {
+		first := (((uint64(*x.origin)+uint64(b))*uint64(x.h)+uint64(h))*uint64(x.t)+uint64(i+r))*uint64(x.s) + uint64(j)
+		row := x.rows[worker][:keys]
+		x.vec.dropAt(row, x.ones[:keys], &x.params, first)
+		for key, factor := range row {
+			tile[key*queryTile+r] *= factor
+		}
+	}
+}

@@ -1,0 +1,6 @@
+//go:build !amd64
+
+package cpu
+
+// scoreSets holds the score operations of every level.
+var scoreSets = [...]*scoreOps{generic: genericScores}

@@ -1,0 +1,158 @@
+package cpu
+
+import (
+	"math"
+	"math/rand/v2"
+	"testing"
+	"unsafe"
+
+	"github.com/gsc-project/gsc/kernels"
+	"github.com/gsc-project/gsc/kernels/kerneltest"
+)
+
+// eachLevel runs f with a device of every level that the processor has.
+func eachLevel(t *testing.T, threads int, f func(t *testing.T, d *Device)) {
+	best, err := chooseLevel()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for l := generic; l <= best; l++ {
+		t.Run(l.String(), func(t *testing.T) { f(t, openLevel(t, threads, l)) })
+	}
+}
+
+func openLevel(t testing.TB, threads int, l level) *Device {
+	d, err := newDevice(threads, l)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { d.Close() })
+	return d
+}
+
+// random is a dense tensor of normal values.
+func random(r *rand.Rand, shape ...int) kernels.Tensor {
+	data := make([]float32, max(1, kernels.Elements(shape)))
+	for i := range data {
+		data[i] = float32(r.NormFloat64())
+	}
+	return kernels.Tensor{DType: kernels.F32, Shape: shape, Data: unsafe.Pointer(&data[0])}
+}
+
+func counter(n int64) kernels.Tensor {
+	return kernels.Tensor{DType: kernels.I64, Data: unsafe.Pointer(&n)}
+}
+
+func indices(shape []int, f func(i int) int) kernels.Tensor {
+	data := make([]int32, kernels.Elements(shape))
+	for i := range data {
+		data[i] = int32(f(i))
+	}
+	return kernels.Tensor{DType: kernels.I32, Shape: shape, Data: unsafe.Pointer(&data[0])}
+}
+
+func mustBind(t testing.TB, d *Device, c kernels.Call) kernels.Kernel {
+	t.Helper()
+	k, err := d.Bind(c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return k
+}
+
+// TestConformance holds every level, with one and with several threads, to the contract.
+func TestConformance(t *testing.T) {
+	for _, threads := range []int{1, 3} {
+		eachLevel(t, threads, func(t *testing.T, d *Device) {
+			for _, r := range kerneltest.Run(d, kerneltest.Options{Seed: int64(threads)}) {
+				if !r.Pass() {
+					t.Error(r)
+				}
+			}
+		})
+	}
+}
+
+// large are calls of some size, with their outputs.
+var large = map[string]func(r *rand.Rand) (kernels.Call, []int){
+	"matmul": func(r *rand.Rand) (kernels.Call, []int) {
+		return matmulCase{m: 300, n: 700, k: 500, bias: true}.call(r), []int{3}
+	},
+	"skinny matmul": func(r *rand.Rand) (kernels.Call, []int) {
+		return matmulCase{m: 3, n: 700, k: 900, transB: true}.call(r), []int{3}
+	},
+	"attention": func(r *rand.Rand) (kernels.Call, []int) {
+		return attentionCase{b: 2, t: 100, h: 4, g: 2, d: 24}.forward(r), []int{10, 11}
+	},
+	"decoding": func(r *rand.Rand) (kernels.Call, []int) {
+		return attentionCase{b: 2, t: 1, s: 700, h: 4, g: 2, d: 24}.forward(r), []int{10, 11}
+	},
+	"attention_grad": func(r *rand.Rand) (kernels.Call, []int) {
+		return attentionCase{b: 2, t: 100, h: 8, g: 4, d: 24}.backward(r), []int{13, 14, 15}
+	},
+	"attention_grad of few heads": func(r *rand.Rand) (kernels.Call, []int) {
+		return attentionCase{b: 1, t: 300, h: 4, g: 1, d: 24}.backward(r), []int{13, 14, 15}
+	},
+	"newton_schulz": func(r *rand.Rand) (kernels.Call, []int) {
+		return kernels.Call{Op: kernels.NewtonSchulz, Args: []kernels.Tensor{random(r, 200, 90), random(r, 200, 90), {}},
+			Attrs: kernels.Attrs{Steps: 5, Epsilon: 1e-7}}, []int{1}
+	},
+}
+
+// TestThreads: the number of threads changes no bit.
+func TestThreads(t *testing.T) {
+	for name, call := range large {
+		best, _ := chooseLevel()
+		for l := generic; l <= best; l++ {
+			t.Run(name+"/"+l.String(), func(t *testing.T) {
+				var first []uint32
+				for _, threads := range []int{1, 2, 4} {
+					c, outputs := call(rand.New(rand.NewPCG(1, 2)))
+					mustBind(t, openLevel(t, threads, l), c)()
+					got := bitsOf(c, outputs)
+					if first == nil {
+						first = got
+					}
+					for i := range got {
+						if got[i] != first[i] {
+							t.Fatalf("%d threads: value %d differs from that with one", threads, i)
+						}
+					}
+				}
+			})
+		}
+	}
+}
+
+func bitsOf(c kernels.Call, outputs []int) []uint32 {
+	var bits []uint32
+	for _, i := range outputs {
+		for _, v := range floats(c.Args[i]) {
+			bits = append(bits, math.Float32bits(v))
+		}
+	}
+	return bits
+}
+
+// TestRunsAllocateNothing: a bound kernel takes its memory when it is bound.
+func TestRunsAllocateNothing(t *testing.T) {
+	for name, call := range large {
+		eachLevel(t, 2, func(t *testing.T, d *Device) {
+			c, _ := call(rand.New(rand.NewPCG(1, 2)))
+			if n := testing.AllocsPerRun(5, mustBind(t, d, c)); n != 0 {
+				t.Errorf("%s: %v allocations a run", name, n)
+			}
+		})
+	}
+}
+
+// bound lists the operations that have a binder.
+func bound() []kernels.Op {
+	var ops []kernels.Op
+	for _, op := range kernels.Ops() {
+		if binders[op] != nil {
+			ops = append(ops, op)
+		}
+	}
+	return ops
+}

@@ -1,0 +1,267 @@
+package kerneltest
+
+import (
+	"math"
+	"slices"
+
+	"github.com/gsc-project/gsc/kernels"
+)
+
+// recipe is what an operation's contract table does not say about making
+// calls of it and judging their results.
+type recipe struct {
+	tolerance float64
+	sizes     func(g *generator, z kernels.Sizes)     // how lengths go together
+	attrs     func(g *generator, a *kernels.Attrs)    // how attributes go together
+	presence  func(g *generator, has map[string]bool) // how optional operands go together
+	values    func(g *generator, s *sample)           // how values go together
+	derive    func(s *sample) error                   // operands that an earlier operation computes
+	terms     func(s *sample, output string) float64  // norm of the terms whose sum an output is; see difference
+}
+
+// The tolerances. A device computes in float32 at least, whose unit roundoff u is
+// 6·10⁻⁸; the inputs are exact in float32.
+const (
+	exact     = 0
+	rounded   = 6e-8  // u: the exact result, rounded once
+	double    = 1e-12 // sums in float64 over float32 values: 10⁴ roundings of 10⁻¹⁶
+	products  = 4e-7  // a few roundings: products and a sum or two
+	functions = 1e-6  // exponentials and the like, good to some units in the last place, and their products
+	sums      = 2e-6  // sums of up to 513 terms: a random walk of √513·u, with room
+	nested    = 1e-5  // sums of functions of sums: softmax over scores, and its gradient
+	iterated  = 5e-5  // Newton-Schulz: each of six steps multiplies the part of an error along small singular values by 3.4
+)
+
+// recipes has an entry for each operation.
+var recipes = map[kernels.Op]recipe{
+	kernels.Zero:          {tolerance: exact},
+	kernels.Copy:          {tolerance: exact},
+	kernels.Iota:          {tolerance: exact, values: anyOffset},
+	kernels.Embedding:     {tolerance: exact},
+	kernels.EmbeddingGrad: {tolerance: sums, terms: termsOf("dy")},
+	kernels.Select:        {tolerance: exact},
+	kernels.SelectGrad:    {tolerance: exact},
+	kernels.CacheWrite:    {tolerance: exact, values: cachePlace},
+
+	kernels.Add:          {tolerance: rounded},
+	kernels.Scale:        {tolerance: rounded},
+	kernels.Activate:     {tolerance: functions, attrs: activationCap, values: smoothPoints, terms: termsOf("x")},
+	kernels.ActivateGrad: {tolerance: functions, attrs: activationCap, values: smoothPoints, terms: termsOf("dy")},
+	kernels.Gate:         {tolerance: functions, attrs: activationCap, values: smoothPoints, terms: productTerms("gate", "up")},
+	kernels.GateGrad:     {tolerance: functions, attrs: activationCap, values: smoothPoints, terms: gateGradTerms},
+	kernels.Dropout:      {tolerance: products},
+
+	kernels.MatMul:  {tolerance: sums, terms: matMulTerms},
+	kernels.SumRows: {tolerance: sums, terms: termsOf("x")},
+
+	kernels.LayerNorm:     {tolerance: sums, values: offCentre, terms: normTerms},
+	kernels.LayerNormGrad: {tolerance: sums, values: offCentre, derive: layerNormRows, terms: normGradTerms},
+	kernels.RMSNorm:       {tolerance: sums, terms: normTerms},
+	kernels.RMSNormGrad:   {tolerance: sums, derive: rmsNormRows, terms: normGradTerms},
+
+	kernels.RotaryTable: {tolerance: rounded, sizes: evenWidth, attrs: ropeFactors},
+	kernels.Rotary:      {tolerance: products, sizes: rotatedPart, terms: termsOf("x")},
+	kernels.Attention: {tolerance: nested, sizes: groupedHeads, presence: maskOperands, values: maskValues,
+		terms: attentionTerms},
+	kernels.AttentionGrad: {tolerance: nested, sizes: groupedHeads, presence: maskOperands, values: maskValues,
+		derive: attentionRows, terms: attentionGradTerms},
+
+	kernels.CrossEntropy:           {tolerance: functions, terms: lossTerms},
+	kernels.CrossEntropyGrad:       {tolerance: functions, derive: crossEntropyRows, terms: shareTerms},
+	kernels.BinaryCrossEntropy:     {tolerance: functions, terms: lossTerms},
+	kernels.BinaryCrossEntropyGrad: {tolerance: functions, terms: shareTerms},
+	kernels.SquaredError:           {tolerance: functions},
+	kernels.SquaredErrorGrad:       {tolerance: products},
+	kernels.LossSum:                {tolerance: double, terms: termsOf("loss")},
+	kernels.ArgMax:                 {tolerance: exact, values: tiesAndNaNs},
+
+	kernels.SumSquares:       {tolerance: double},
+	kernels.ClipFactor:       {tolerance: double, values: anyTotal},
+	kernels.SGD:              {tolerance: products, terms: stateTerms},
+	kernels.Adam:             {tolerance: functions, values: untouched, terms: stateTerms},
+	kernels.AdamW:            {tolerance: functions, values: untouched, terms: stateTerms},
+	kernels.Lion:             {tolerance: products, values: clearSigns, terms: stateTerms},
+	kernels.LAMBMoments:      {tolerance: functions, values: untouched, terms: stateTerms},
+	kernels.LAMBApply:        {tolerance: functions, values: untouched, terms: stateTerms},
+	kernels.AdafactorMoments: {tolerance: sums, presence: factored, values: untouched},
+	kernels.AdafactorNorms:   {tolerance: sums, presence: factored, values: untouched},
+	kernels.AdafactorApply:   {tolerance: sums, presence: factored, values: untouched, terms: stateTerms},
+	kernels.MuonMomentum:     {tolerance: products, terms: stateTerms},
+	kernels.NewtonSchulz:     {tolerance: iterated},
+	kernels.MuonApply:        {tolerance: products, terms: stateTerms},
+}
+
+func evenWidth(_ *generator, z kernels.Sizes) { z["R"] += z["R"] % 2 }
+
+func rotatedPart(g *generator, z kernels.Sizes) {
+	z["D"] += z["D"] % 2
+	z["R"] = pick(g, z["D"], 2*(1+g.IntN(z["D"]/2)))
+	z["D"] += pick(g, 0, z["D"]-z["R"], 1)
+	z["E"] = pick(g, 1, z["B"])
+}
+
+func groupedHeads(g *generator, z kernels.Sizes) { z["H"] = z["G"] * pick(g, 1, 2, 3) }
+
+func activationCap(g *generator, a *kernels.Attrs) {
+	a.Cap = 0
+	if a.Kind == "soft_cap" {
+		a.Cap = g.between(0.5, 30)
+	}
+}
+
+func ropeFactors(_ *generator, a *kernels.Attrs) {
+	switch a.RopeScaling {
+	case "":
+		a.RopeFactor, a.RopeLow, a.RopeHigh, a.RopeOriginal = 0, 0, 0, 0
+	case "linear":
+		a.RopeLow, a.RopeHigh, a.RopeOriginal = 0, 0, 0
+	}
+}
+
+func maskOperands(g *generator, has map[string]bool) {
+	has["q_segments"] = has["q_segments"] && has["k_segments"]
+	if g.sample.attrs.Rate > 0 {
+		has["seed"], has["step"], has["origin"] = true, true, true
+	}
+}
+
+func factored(g *generator, has map[string]bool) {
+	has["row"] = g.coin()
+	has["column"], has["variance"] = has["row"], !has["row"]
+}
+
+func anyOffset(g *generator, s *sample) {
+	if o := s.operand("offset"); o != nil {
+		o.ints[0] = int64(g.IntN(100000))
+	}
+}
+
+func cachePlace(g *generator, s *sample) {
+	s.operand("offset").ints[0] = int64(g.IntN(g.sizes["S"] + 2))
+}
+
+// smoothPoints spreads some inputs of activations far from 0 and keeps relu's from its corner.
+func smoothPoints(g *generator, s *sample) {
+	stretch := pick(g, 1.0, 1, 4, 20)
+	if g.extent == small {
+		stretch = 1
+	}
+	for _, name := range []string{"x", "gate"} {
+		x := s.floats(name)
+		for i := range x {
+			x[i] = x[i]*stretch + math.Copysign(1e-2, x[i])
+		}
+	}
+}
+
+// offCentre moves the rows of a norm away from 0, where a variance that is a difference of two sums would show.
+func offCentre(g *generator, s *sample) {
+	shift := pick(g, 0, 0, g.between(-10, 10))
+	for i := range s.floats("x") {
+		s.floats("x")[i] += shift
+	}
+}
+
+// normEpsilon is the epsilon of the norms whose gradients are tested.
+const normEpsilon = 1e-3
+
+func layerNormRows(s *sample) error {
+	return s.derive(kernels.LayerNorm, kernels.Attrs{Epsilon: normEpsilon})
+}
+
+func rmsNormRows(s *sample) error {
+	return s.derive(kernels.RMSNorm, kernels.Attrs{Epsilon: normEpsilon, Offset: s.attrs.Offset})
+}
+
+func attentionRows(s *sample) error { return s.derive(kernels.Attention, s.attrs) }
+
+func crossEntropyRows(s *sample) error {
+	return s.derive(kernels.CrossEntropy, s.attrs)
+}
+
+// maskValues makes v normal and segments ascending: packed documents, or one document and padding.
+func maskValues(g *generator, s *sample) {
+	v := s.floats("v")
+	for i := range v {
+		v[i] = g.normal()
+	}
+	q, k := s.operand("q_segments"), s.operand("k_segments")
+	if q == nil {
+		return
+	}
+	t, n := g.sizes["T"], g.sizes["S"]
+	for b := range g.sizes["B"] {
+		g.ascend(k.ints[b*n:][:n])
+		g.ascend(q.ints[b*t:][:t])
+		if t <= n && g.coin() {
+			copy(q.ints[b*t:][:t], k.ints[b*n:][n-t:n])
+		}
+	}
+}
+
+// ascend fills x with runs of the numbers from 1, or from 0, padding.
+func (g *generator) ascend(x []int64) {
+	segment := int64(g.IntN(2))
+	for i := range x {
+		if g.oneIn(6) {
+			segment++
+		}
+		x[i] = segment
+	}
+}
+
+func tiesAndNaNs(g *generator, s *sample) {
+	x := s.floats("x")
+	for i := range x {
+		switch g.IntN(12) {
+		case 0:
+			x[i] = math.NaN()
+		case 1:
+			x[i] = math.Inf(-1)
+		case 2, 3:
+			x[i] = 2
+		}
+	}
+	if g.oneIn(3) {
+		width := s.width("x")
+		for i := range width {
+			x[i] = pick(g, math.NaN(), math.NaN(), math.Inf(-1))
+		}
+		if g.coin() {
+			copy(x, slices.Repeat([]float64{math.NaN()}, width))
+		}
+	}
+}
+
+func anyTotal(g *generator, s *sample) {
+	s.floats("total")[0] = pick(g, 0, g.between(0, 10), 1e9*g.Float64(), math.Inf(1), math.NaN())
+}
+
+// untouched gives some tensors first elements that never had a gradient, as rows of an embedding have: 0 over 0 without epsilon.
+func untouched(g *generator, s *sample) {
+	if !g.oneIn(3) {
+		return
+	}
+	n := 1 + g.IntN(5)
+	if s.operand("row") != nil || s.operand("variance") != nil {
+		n = s.width("grad") // V is 0 where its row is
+	}
+	for _, name := range []string{"grad", "m", "v", "variance"} {
+		x := s.floats(name)
+		clear(x[:min(n, len(x))])
+	}
+	if row := s.floats("row"); row != nil {
+		row[0] = 0
+	}
+}
+
+// clearSigns keeps what Lion takes the sign of away from 0, or makes it exactly 0: in between, rounding decides.
+func clearSigns(g *generator, s *sample) {
+	m, grad, factor := s.floats("m"), s.floats("grad"), s.scalar("factor")
+	for i := range m {
+		mixed := s.attrs.Beta1*m[i] + (1-s.attrs.Beta1)*factor*grad[i]
+		if math.Abs(mixed) < 1e-4 || g.oneIn(20) {
+			m[i], grad[i] = 0, 0
+		}
+	}
+}

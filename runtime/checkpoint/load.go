@@ -1,0 +1,229 @@
+package checkpoint
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"slices"
+
+	"github.com/gsc-project/gsc/compiler/plan"
+	"github.com/gsc-project/gsc/runtime/checkpoint/safetensors"
+)
+
+// Refused is a checkpoint that was found damaged.
+type Refused struct {
+	Step   int64
+	Path   string // its folder
+	Reason error  // names each file that is missing, cut short or altered
+}
+
+func (r Refused) String() string { return fmt.Sprintf("%s is not used: %v", r.Path, r.Reason) }
+
+// Newest opens the newest checkpoint of a folder that is intact, and says
+// which newer ones are not. Where there is no checkpoint, or no folder, both are empty; where all are
+// damaged, only the first is.
+func Newest(dir string) (*Saved, []Refused, error) {
+	return find(dir, func(*manifest) bool { return true })
+}
+
+// Best opens the best checkpoint of a folder: the newest intact one that was saved as the best.
+func Best(dir string) (*Saved, []Refused, error) {
+	return find(dir, func(m *manifest) bool { return m.Best })
+}
+
+// Newest is [Newest] of the store's folder. The checkpoints that it refuses no
+// longer count among those to keep.
+func (s *Store) Newest() (*Saved, []Refused, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	saved, refused, err := Newest(s.dir)
+	for _, r := range refused {
+		s.refused[r.Step] = true
+	}
+	return saved, refused, err
+}
+
+// Best is [Best] of the store's folder.
+func (s *Store) Best() (*Saved, []Refused, error) { return Best(s.dir) }
+
+// find opens the newest intact checkpoint that is wanted.
+func find(dir string, wanted func(*manifest) bool) (*Saved, []Refused, error) {
+	steps, err := listSteps(dir)
+	if errors.Is(err, os.ErrNotExist) {
+		return nil, nil, nil
+	}
+	if err != nil {
+		return nil, nil, err
+	}
+	var refused []Refused
+	for _, step := range steps {
+		folder := filepath.Join(dir, stepName(step))
+		saved, err := open(folder, step, wanted)
+		switch {
+		case saved != nil:
+			return saved, refused, nil
+		case err != nil && gone(folder):
+			return find(dir, wanted)
+		case err != nil:
+			refused = append(refused, Refused{Step: step, Path: folder, Reason: err})
+		}
+	}
+	return nil, refused, nil
+}
+
+// gone says whether the folder was removed meanwhile, by the run that it belongs to.
+func gone(folder string) bool {
+	_, err := os.Stat(folder)
+	return errors.Is(err, os.ErrNotExist)
+}
+
+// Saved is a checkpoint that was found intact. Its methods may be called from
+// several goroutines at a time.
+type Saved struct {
+	Path string // its folder, which is a Hugging Face model folder
+	Step int64
+	Plan string // digest
+	Best bool
+	Run  json.RawMessage // as it was saved, but for white space
+
+	model *safetensors.Model
+	state *safetensors.File
+}
+
+// open checks a checkpoint and opens it; nil without an error is one that is not wanted.
+func open(folder string, step int64, wanted func(*manifest) bool) (*Saved, error) {
+	m, err := readManifest(folder)
+	if err != nil {
+		return nil, err
+	}
+	if m.Step != step {
+		return nil, fmt.Errorf("%s: is of step %d: the folder was renamed", filepath.Join(folder, manifestFile), m.Step)
+	}
+	if !wanted(m) {
+		return nil, nil
+	}
+	if err := m.verify(folder); err != nil {
+		return nil, err
+	}
+	model, err := safetensors.OpenModel(folder)
+	if err != nil {
+		return nil, err
+	}
+	state, err := safetensors.Open(filepath.Join(folder, stateFile))
+	if err != nil {
+		return nil, errors.Join(err, model.Close())
+	}
+	return &Saved{Path: folder, Step: m.Step, Plan: m.Plan, Best: m.Best, Run: m.Run, model: model, state: state}, nil
+}
+
+// Close closes the checkpoint's files.
+func (s *Saved) Close() error { return errors.Join(s.model.Close(), s.state.Close()) }
+
+// Tensors lists the tensors: the weights, then the state.
+func (s *Saved) Tensors() []safetensors.Info {
+	return slices.Concat(s.model.Tensors(), s.state.Tensors())
+}
+
+// of is the reader that holds a tensor.
+func (s *Saved) of(name string) safetensors.Reader {
+	if _, ok := s.state.Lookup(name); ok {
+		return s.state
+	}
+	return s.model
+}
+
+// Check compares the checkpoint with the weights and optimizer state of a
+// plan. Every tensor that is missing, that the plan does not have, or that has another
+// shape or type is named in the error, a [*Mismatch].
+func (s *Saved) Check(tensors []plan.Tensor) error {
+	m := Mismatch{Folder: s.Path}
+	seen := map[string]bool{}
+	for i := range tensors {
+		t := &tensors[i]
+		if t.Class != plan.Weight && t.Class != plan.State {
+			continue
+		}
+		seen[t.Name] = true
+		info, ok := s.of(t.Name).Lookup(t.Name)
+		m.compare(t, info, ok)
+		if want := storedType(t.DType); ok && info.DType != want {
+			m.Misshapen = append(m.Misshapen, fmt.Sprintf("%s: is %s, the plan has %s", t.Name, info.DType, want))
+		}
+	}
+	for _, info := range s.Tensors() {
+		if !seen[info.Name] {
+			m.Unexpected = append(m.Unexpected, describe(info))
+		}
+	}
+	return m.err()
+}
+
+// Read copies the bytes of a whole tensor to dst, from offset 0, in pieces.
+func (s *Saved) Read(name string, dst io.WriterAt) error {
+	info, ok := s.of(name).Lookup(name)
+	if !ok {
+		return fmt.Errorf("%s: holds no tensor %q", s.Path, name)
+	}
+	return s.ReadRange(name, 0, info.Elements(), dst)
+}
+
+// ReadRange copies the elements first … first+n−1 of a tensor, in row-major
+// order, to dst, from offset 0. It reads these bytes only, in pieces.
+func (s *Saved) ReadRange(name string, first, n int64, dst io.WriterAt) error {
+	section, err := s.of(name).Section(name)
+	if err != nil {
+		return err
+	}
+	info, _ := s.of(name).Lookup(name)
+	if total := info.Elements(); first < 0 || n < 0 || first > total || n > total-first {
+		return fmt.Errorf("%s: tensor %q: has %d elements (shape %v), asked for %d from %d", s.Path, name, total, info.Shape, n, first)
+	}
+	return s.copy(name, section, []run{{source: first, count: n}}, dst)
+}
+
+// ReadPart copies the part of a tensor that starts at the index start and has
+// the lengths shape, a box, to dst as a dense row-major tensor of that shape. It is how a
+// rank reads its shard, however the tensor is split: only the shard's bytes are read.
+func (s *Saved) ReadPart(name string, start, shape []int, dst io.WriterAt) error {
+	section, err := s.of(name).Section(name)
+	if err != nil {
+		return err
+	}
+	info, _ := s.of(name).Lookup(name)
+	runs, err := partRuns(info.Shape, start, shape)
+	if err != nil {
+		return fmt.Errorf("%s: tensor %q: %w", s.Path, name, err)
+	}
+	return s.copy(name, section, runs, dst)
+}
+
+// copy copies runs of elements to dst, one after another.
+func (s *Saved) copy(name string, section *io.SectionReader, runs []run, dst io.WriterAt) error {
+	info, _ := s.of(name).Lookup(name)
+	width := int64(0)
+	if n := info.Elements(); n > 0 {
+		width = info.SizeBytes / n
+	}
+	buf := make([]byte, max(1, min(pieceBytes, info.SizeBytes)))
+	at := int64(0)
+	for _, r := range runs {
+		if err := copyRange(dst, at, section, r.source*width, r.count*width, buf); err != nil {
+			return fmt.Errorf("%s: tensor %q: %w", s.Path, name, err)
+		}
+		at += r.count * width
+	}
+	return nil
+}
+
+// copyRange copies n bytes from an offset of src to an offset of dst, through buf.
+func copyRange(dst io.WriterAt, to int64, src io.ReaderAt, from, n int64, buf []byte) error {
+	source := struct{ io.Reader }{io.NewSectionReader(src, from, n)}
+	copied, err := io.CopyBuffer(struct{ io.Writer }{io.NewOffsetWriter(dst, to)}, source, buf)
+	if err == nil && copied < n {
+		err = io.ErrUnexpectedEOF
+	}
+	return err
+}

@@ -1,0 +1,46 @@
+package data
+
+import "math/bits"
+
+// Pass is one walk over a split for evaluation: its rows in order, none twice.
+type Pass struct {
+	set   *Set
+	split Split
+	rows  int   // a batch
+	count int64 // rows of the walk
+}
+
+// Evaluation is a pass over a split in batches of the given rows. A limit that is not 0 takes that many
+// rows, spread evenly over the split.
+func (s *Set) Evaluation(split Split, rows int, limit int64) *Pass {
+	count := s.Rows(split)
+	if limit > 0 {
+		count = min(count, limit)
+	}
+	return &Pass{set: s, split: split, rows: rows, count: count}
+}
+
+// Batches is how many batches the pass has.
+func (p *Pass) Batches() int64 { return (p.count + int64(p.rows) - 1) / int64(p.rows) }
+
+// Rows is how many rows the pass has.
+func (p *Pass) Rows() int64 { return p.count }
+
+// Fill makes batch i of the pass, from 0. The rows that the last batch has
+// too many are padding that is not scored (b.Index holds −1).
+func (p *Pass) Fill(i int64, b *Batch) {
+	for k := range b.Index {
+		b.Index[k] = -1
+		if n := i*int64(p.rows) + int64(k); k < p.rows && n < p.count {
+			b.Index[k] = p.row(n)
+		}
+	}
+	p.set.fill(&p.set.parts[p.split], b, false)
+}
+
+// row is the split's row that the n-th of the pass is: n·R/count.
+func (p *Pass) row(n int64) int64 {
+	high, low := bits.Mul64(uint64(n), uint64(p.set.Rows(p.split)))
+	quotient, _ := bits.Div64(high, low, uint64(p.count))
+	return int64(quotient)
+}

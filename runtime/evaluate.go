@@ -1,0 +1,156 @@
+package runtime
+
+import (
+	"context"
+	"fmt"
+	"strings"
+
+	"github.com/gsc-project/gsc/compiler/plan"
+	"github.com/gsc-project/gsc/kernels"
+	"github.com/gsc-project/gsc/runtime/data"
+	"github.com/gsc-project/gsc/runtime/data/metric"
+	"github.com/gsc-project/gsc/runtime/monitor"
+)
+
+// Scores are the figures of an evaluation: the loss, and the plan's metrics.
+type Scores []monitor.Value
+
+// Get is a figure by name; false when it was not measured.
+func (s Scores) Get(name string) (float64, bool) {
+	for _, v := range s {
+		if v.Name == name {
+			return v.Value, true
+		}
+	}
+	return 0, false
+}
+
+// cost is the figure that decides which evaluation is best, as a cost: less is better.
+func (s Scores) cost(name string) float64 {
+	if name == "" || name == "loss" {
+		v, _ := s.Get("loss")
+		return v
+	}
+	v, _ := s.Get(name)
+	return -v
+}
+
+func (s Scores) String() string {
+	var b strings.Builder
+	for _, v := range s {
+		fmt.Fprintf(&b, "%-10s %.4f\n", v.Name, v.Value)
+	}
+	return b.String()
+}
+
+// Evaluate scores a machine's weights on a split.
+func Evaluate(ctx context.Context, m *Machine, set *data.Set, split data.Split) (Scores, error) {
+	stepper, err := NewStepper(m)
+	if err != nil {
+		return nil, err
+	}
+	return newScorer(m, set).score(ctx, stepper, set.Evaluation(split, stepper.rows, 0))
+}
+
+// scorer makes scores of a pass over a split. What it holds is reused from pass to pass.
+type scorer struct {
+	machine     *Machine
+	metrics     []string
+	batch       *data.Batch
+	predictions []int32
+}
+
+func newScorer(m *Machine, set *data.Set) *scorer {
+	t := m.Plan.Training
+	return &scorer{machine: m, metrics: t.Evaluation.Metrics, batch: data.NewBatch(set.Spec(), t.Sequences/t.MicroBatches)}
+}
+
+func (s *scorer) score(ctx context.Context, stepper *Stepper, pass *data.Pass) (Scores, error) {
+	classes, entities := s.counters()
+	sum, weight := 0.0, 0.0
+	for i := range pass.Batches() {
+		if err := ctx.Err(); err != nil {
+			return nil, err
+		}
+		pass.Fill(i, s.batch)
+		loss, err := stepper.Evaluate(s.batch, 0)
+		if err != nil {
+			return nil, err
+		}
+		sum += loss
+		weight += s.batch.Weight
+		if err := s.count(classes, entities); err != nil {
+			return nil, err
+		}
+	}
+	if weight == 0 {
+		return nil, fmt.Errorf("nothing is scored in the split that is evaluated")
+	}
+	scores := Scores{{Name: "loss", Value: sum / weight}}
+	for _, name := range s.metrics {
+		scores = append(scores, monitor.Value{Name: name, Value: measure(name, classes, entities)})
+	}
+	return scores, nil
+}
+
+// counters are what the plan's metrics need; nil what they do not.
+func (s *scorer) counters() (classes *metric.Classes, entities *metric.Entities) {
+	for _, name := range s.metrics {
+		if name == "entity_f1" {
+			entities = metric.NewEntities(s.machine.Plan.Data.Labels)
+		} else {
+			classes = metric.NewClasses(s.machine.Plan.Model.Outputs)
+		}
+	}
+	return classes, entities
+}
+
+// count adds the predictions of the batch that was just evaluated.
+func (s *scorer) count(classes *metric.Classes, entities *metric.Entities) error {
+	if classes == nil && entities == nil {
+		return nil
+	}
+	schedule := s.machine.stage.Schedule(plan.Evaluate, s.batch.Length)
+	b := s.machine.Buffer(schedule.Calls[0].Program, "predictions")
+	if b == nil {
+		return fmt.Errorf("the plan predicts no classes, so there is no %s", strings.Join(s.metrics, ", "))
+	}
+	n := kernels.Elements(b.Shape())
+	if cap(s.predictions) < n {
+		s.predictions = make([]int32, n)
+	}
+	s.predictions = s.predictions[:n]
+	if err := s.machine.Read(b, bytesOf(s.predictions)); err != nil {
+		return err
+	}
+	ignore := int32(s.machine.Plan.Data.Ignore)
+	if classes != nil {
+		classes.Add(s.predictions, s.batch.Labels, ignore)
+	}
+	if entities != nil {
+		s.countEntities(entities, ignore)
+	}
+	return nil
+}
+
+func (s *scorer) countEntities(entities *metric.Entities, ignore int32) {
+	t := s.batch.Length
+	for row := range s.batch.Rows {
+		predicted, labels := s.predictions[row*t:(row+1)*t], s.batch.Labels[row*t:(row+1)*t]
+		if s.batch.Segments != nil {
+			entities.AddPacked(predicted, labels, s.batch.Segments[row*t:(row+1)*t], ignore)
+		} else {
+			entities.Add(predicted, labels, ignore)
+		}
+	}
+}
+
+func measure(name string, classes *metric.Classes, entities *metric.Entities) float64 {
+	switch name {
+	case "accuracy":
+		return classes.Accuracy()
+	case "f1":
+		return classes.MacroF1()
+	}
+	return entities.F1()
+}

@@ -1,0 +1,121 @@
+package runtime
+
+import (
+	"encoding/binary"
+	"fmt"
+	"math"
+
+	"github.com/gsc-project/gsc/compiler/plan"
+	"github.com/gsc-project/gsc/kernels"
+)
+
+// badOutput names the first output of an instruction that holds NaN or Inf; empty when none does.
+func (m *Machine) badOutput(in *plan.Instruction) string {
+	c := &kernels.Contracts[in.Op]
+	for i, o := range in.Operands {
+		name := c.Params[i].Name
+		if o.Buffer < 0 || !c.RoleOf(i, in.Attrs).Writes() || name == "lse" || name == "workspace" {
+			continue
+		}
+		if b := &m.stage.Buffers[o.Buffer]; b.DType.Float() && m.holdsBad(b, o) {
+			return name
+		}
+	}
+	return ""
+}
+
+// holdsBad looks at the elements of an operand's rows; a strided view's gaps are another's.
+func (m *Machine) holdsBad(b *plan.Buffer, o plan.Operand) bool {
+	values := make([]float64, 0)
+	found := false
+	eachRow(o, func(element, n int) {
+		if found {
+			return
+		}
+		values = m.load(values, b, element, n)
+		for _, v := range values {
+			found = found || bad(v)
+		}
+	})
+	return found
+}
+
+// eachRow calls f with the place and length of each dense run of an operand.
+func eachRow(o plan.Operand, f func(element, n int)) {
+	if o.Strides == nil || len(o.Shape) == 0 {
+		f(o.Offset, kernels.Elements(o.Shape))
+		return
+	}
+	last := len(o.Shape) - 1
+	index := make([]int, last)
+	for {
+		at := o.Offset
+		for i, x := range index {
+			at += x * o.Strides[i]
+		}
+		f(at, o.Shape[last])
+		i := last - 1
+		for ; i >= 0; i-- {
+			if index[i]++; index[i] < o.Shape[i] {
+				break
+			}
+			index[i] = 0
+		}
+		if i < 0 {
+			return
+		}
+	}
+}
+
+// load reads n elements of a float buffer into values.
+func (m *Machine) load(values []float64, b *plan.Buffer, element, n int) []float64 {
+	size := b.DType.Size()
+	raw := make([]byte, n*size)
+	if _, err := m.memories[b.Space].ReadAt(raw, b.Offset+int64(element*size)); err != nil {
+		panic(err) // an arena that verify admitted holds all its buffers
+	}
+	return decode(values[:0], b.DType, raw)
+}
+
+// decode appends the values of a storage type's little-endian bytes.
+func decode(values []float64, dtype kernels.DType, raw []byte) []float64 {
+	for i := 0; i < len(raw); i += dtype.Size() {
+		if dtype == kernels.F64 {
+			values = append(values, math.Float64frombits(binary.LittleEndian.Uint64(raw[i:])))
+		} else {
+			values = append(values, float64(math.Float32frombits(binary.LittleEndian.Uint32(raw[i:]))))
+		}
+	}
+	return values
+}
+
+// Values reads a whole float buffer.
+func (m *Machine) Values(b *plan.Buffer) []float64 {
+	return m.load(nil, b, 0, kernels.Elements(b.Shape()))
+}
+
+// Indices reads a whole buffer of I32.
+func (m *Machine) Indices(b *plan.Buffer) ([]int32, error) {
+	values := make([]int32, kernels.Elements(b.Shape()))
+	return values, m.Read(b, bytesOf(values))
+}
+
+// Tensor reads a logical tensor of the plan.
+func (m *Machine) Tensor(name string) ([]float64, error) {
+	t := m.Plan.Tensor(name)
+	if t == nil {
+		return nil, fmt.Errorf("the plan has no tensor %s", name)
+	}
+	return m.Values(&m.stage.Buffers[t.Buffer]), nil
+}
+
+// Gradient reads the gradient of a weight, which stands from the last backward
+// program of a step to the end of its update; nil when the weight is not trained.
+func (m *Machine) Gradient(weight string) []float64 {
+	for i := range m.stage.Buffers {
+		if b := &m.stage.Buffers[i]; b.Class == plan.Gradient && b.Name == "grad."+weight {
+			return m.Values(b)
+		}
+	}
+	return nil
+}

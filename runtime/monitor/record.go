@@ -1,0 +1,50 @@
+package monitor
+
+import (
+	"math"
+	"strconv"
+)
+
+// Record is what is known after a step. Quantities that were not measured are NaN.
+type Record struct {
+	Step            int64   // updates done, this one counted; 0 for an evaluation before the first
+	Loss            float64 // of the step: Σwℓ / Σw over the global batch
+	Rate            float64 // learning rate
+	GradNorm        float64 // before clipping
+	Tokens          int64   // seen since the run began, this step's counted
+	TokensPerSecond float64 // of this step
+	Validation      []Value // where the step was evaluated
+}
+
+// Value is a named measure of an evaluation: "loss", "accuracy", …
+type Value struct {
+	Name  string
+	Value float64
+}
+
+// appendJSON appends the record as one line. Numbers are written with all their
+// digits; what is not finite, which JSON cannot say, is null. It allocates
+// nothing that b has room for.
+func (r *Record) appendJSON(b []byte) []byte {
+	b = append(b, `{"step":`...)
+	b = strconv.AppendInt(b, r.Step, 10)
+	b = appendNumber(append(b, `,"loss":`...), r.Loss)
+	b = appendNumber(append(b, `,"lr":`...), r.Rate)
+	b = appendNumber(append(b, `,"grad_norm":`...), r.GradNorm)
+	b = append(b, `,"tokens":`...)
+	b = strconv.AppendInt(b, r.Tokens, 10)
+	b = appendNumber(append(b, `,"tokens_per_second":`...), r.TokensPerSecond)
+	for _, v := range r.Validation {
+		b = append(b, `,"validation_`...)
+		b = append(b, v.Name...)
+		b = appendNumber(append(b, `":`...), v.Value)
+	}
+	return append(b, "}\n"...)
+}
+
+func appendNumber(b []byte, v float64) []byte {
+	if math.IsNaN(v) || math.IsInf(v, 0) {
+		return append(b, "null"...)
+	}
+	return strconv.AppendFloat(b, v, 'g', -1, 64)
+}

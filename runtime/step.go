@@ -1,0 +1,146 @@
+package runtime
+
+import (
+	"fmt"
+	"math"
+
+	"github.com/gsc-project/gsc/compiler/plan"
+	"github.com/gsc-project/gsc/runtime/data"
+)
+
+// Stepper runs whole steps of a machine: a batch in, losses out. It allocates
+// nothing once made.
+type Stepper struct {
+	machine *Machine
+	feeds   map[string]*feed // of the programs that have inputs
+	rows    int              // of a micro-batch
+
+	// After, when set, is told each program that a training step has run, while its results still stand.
+	After func(program string)
+}
+
+// Result is what a training step gives.
+type Result struct {
+	Loss   float64 // Σwℓ/Σw over the global batch
+	Norm   float64 // of the gradient, before clipping
+	Finite bool    // false: the norm is NaN or Inf, and the update was skipped
+}
+
+// NewStepper looks up the inputs of a machine's programs.
+func NewStepper(m *Machine) (*Stepper, error) {
+	t := m.Plan.Training
+	s := &Stepper{machine: m, feeds: map[string]*feed{}, rows: t.Sequences / t.MicroBatches}
+	for name, p := range m.programs {
+		if len(p.plan.Inputs) == 0 {
+			continue
+		}
+		f, err := m.newFeed(name)
+		if err != nil {
+			return nil, err
+		}
+		s.feeds[name] = f
+	}
+	return s, nil
+}
+
+// Train runs one training step: every micro-batch of b forward and backward,
+// and the update at the given learning rate.
+func (s *Stepper) Train(b *data.Batch, step int64, rate float64) (Result, error) {
+	s.scalars(b, step)
+	s.machine.SetReal(plan.ScalarRate, rate)
+	if err := s.calls(plan.Train, b, s.machine.Run); err != nil {
+		return Result{}, err
+	}
+	return Result{Loss: s.loss(b), Norm: s.machine.Real(plan.ScalarNorm), Finite: s.machine.Counter(plan.ScalarFinite) != 0}, nil
+}
+
+// Evaluate runs the evaluation of one micro-batch of b and gives its Σwℓ.
+func (s *Stepper) Evaluate(b *data.Batch, microBatch int) (float64, error) {
+	s.scalars(b, 0)
+	schedule := s.machine.stage.Schedule(plan.Evaluate, b.Length)
+	if schedule == nil {
+		return 0, fmt.Errorf("the plan has no evaluation for rows of %d tokens", b.Length)
+	}
+	for _, c := range schedule.Calls {
+		if err := s.feed(c.Program, b, microBatch); err != nil {
+			return 0, err
+		}
+		s.machine.Run(c.Program)
+	}
+	return s.machine.Real(plan.ScalarLoss), nil
+}
+
+func (s *Stepper) scalars(b *data.Batch, step int64) {
+	s.machine.SetCounter(plan.ScalarSeed, int64(s.machine.Plan.Training.Seed))
+	s.machine.SetCounter(plan.ScalarStep, step)
+	s.machine.SetReal(plan.ScalarWeight, b.Weight)
+	s.machine.SetReal(plan.ScalarLoss, 0)
+}
+
+// calls runs the calls of a schedule for a batch.
+func (s *Stepper) calls(kind string, b *data.Batch, run func(program string)) error {
+	schedule := s.machine.stage.Schedule(kind, b.Length)
+	if schedule == nil {
+		return fmt.Errorf("the plan has no schedule %s for rows of %d tokens", kind, b.Length)
+	}
+	for i := range schedule.Calls {
+		c := &schedule.Calls[i]
+		s.machine.SetCounter(plan.ScalarOrigin, int64(c.MicroBatch)*int64(s.rows))
+		if err := s.feed(c.Program, b, c.MicroBatch); err != nil {
+			return err
+		}
+		run(c.Program)
+		if s.After != nil {
+			s.After(c.Program)
+		}
+	}
+	return nil
+}
+
+func (s *Stepper) feed(program string, b *data.Batch, microBatch int) error {
+	if f := s.feeds[program]; f != nil {
+		return f.fill(b, microBatch)
+	}
+	return nil
+}
+
+// loss is the step's loss. A step without a scored position has none, and counts as 0.
+func (s *Stepper) loss(b *data.Batch) float64 {
+	if b.Weight == 0 {
+		return 0
+	}
+	return s.machine.Real(plan.ScalarLoss) / b.Weight
+}
+
+// Locate runs a step's forward and backward programs again, looking at every
+// instruction's results, and names the first one that gives NaN or Inf from
+// operands that hold none. The weights must be those the step began with.
+func (s *Stepper) Locate(b *data.Batch, step int64) (string, error) {
+	s.scalars(b, step)
+	found := ""
+	err := s.calls(plan.Train, b, func(program string) {
+		if found == "" {
+			found = s.machine.runChecked(program)
+		}
+	})
+	return found, err
+}
+
+// runChecked runs a program until an instruction's output holds NaN or Inf,
+// and describes it; −Inf is what the log-sum-exp of a query without keys is.
+func (m *Machine) runChecked(name string) string {
+	p := m.programs[name]
+	for i := range p.steps {
+		if s := &p.steps[i]; s.guard != nil && m.counter(s.guard) == 0 {
+			continue
+		}
+		p.steps[i].run()
+		in := &p.plan.Instructions[i]
+		if operand := m.badOutput(in); operand != "" {
+			return fmt.Sprintf("program %s, instruction %d: %v %s, output %s (%s)", name, i, in.Op, in.Name, operand, in.Pos)
+		}
+	}
+	return ""
+}
+
+func bad(v float64) bool { return math.IsNaN(v) || math.IsInf(v, 0) }

@@ -1,0 +1,332 @@
+package runtime
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"path/filepath"
+	"time"
+
+	"github.com/gsc-project/gsc/compiler/plan"
+	"github.com/gsc-project/gsc/kernels"
+	"github.com/gsc-project/gsc/runtime/checkpoint"
+	"github.com/gsc-project/gsc/runtime/data"
+	"github.com/gsc-project/gsc/runtime/monitor"
+)
+
+// The files of a run directory.
+const (
+	PlanFile        = "plan.gsc"
+	MetricsFile     = "metrics.jsonl"
+	CheckpointsDir  = "checkpoints"
+	StrategyFile    = "strategy.json"
+	LogFile         = "log.txt"
+	tokenizerConfig = "gsc_tokenizer.json"
+)
+
+// Recorder is told what happens in a run.
+type Recorder interface {
+	// Step is told each step as soon as it is done. The record is its own until the next step.
+	Step(*monitor.Record) error
+	// Note is told what a user should know beside the figures.
+	Note(format string, args ...any)
+	// Sync makes what it was told durable; a checkpoint follows.
+	Sync() error
+}
+
+// Summary is how a run ended.
+type Summary struct {
+	Step       int64
+	Loss       float64 // of the last step
+	Validation Scores  // of the last evaluation
+	Stopped    string  // why it ended before its last step; empty: it did not
+}
+
+// state is what a run must know to go on, beside its tensors. It is stored in each checkpoint.
+type state struct {
+	Tokens     int64    `json:"tokens"`
+	Loss       float64  `json:"loss"`
+	Reductions int      `json:"reductions,omitempty"` // of a plateau rate
+	Stale      int      `json:"stale,omitempty"`      // evaluations since the last improvement
+	PlateauAge int      `json:"plateau_age,omitempty"`
+	Best       *float64 `json:"best,omitempty"`  // score of the best evaluation; less is better
+	Ended      bool     `json:"ended,omitempty"` // early stopping ended the run
+	Validation Scores   `json:"validation,omitempty"`
+}
+
+// Trainer drives a machine through a run.
+type Trainer struct {
+	machine  *Machine
+	stepper  *Stepper
+	set      *data.Set
+	store    *checkpoint.Store
+	saver    *checkpoint.Saver
+	recorder Recorder
+	digest   string
+	step     int64 // done
+	state    state
+	saved    int64 // step of the newest checkpoint of this process; −1: none
+	scorer   *scorer
+	record   monitor.Record
+}
+
+// NewTrainer prepares a run in a directory: it continues from the newest intact
+// checkpoint there, or starts with the plan's initial weights.
+func NewTrainer(m *Machine, set *data.Set, dir string, recorder Recorder) (*Trainer, error) {
+	store, err := checkpoint.Open(filepath.Join(dir, CheckpointsDir), m.Plan.Training.Checkpoint.Keep)
+	if err != nil {
+		return nil, err
+	}
+	stepper, err := NewStepper(m)
+	if err != nil {
+		return nil, err
+	}
+	t := &Trainer{machine: m, stepper: stepper, set: set, store: store, recorder: recorder, digest: m.Plan.Digest(), saved: -1}
+	if reserved := m.reserved(); reserved != nil {
+		t.saver = checkpoint.NewSaver(store, reserved)
+	}
+	t.scorer = newScorer(m, set)
+	return t, t.restore()
+}
+
+// restore loads the newest intact checkpoint, or the starting weights.
+func (t *Trainer) restore() error {
+	saved, refused, err := t.store.Newest()
+	if err != nil {
+		return err
+	}
+	for _, r := range refused {
+		t.recorder.Note("%v", r)
+	}
+	if saved == nil {
+		return t.machine.Start()
+	}
+	defer saved.Close()
+	if saved.Plan != t.digest {
+		return fmt.Errorf("%s was made by another plan (%.12s, this one is %.12s)", saved.Path, saved.Plan, t.digest)
+	}
+	if err := t.machine.Load(saved); err != nil {
+		return err
+	}
+	t.step, t.saved = saved.Step, saved.Step
+	t.recorder.Note("resumed from %s", saved.Path)
+	return json.Unmarshal(saved.Run, &t.state)
+}
+
+// Step is the number of steps done.
+func (t *Trainer) Step() int64 { return t.step }
+
+// Run trains to the plan's last step, or until ctx ends or the evaluation says to stop. It always leaves a
+// checkpoint of where it stopped, unless the error says that this was impossible.
+func (t *Trainer) Run(ctx context.Context) (Summary, error) {
+	p := &t.machine.Plan.Training
+	if t.step < p.Steps && !t.state.Ended {
+		if err := t.steps(ctx); err != nil {
+			return t.summary(""), errors.Join(err, t.wait())
+		}
+	}
+	if err := t.wait(); err != nil {
+		return t.summary(""), err
+	}
+	if t.saved != t.step {
+		if err := t.saveNow(false); err != nil {
+			return t.summary(""), err
+		}
+	}
+	switch {
+	case t.state.Ended:
+		return t.summary(fmt.Sprintf("the validation score did not improve in %d evaluations", p.Evaluation.Patience)), nil
+	case t.step < p.Steps:
+		return t.summary("interrupted"), nil
+	}
+	return t.summary(""), nil
+}
+
+func (t *Trainer) summary(stopped string) Summary {
+	return Summary{Step: t.step, Loss: t.state.Loss, Validation: t.state.Validation, Stopped: stopped}
+}
+
+func (t *Trainer) steps(ctx context.Context) error {
+	p := &t.machine.Plan.Training
+	batches := t.set.Prefetch(p.Seed, t.step+1, p.Steps, p.Sequences)
+	defer batches.Stop()
+	clock := time.Now()
+	for t.step < p.Steps && ctx.Err() == nil && !t.state.Ended {
+		b, err := batches.Next()
+		if err != nil {
+			return err
+		}
+		if err := t.one(b); err != nil {
+			return err
+		}
+		t.record.TokensPerSecond = float64(b.Valid) / time.Since(clock).Seconds()
+		if err := t.after(ctx); err != nil {
+			return err
+		}
+		clock = time.Now()
+	}
+	return nil
+}
+
+// one runs one step.
+func (t *Trainer) one(b *data.Batch) error {
+	p := &t.machine.Plan.Training
+	step := t.step + 1
+	lr := rate(p.Rate, p.Steps, step, t.state.Reductions)
+	result, err := t.stepper.Train(b, step, lr)
+	if err != nil {
+		return err
+	}
+	if !result.Finite || bad(result.Loss) {
+		return t.explode(b, step, result)
+	}
+	t.step = step
+	t.state.Tokens += int64(b.Valid)
+	t.state.Loss = result.Loss
+	t.record = monitor.Record{Step: step, Loss: result.Loss, Rate: lr, GradNorm: result.Norm, Tokens: t.state.Tokens}
+	return nil
+}
+
+// explode reports a step whose loss or gradient is not finite. The update was skipped, so the weights are still good.
+func (t *Trainer) explode(b *data.Batch, step int64, r Result) error {
+	where, err := t.stepper.Locate(b, step)
+	if err != nil {
+		return err
+	}
+	if where == "" {
+		where = "no instruction of forward or backward: the norm itself overflowed"
+	}
+	if err := t.wait(); err != nil {
+		return err
+	}
+	if t.saved != t.step {
+		if err := t.saveNow(false); err != nil {
+			return err
+		}
+	}
+	return fmt.Errorf("step %d: loss %v, gradient norm %v: NaN or Inf first appears in %s; the weights of step %d are kept: lower the learning rate or clip the gradient",
+		step, r.Loss, r.Norm, where, t.step)
+}
+
+// after evaluates, records and saves where the plan says so.
+func (t *Trainer) after(ctx context.Context) error {
+	p := &t.machine.Plan.Training
+	best := false
+	if due(p.Evaluation.Every, t.step, p.Steps) && t.set.Rows(data.Validation) > 0 {
+		scores, err := t.evaluate(ctx)
+		if err != nil && ctx.Err() == nil {
+			return err
+		}
+		if err != nil { // interrupted: the step is saved, and evaluated no more
+			return t.recorder.Step(&t.record)
+		}
+		t.record.Validation, t.state.Validation = scores, scores
+		best = t.judge(scores)
+	}
+	if err := t.recorder.Step(&t.record); err != nil {
+		return err
+	}
+	switch {
+	case t.step == p.Steps || t.state.Ended:
+		return errors.Join(t.wait(), t.saveNow(best))
+	case best || p.Checkpoint.Every > 0 && t.step%p.Checkpoint.Every == 0:
+		return t.save(best)
+	}
+	return nil
+}
+
+// due says whether something that happens every so many steps, and at the end, is due.
+func due(every, step, last int64) bool {
+	return step == last || every > 0 && step%every == 0
+}
+
+func (t *Trainer) evaluate(ctx context.Context) (Scores, error) {
+	rows := t.machine.Plan.Training.Evaluation.Rows
+	return t.scorer.score(ctx, t.stepper, t.set.Evaluation(data.Validation, t.stepper.rows, rows))
+}
+
+// judge says whether the scores are the best so far, and keeps count for early stopping and plateaus.
+func (t *Trainer) judge(s Scores) bool {
+	p := &t.machine.Plan.Training
+	value := s.cost(p.Evaluation.Best)
+	if t.state.Best == nil || value < *t.state.Best {
+		t.state.Best, t.state.Stale, t.state.PlateauAge = &value, 0, 0
+		return true
+	}
+	t.state.Stale++
+	t.state.PlateauAge++
+	if p.Rate.Kind == "plateau" && t.state.PlateauAge > p.Rate.Patience {
+		t.state.Reductions++
+		t.state.PlateauAge = 0
+	}
+	t.state.Ended = p.Evaluation.Patience > 0 && t.state.Stale >= p.Evaluation.Patience
+	return false
+}
+
+// snapshot describes the state after the current step.
+func (t *Trainer) snapshot(best bool) (checkpoint.Snapshot, error) {
+	run, err := json.Marshal(t.state)
+	if err != nil {
+		return checkpoint.Snapshot{}, err
+	}
+	p := t.machine.Plan
+	snap := checkpoint.Snapshot{Step: t.step, Plan: t.digest, Best: best, Config: p.Model.Config, Files: tokenizerFiles(p), Run: run}
+	for i := range p.Tensors {
+		tensor := &p.Tensors[i]
+		b := &t.machine.stage.Buffers[tensor.Buffer]
+		snap.Tensors = append(snap.Tensors, checkpoint.Tensor{Name: tensor.Name, Class: tensor.Class, Shape: tensor.StoredShape(),
+			DType: tensor.DType, Data: io.NewSectionReader(t.machine.memories[b.Space], b.Offset, b.SizeBytes())})
+	}
+	return snap, nil
+}
+
+// save saves in the background where the plan reserves a buffer for it.
+func (t *Trainer) save(best bool) error {
+	if t.saver == nil {
+		return t.saveNow(best)
+	}
+	snap, err := t.snapshot(best)
+	if err != nil {
+		return err
+	}
+	t.saved = t.step
+	return errors.Join(t.recorder.Sync(), t.saver.Save(snap))
+}
+
+// saveNow saves from the arena itself, and returns when the checkpoint is durable.
+func (t *Trainer) saveNow(best bool) error {
+	snap, err := t.snapshot(best)
+	if err != nil {
+		return err
+	}
+	t.saved = t.step
+	return errors.Join(t.recorder.Sync(), t.store.Save(snap))
+}
+
+func (t *Trainer) wait() error {
+	if t.saver == nil {
+		return nil
+	}
+	return t.saver.Wait()
+}
+
+// reserved is the buffer for checkpoints on their way to disk; nil when the plan has none.
+func (m *Machine) reserved() []byte {
+	for i := range m.stage.Buffers {
+		if b := &m.stage.Buffers[i]; b.Class == plan.Transfer {
+			return kernels.Slice[uint8](kernels.Tensor{DType: kernels.U8, Shape: b.Shape(), Data: m.address(b, 0)})
+		}
+	}
+	return nil
+}
+
+// tokenizerFiles describe the tokenizer in the model folder.
+func tokenizerFiles(p *plan.Plan) map[string][]byte {
+	text, err := json.MarshalIndent(map[string]any{"kind": p.Data.Tokenizer, "vocabulary": p.Data.Vocabulary, "labels": p.Data.Labels}, "", " ")
+	if err != nil {
+		panic(err) // strings always marshal
+	}
+	return map[string][]byte{tokenizerConfig: append(text, '\n')}
+}

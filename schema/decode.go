@@ -1,0 +1,264 @@
+package schema
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"strconv"
+	"strings"
+
+	"cuelang.org/go/cue"
+
+	"github.com/gsc-project/gsc/compiler/plan"
+)
+
+// wire is an evaluated strategy as CUE has it.
+type wire struct {
+	Name       string
+	Model      wireModel
+	Data       wireData
+	Objective  wireObjective
+	Batch      wireBatch
+	Optimizer  wireOptimizer
+	Parameters []wireRule
+	Schedule   wireSchedule
+	Precision  Precision
+	Memory     wireMemory
+	Devices    Devices
+	Evaluate   plan.Evaluation
+	Checkpoint plan.Checkpoint
+	Seed       uint64
+}
+
+type wireModel struct {
+	Kind, Task, From           string
+	Vocabulary, Context, Width int
+}
+
+type wireFiles struct{ Files []string }
+
+type wireData struct {
+	Format    string
+	Field     string
+	Label     string
+	TokenType string `json:"token_type"`
+	Column    int
+	TagColumn int `json:"tag_column"`
+	Tokenizer struct{ Kind string }
+	Train     wireFiles
+	Valid     wireFiles `json:"validation"`
+	Test      wireFiles
+	Split     plan.Split
+	Rows      string
+	Order     string
+	Length    int
+	Buckets   []int
+}
+
+type wireObjective struct {
+	Loss        string
+	IgnoreIndex int `json:"ignore_index"`
+	Smoothing   float64
+}
+
+type wireBatch struct {
+	Sequences    int
+	MicroBatches int `json:"micro_batches"`
+}
+
+type wireOptimizer struct {
+	Kind              string
+	Betas             [2]float64
+	Epsilon           float64
+	Epsilon2          float64
+	Momentum          float64
+	Nesterov          bool
+	Decay             float64 `json:"weight_decay"`
+	DecayOn           string  `json:"decay_on"`
+	ClipNorm          float64 `json:"clip_norm"`
+	MaxRMS            float64 `json:"max_rms"`
+	Steps             int
+	Match             []string
+	Adjust            string
+	NewtonSchulzLeast float64 `json:"newton_schulz_epsilon"`
+}
+
+type wireRule struct {
+	Match string
+	Train *bool
+	Rate  *float64
+	Decay *float64
+}
+
+type wireSchedule struct {
+	plan.Rate
+	Steps  int64
+	Tokens int64
+	Epochs float64
+}
+
+type wireMemory struct {
+	Limit     any
+	Recompute string
+}
+
+// decode makes a Strategy of an evaluated value that has no errors.
+func (e *evaluation) decode() (*Strategy, error) {
+	text, err := e.value.MarshalJSON()
+	if err != nil {
+		return nil, err
+	}
+	var w wire
+	if err := json.Unmarshal(text, &w); err != nil {
+		return nil, fmt.Errorf("the schema and its Go types differ: %w", err)
+	}
+	s := &Strategy{
+		Name: w.Name, Precision: w.Precision, Devices: w.Devices, Evaluate: w.Evaluate, Checkpoint: w.Checkpoint, Seed: w.Seed,
+		Objective: Objective(w.Objective), Batch: Batch(w.Batch), Optimizer: w.Optimizer.optimizer(),
+		Schedule: w.Schedule.Rate, Length: w.Schedule.length(),
+		Positions: e.positions(),
+	}
+	limit, err := sizeBytes(w.Memory.Limit)
+	if err != nil {
+		return nil, err
+	}
+	s.Memory = Memory{LimitBytes: limit, Recompute: w.Memory.Recompute}
+	for i, r := range w.Parameters {
+		pos := s.Positions[fmt.Sprintf("parameters[%d].match", i)]
+		s.Parameters = append(s.Parameters, ParameterRule{Match: r.Match, Train: r.Train, Rate: r.Rate, Decay: r.Decay, Pos: pos})
+	}
+	if s.Model, err = e.model(w.Model); err != nil {
+		return nil, err
+	}
+	s.Data = w.Data.data(e.src.dir, &s.Model, s.Objective)
+	if s.Optimizer.Kind == "muon" && s.Optimizer.Match == nil {
+		s.Optimizer.Match = e.strings("model.#Hidden")
+	}
+	s.Open = w.open(s)
+	if s.Evaluated, err = canonical(text); err != nil {
+		return nil, err
+	}
+	s.Digest, err = digest(s.Evaluated, s.Model.Layers)
+	return s, err
+}
+
+func (o *wireOptimizer) optimizer() Optimizer {
+	opt := Optimizer{
+		Kind: o.Kind, Betas: o.Betas, Epsilon: o.Epsilon, Epsilon2: o.Epsilon2, Momentum: o.Momentum, Nesterov: o.Nesterov, Decay: o.Decay,
+		DecayOn: o.DecayOn, ClipNorm: o.ClipNorm, MaxRMS: o.MaxRMS, Steps: o.Steps, Match: o.Match, Adjust: o.Adjust,
+	}
+	if o.Kind == "muon" {
+		opt.Epsilon2 = o.NewtonSchulzLeast
+	}
+	return opt
+}
+
+// length is the run's; a table without a length runs to its end.
+func (s *wireSchedule) length() Length {
+	l := Length{Steps: s.Steps, Tokens: s.Tokens, Epochs: s.Epochs}
+	if s.Kind == "table" && l == (Length{}) {
+		l.Steps = int64(len(s.Rates))
+	}
+	return l
+}
+
+func (d *wireData) data(base string, m *Model, o Objective) plan.Data {
+	data := plan.Data{
+		Format: d.Format, Field: d.Field, Label: d.Label, TokenType: d.TokenType, Column: d.Column, TagColumn: d.TagColumn,
+		Tokenizer: d.Tokenizer.Kind, Train: d.Train.Files, Validation: d.Valid.Files, Test: d.Test.Files, Base: base, Split: d.Split,
+		Rows: d.Rows, Order: d.Order, Length: d.Length, Buckets: d.Buckets, Task: dataTask(d.Format, m.Task, o.Loss), Ignore: o.IgnoreIndex,
+	}
+	if data.Length == 0 {
+		data.Length = m.Context
+		if n := len(d.Buckets); n > 0 {
+			data.Length = d.Buckets[n-1]
+		}
+	}
+	if d.Rows == "padded" && data.Buckets == nil {
+		data.Buckets = []int{data.Length}
+	}
+	return data
+}
+
+// dataTask says what a row's labels are made of.
+func dataTask(format, task, loss string) string {
+	switch {
+	case format == "safetensors" || loss != "cross_entropy":
+		return "given"
+	case task == "tokens":
+		return "tags"
+	case task == "sequence":
+		return "class"
+	}
+	return "next"
+}
+
+// open lists what is left for the compiler to choose.
+func (w *wire) open(s *Strategy) []string {
+	var open []string
+	for _, o := range []struct {
+		path string
+		open bool
+	}{
+		{"batch.micro_batches", w.Batch.MicroBatches == 0},
+		{"memory.recompute", w.Memory.Recompute == ""},
+		{"model.vocabulary", s.Model.Vocabulary == 0},
+		{"model.classes", s.Model.Task != "causal" && s.Model.Outputs == 0},
+	} {
+		if o.open {
+			open = append(open, o.path)
+		}
+	}
+	return open
+}
+
+// sizeBytes is a size in bytes: a number, or a string with a unit.
+func sizeBytes(size any) (int64, error) {
+	switch x := size.(type) {
+	case nil:
+		return 0, nil
+	case float64:
+		return int64(x), nil
+	case string:
+		digits := strings.TrimRight(x, "BKMGTi ")
+		number, err := strconv.ParseFloat(digits, 64)
+		unit, ok := units[strings.TrimSpace(x[len(digits):])]
+		if err == nil && ok {
+			return int64(number * unit), nil
+		}
+	}
+	return 0, fmt.Errorf("memory.limit: %v is not a size", size)
+}
+
+var units = map[string]float64{
+	"B": 1, "KB": 1e3, "MB": 1e6, "GB": 1e9, "TB": 1e12, "KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30, "TiB": 1 << 40,
+}
+
+// canonical is JSON with sorted keys and numbers in one form.
+func canonical(text []byte) ([]byte, error) {
+	var values any
+	if err := json.Unmarshal(text, &values); err != nil {
+		return nil, err
+	}
+	return json.Marshal(values)
+}
+
+// digest is the sha256 of the strategy and of what its model is made of.
+func digest(strategy []byte, layers []Layer) (string, error) {
+	made, err := json.Marshal(layers)
+	if err != nil {
+		return "", err
+	}
+	sum := sha256.Sum256(append(append(strategy[:len(strategy):len(strategy)], '\n'), made...))
+	return hex.EncodeToString(sum[:]), nil
+}
+
+// strings reads a list of strings.
+func (e *evaluation) strings(path string) []string {
+	var list []string
+	if v := e.value.LookupPath(cue.ParsePath(path)); v.Exists() {
+		_ = v.Decode(&list)
+	}
+	return list
+}

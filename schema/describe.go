@@ -1,0 +1,226 @@
+package schema
+
+import (
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+
+	"cuelang.org/go/cue"
+	"cuelang.org/go/cue/ast"
+	"cuelang.org/go/cue/token"
+)
+
+// describeWrong says of each wrong value what should stand in its place: what
+// the definitions allow there is known now that the wrong values are out of the way.
+func (d *diagnosis) describeWrong() {
+	for _, w := range d.wrong {
+		if rest, ok := strings.CutPrefix(w.path, importField+"."); ok {
+			d.found.add(d.unsupported(rest, w))
+			continue
+		}
+		e := &Error{Path: w.path}
+		e.Message, e.Fix = d.judge(w)
+		e.At = w.at
+		if fix, ok := hints[w.path]; ok {
+			e.Fix = fix
+		}
+		d.found.add(e)
+	}
+}
+
+// hints are fixes that the definitions cannot say.
+var hints = map[string]string{
+	"memory.limit":      `write bytes, or a number with a unit: "8GiB"`,
+	"name":              "use letters, digits, dots, dashes and underscores",
+	"precision.compute": `this version computes in "f32" (and devices: kind: "ref" in float64)`,
+	"precision.master":  `this version has "f32"`,
+	"precision.reduce":  `this version has "f32"`,
+}
+
+// unsupported is the error for a setting of config.json that the architecture does not have.
+func (d *diagnosis) unsupported(key string, w *wrongValue) *Error {
+	e := &Error{Path: "model.from", At: union(w.at[:min(1, len(w.at))], d.at("model.from"))}
+	e.Message = fmt.Sprintf("config.json: %s: %s is not supported", key, strings.Join(w.texts, " and "))
+	if want := d.allowed(w.path); len(want.options) > 1 || len(want.options) == 1 && want.options[0] != "null" {
+		e.Fix = choose("", want.options)
+	}
+	return e
+}
+
+// notGiven is the error for a value that must be given.
+func (d *diagnosis) notGiven(path string) *Error {
+	e := &Error{Path: path, Message: "must be given", At: d.userAt(path)}
+	if want := d.allowed(path).phrase(); want != "" {
+		e.Message += ": " + want
+	}
+	switch path {
+	case "model", "model.kind":
+		e.Path, e.Message = "model", "names no architecture"
+		e.Fix = `write model: schema.#GPT2 & {…}, or model: from: "FOLDER"`
+	case "data.train", "data.train.files":
+		e.Path, e.Message = "data.train.files", "must be given"
+		e.Fix = `write data: train: files: ["GLOB"]`
+	}
+	return e
+}
+
+// unsettled is the error for a value that is written but has no single value.
+func (d *diagnosis) unsettled(f fault) *Error {
+	e := &Error{Path: f.at(), Message: "has no single value"}
+	for _, n := range d.entriesOf(f) {
+		e.At = union(e.At, []Pos{d.src.pos(n.pos())})
+		e.Message = sourceText(*n.expr) + " has no single value"
+	}
+	if want := d.allowed(f.at()).phrase(); want != "" {
+		e.Fix = "give " + want
+	}
+	return e
+}
+
+// userAt is where the strategy's files write the value at path or, failing that, what is nearest around it.
+func (d *diagnosis) userAt(path string) []Pos {
+	all := entries(d.inst.Files)
+	if !slices.ContainsFunc(all, func(n *entry) bool { return n.path == path }) {
+		if at := d.src.userPositions([]token.Pos{d.value.LookupPath(cue.ParsePath(path)).Pos()}); at != nil {
+			return at
+		}
+	}
+	for at := path; at != ""; at = parent(at) {
+		for _, n := range all {
+			if n.path == at && n.pos().IsValid() {
+				return []Pos{d.src.pos(n.pos())}
+			}
+		}
+	}
+	return d.files()
+}
+
+// judge says what is wrong with a value, and how to make it right.
+func (d *diagnosis) judge(w *wrongValue) (message, fix string) {
+	want, written := d.allowed(w.path), strings.Join(w.texts, " and ")
+	switch {
+	case written == "":
+		return w.raw, ""
+	case len(w.texts) > 1 && w.texts[0] != w.texts[1]:
+		return written + " contradict each other", "write it once"
+	case len(want.options) == 1 && want.kind != cue.StringKind:
+		return fmt.Sprintf("%s contradicts %s", written, want.options[0]), ""
+	case len(want.options) > 0:
+		return written + " is not possible here", choose(written, want.options)
+	case want.kind == cue.StructKind:
+		return d.judgeStruct(w.path, written)
+	}
+	if list, ok := w.expr.(*ast.ListLit); ok && want.element != nil {
+		return d.judgeList(w, list, want)
+	}
+	if want.kind&cue.StringKind != 0 && strings.HasPrefix(written, `"`) {
+		return written + " is not of its form", ""
+	}
+	if want.phrase() == "" {
+		return fmt.Sprintf("%s is not possible here: %s", written, w.raw), ""
+	}
+	return fmt.Sprintf("%s is not %s", written, want.phrase()), want.fix(written)
+}
+
+// fix says how to write a value of the wrong kind.
+func (w want) fix(written string) string {
+	text, err := strconv.Unquote(written)
+	_, numberErr := strconv.ParseFloat(text, 64)
+	switch {
+	case err == nil && numberErr == nil && w.kind&cue.NumberKind != 0:
+		return "write it without quotes: " + text
+	case err == nil && w.kind == cue.BoolKind && (text == "true" || text == "false"):
+		return "write it without quotes: " + text
+	case err != nil && w.kind == cue.StringKind:
+		return fmt.Sprintf("write it in quotes: %q", written)
+	case w.kind == cue.ListKind && !strings.HasPrefix(written, "["):
+		return "write it as a list: [" + written + "]"
+	}
+	return ""
+}
+
+// judgeStruct is for a value where a section belongs.
+func (d *diagnosis) judgeStruct(path, written string) (message, fix string) {
+	keys := d.keysOf(path)
+	if slices.Contains(keys, "kind") && strings.HasPrefix(written, `"`) {
+		return written + " is not a section", fmt.Sprintf("write %s: kind: %s", path, written)
+	}
+	return written + " is not a section", "its keys are " + strings.Join(keys, ", ")
+}
+
+// judgeList finds the element that is wrong, or the length.
+func (d *diagnosis) judgeList(w *wrongValue, list *ast.ListLit, want want) (message, fix string) {
+	if want.length > 0 && len(list.Elts) != want.length {
+		return fmt.Sprintf("%d elements are given, but it is %s", len(list.Elts), want.phrase()), ""
+	}
+	for i, x := range list.Elts {
+		text := sourceText(x)
+		if want.element.holds(text) {
+			continue
+		}
+		w.at = []Pos{d.src.pos(x.Pos())}
+		message = fmt.Sprintf("element %d: %s is not %s", i, text, want.element.phrase())
+		if len(want.element.options) > 1 {
+			return message, choose(text, want.element.options)
+		}
+		return message, want.element.fix(text)
+	}
+	return fmt.Sprintf("%s is not %s", sourceText(list), want.phrase()), ""
+}
+
+// holds says whether a value as written may be what is wanted, so far as its text shows.
+func (w want) holds(text string) bool {
+	number, err := strconv.ParseFloat(text, 64)
+	switch {
+	case len(w.options) > 0:
+		return slices.Contains(w.options, text)
+	case w.kind&^cue.NumberKind == 0:
+		return err == nil && w.within(number)
+	case w.kind == cue.StringKind:
+		return strings.HasPrefix(text, `"`)
+	}
+	return true
+}
+
+// within says whether a number respects the bounds.
+func (w want) within(number float64) bool {
+	for _, word := range w.words {
+		i := strings.LastIndex(word, " ")
+		bound, _ := strconv.ParseFloat(word[i+1:], 64)
+		switch word[:i] {
+		case "at least":
+			if number < bound {
+				return false
+			}
+		case "more than":
+			if number <= bound {
+				return false
+			}
+		case "at most":
+			if number > bound {
+				return false
+			}
+		case "less than":
+			if number >= bound {
+				return false
+			}
+		}
+	}
+	return true
+}
+
+// choose names the option that was probably meant, or all of them.
+func choose(written string, options []string) string {
+	bare := make([]string, len(options))
+	for i, o := range options {
+		bare[i] = strings.Trim(o, `"`)
+	}
+	if best := nearest(strings.Trim(written, `"`), bare); best != "" {
+		return fmt.Sprintf("did you mean %q?", best)
+	}
+	if len(options) == 1 {
+		return "use " + options[0]
+	}
+	return "use one of " + strings.Join(options, ", ")
+}

@@ -1,0 +1,112 @@
+package schema
+
+import (
+	"fmt"
+	"os"
+
+	"cuelang.org/go/cue"
+	"cuelang.org/go/cue/build"
+	"cuelang.org/go/cue/cuecontext"
+)
+
+// Options say how a strategy is loaded.
+type Options struct {
+	Tags []string // KEY=VALUE, as cue's -t
+	Set  []string // PATH=VALUE, the value in CUE: in place of what the strategy's files say there
+	Dir  string   // folder that a relative path starts from; the working directory when empty
+}
+
+// Load evaluates the strategy that path names, a .cue file or the folder of a
+// package, and returns it complete, or everything that is wrong with it as [Errors].
+func Load(path string, opts Options) (*Strategy, error) {
+	e, err := open(path, opts)
+	if err != nil {
+		return nil, err
+	}
+	e.evaluate()
+	d := &diagnosis{evaluation: e, repaired: map[string]bool{}}
+	d.fromFolder()
+	d.problems()
+	d.rules()
+	if err := d.found.sorted(); err != nil {
+		return nil, err
+	}
+	s, err := e.decode()
+	if err == nil {
+		s.origin = origin{path: path, opts: opts}
+	}
+	return s, err
+}
+
+// evaluation is a strategy in the course of being loaded.
+type evaluation struct {
+	src     *source
+	inst    *build.Instance
+	value   cue.Value
+	defined cue.Value // gsc's definitions, once they are asked for
+}
+
+// open parses the strategy and carries out the options.
+func open(path string, opts Options) (*evaluation, error) {
+	dir := opts.Dir
+	if dir == "" {
+		dir, _ = os.Getwd()
+	}
+	src, err := locate(path, dir)
+	if err != nil {
+		return nil, Errors{{Message: fmt.Sprintf("cannot read the strategy %s: %s", path, reason(err))}}
+	}
+	found := badTags(opts.Tags)
+	if found != nil {
+		return nil, found.sorted()
+	}
+	e := &evaluation{src: src, inst: src.instance(opts.Tags)}
+	if e.inst.Err != nil {
+		return nil, src.loadErrors(e.inst)
+	}
+	for _, option := range opts.Set {
+		if problem := src.set(e.inst, option); problem != nil {
+			found.add(problem)
+		}
+	}
+	return e, found.sorted()
+}
+
+// evaluate computes the strategy's value from the syntax as it is now.
+func (e *evaluation) evaluate() {
+	e.value, e.defined = cuecontext.New().BuildInstance(e.inst), cue.Value{}
+}
+
+// at is where the strategy's files write the value at path, else where it is defined.
+func (e *evaluation) at(path string) []Pos {
+	var at []Pos
+	for _, n := range entries(e.inst.Files) {
+		if n.path == path && n.pos().IsValid() {
+			at = union(at, []Pos{e.src.pos(n.pos())})
+		}
+	}
+	if at == nil {
+		if v := e.value.LookupPath(cue.ParsePath(path)); v.Exists() && v.Pos().IsValid() {
+			at = []Pos{e.src.pos(v.Pos())}
+		}
+	}
+	return at
+}
+
+// kinds are the names in a table of the definitions, such as "#Architectures"; those of the definitions themselves in "".
+func (e *evaluation) kinds(table string) []string {
+	var names []string
+	v := e.definitions()
+	if table != "" {
+		v = v.LookupPath(cue.ParsePath(table))
+	}
+	it, err := v.Fields(cue.Definitions(true))
+	for err == nil && it.Next() {
+		name := it.Selector().String()
+		if it.Selector().LabelType() == cue.StringLabel {
+			name = it.Selector().Unquoted()
+		}
+		names = append(names, name)
+	}
+	return names
+}

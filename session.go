@@ -1,0 +1,176 @@
+package gsc
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"path/filepath"
+	"strings"
+
+	"github.com/gsc-project/gsc/compiler/plan"
+	"github.com/gsc-project/gsc/kernels"
+	"github.com/gsc-project/gsc/runtime"
+	"github.com/gsc-project/gsc/runtime/checkpoint"
+	"github.com/gsc-project/gsc/runtime/data"
+)
+
+// session is a plan bound to a device, with its data open.
+type session struct {
+	plan    *plan.Plan
+	device  kernels.Device
+	machine *runtime.Machine
+	set     *data.Set
+}
+
+func newSession(p *plan.Plan, threads int) (*session, error) {
+	set, err := data.Open(p.Data)
+	if err != nil {
+		return nil, err
+	}
+	s, err := bindSession(p, threads)
+	if err != nil {
+		return nil, err
+	}
+	s.set = set
+	return s, nil
+}
+
+// bindSession is a session without data, as generation needs.
+func bindSession(p *plan.Plan, threads int) (*session, error) {
+	device, err := NewDevice(p.Device, threads)
+	if err != nil {
+		return nil, err
+	}
+	machine, err := runtime.Bind(p, device)
+	if err != nil {
+		return nil, errors.Join(err, device.Close())
+	}
+	return &session{plan: p, device: device, machine: machine}, nil
+}
+
+// Close frees the machine's memory and ends the device.
+func (s *session) Close() error { return errors.Join(s.machine.Close(), s.device.Close()) }
+
+// load takes the weights of a run's newest or best checkpoint.
+func (s *session) load(run string, best bool) error {
+	find, which := checkpoint.Newest, "intact"
+	if best {
+		find, which = checkpoint.Best, "best"
+	}
+	saved, refused, err := find(filepath.Join(run, runtime.CheckpointsDir))
+	if err != nil {
+		return err
+	}
+	if saved == nil {
+		var why strings.Builder
+		for _, r := range refused {
+			fmt.Fprintf(&why, "\n    %v", r)
+		}
+		return fmt.Errorf("%s has no %s checkpoint%s", run, which, why.String())
+	}
+	return errors.Join(s.machine.Load(saved), saved.Close())
+}
+
+// EvalOptions say what is evaluated.
+type EvalOptions struct {
+	Split   string
+	Best    bool
+	Threads int
+}
+
+func parseSplit(name string) (data.Split, error) {
+	for _, split := range []data.Split{data.Train, data.Validation, data.Test} {
+		if split.String() == name {
+			return split, nil
+		}
+	}
+	return 0, fmt.Errorf("unknown split %q: use train, validation or test", name)
+}
+
+// Evaluate scores a run's weights on a split.
+func Evaluate(ctx context.Context, run string, o EvalOptions) (runtime.Scores, error) {
+	split, err := parseSplit(o.Split)
+	if err != nil {
+		return runtime.Scores{}, err
+	}
+	p, err := RunPlan(run)
+	if err != nil {
+		return runtime.Scores{}, err
+	}
+	s, err := newSession(p, o.Threads)
+	if err != nil {
+		return runtime.Scores{}, err
+	}
+	defer s.Close()
+	if s.set.Rows(split) == 0 {
+		return runtime.Scores{}, fmt.Errorf("the plan has no %s data", o.Split)
+	}
+	if err := s.load(run, o.Best); err != nil {
+		return runtime.Scores{}, err
+	}
+	return runtime.Evaluate(ctx, s.machine, s.set, split)
+}
+
+// GenerateOptions say what is generated.
+type GenerateOptions struct {
+	Prompt   string
+	Tokens   int
+	Sampling runtime.Sampling
+	Best     bool
+	Threads  int
+	Out      io.Writer
+}
+
+// Generate continues a prompt with a run's weights.
+func Generate(ctx context.Context, run string, o GenerateOptions) error {
+	if err := o.Sampling.Check(); err != nil {
+		return err
+	}
+	p, err := RunPlan(run)
+	if err != nil {
+		return err
+	}
+	s, err := bindSession(p, o.Threads)
+	if err != nil {
+		return err
+	}
+	defer s.Close()
+	if err := s.load(run, o.Best); err != nil {
+		return err
+	}
+	return s.generate(ctx, o)
+}
+
+// generate writes the prompt and what follows it.
+func (s *session) generate(ctx context.Context, o GenerateOptions) error {
+	tokenizer, err := data.Tokenizer(s.plan.Data)
+	if err != nil {
+		return err
+	}
+	g, err := runtime.NewGenerator(s.machine)
+	if err != nil {
+		return err
+	}
+	prompt := tokenizer.Encode([]byte(o.Prompt))
+	if len(prompt) == 0 {
+		if id, ok := tokenizer.Separator(); ok {
+			prompt = []int32{id}
+		}
+	}
+	if err := g.Prompt(prompt); err != nil {
+		return err
+	}
+	if _, err := io.WriteString(o.Out, o.Prompt); err != nil {
+		return err
+	}
+	var failed error
+	err = g.Generate(o.Tokens, o.Sampling, func(token int32) bool {
+		_, failed = o.Out.Write(tokenizer.Decode([]int32{token}))
+		return failed == nil && ctx.Err() == nil
+	})
+	if err == nil && failed == nil {
+		_, failed = io.WriteString(o.Out, "\n")
+	}
+	return errors.Join(err, failed)
+}
