@@ -24,7 +24,6 @@ type recorder struct {
 	shown   []*monitor.Progress // on the terminal, and in the log
 	log     *os.File
 
-	closed bool
 }
 
 func newRecorder(dir string, p *plan.Plan, o TrainOptions) (*recorder, error) {

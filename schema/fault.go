@@ -64,6 +64,9 @@ func (d *diagnosis) faults() []fault {
 		if strings.HasPrefix(form, "required field missing") && len(args) == 1 {
 			f.path = append(slices.Clone(f.path), strings.TrimSpace(toText(args[0])))
 		}
+		if strings.HasPrefix(form, "invalid index") { // of a table of kinds, by a value that is no name
+			f.kind, f.path = faultValue, append(slices.Clone(f.path), "kind")
+		}
 		if f.kind != faultNoise {
 			faults = append(faults, f)
 		}

@@ -7,7 +7,7 @@ var lengths = []string{"schedule.steps", "schedule.tokens", "schedule.epochs"}
 
 // length: a run has one length. A table may do without: it is as long as it is.
 func (d *diagnosis) length() {
-	if !d.given("schedule.kind") {
+	if !d.given("schedule.kind") || d.isRepaired("schedule") {
 		return
 	}
 	var given []string
@@ -16,7 +16,7 @@ func (d *diagnosis) length() {
 			given = append(given, path)
 		}
 	}
-	excused := d.is("schedule.kind", "table") || d.isRepaired("schedule") || d.silent("schedule")
+	excused := d.is("schedule.kind", "table") || d.silent("schedule")
 	for _, path := range lengths {
 		excused = excused || d.excused(path)
 	}

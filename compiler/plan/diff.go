@@ -33,7 +33,7 @@ func Diff(a, b *Plan) string {
 }
 
 // MaxDiffLines is how many lines a section of [Diff] has.
-const MaxDiffLines = 20
+const MaxDiffLines = 12
 
 // differ writes sections.
 type differ struct{ out strings.Builder }
@@ -117,7 +117,12 @@ func keyed[T any](a, b []T, key func(T) string, change func(a, b T) string) []st
 	return slices.Concat(groups.lines(), prefixed("- ", families(gone)), prefixed("+ ", families(new)))
 }
 
+// prefixed marks what was added or removed, the first few of it.
 func prefixed(prefix string, list []string) []string {
+	const most = 6
+	if len(list) > most {
+		list = append(list[:most-1:most-1], fmt.Sprintf("… and %d more", len(list)-most+1))
+	}
 	for i := range list {
 		list[i] = prefix + list[i]
 	}
@@ -430,7 +435,10 @@ func operandChange(name string, sa, sb *Stage, x, y *Operand) string {
 	case viewA == viewB:
 		viewA, viewB = "", ""
 	}
-	return fmt.Sprintf("%s: %s%s → %s%s", name, family(nameA), viewA, family(nameB), viewB)
+	if family(nameA) != family(nameB) {
+		nameA, nameB = family(nameA), family(nameB)
+	}
+	return fmt.Sprintf("%s: %s%s → %s%s", name, nameA, viewA, nameB, viewB)
 }
 
 // describe gives the name of an operand's buffer and the view of it.

@@ -1,6 +1,7 @@
 package plan_test
 
 import (
+	"cmp"
 	"fmt"
 	"testing"
 
@@ -16,6 +17,7 @@ type gpt struct {
 	recompute, device                   string
 	buckets                             []int
 	rotary                              bool
+	optimizer                           string // adamw when empty
 }
 
 // tiny is a GPT-2 small enough to look at.
@@ -40,11 +42,16 @@ func variants() []gpt {
 			}
 		}
 	}
+	for _, optimizer := range []string{"adam", "sgd", "lion", "lamb", "adafactor", "muon"} {
+		g := tiny
+		g.optimizer = optimizer
+		list = append(list, g)
+	}
 	return list
 }
 
 func (g gpt) String() string {
-	return fmt.Sprintf("%s,recompute=%s,micro=%d,rotary=%v,buckets=%d", g.device, g.recompute, g.microBatches, g.rotary, len(g.buckets))
+	return fmt.Sprintf("%s,recompute=%s,micro=%d,rotary=%v,buckets=%d,%s", g.device, g.recompute, g.microBatches, g.rotary, len(g.buckets), g.optimizer)
 }
 
 func weight(name string) schema.Weight {
@@ -107,7 +114,8 @@ func (g gpt) compile(t testing.TB) *plan.Plan {
 		Name: "tiny", Digest: "0123456789abcdef", Model: g.model(), Seed: 1,
 		Objective: schema.Objective{Loss: "cross_entropy", IgnoreIndex: -100},
 		Batch:     schema.Batch{Sequences: g.sequences, MicroBatches: g.microBatches},
-		Optimizer: schema.Optimizer{Kind: "adamw", Betas: [2]float64{0.9, 0.95}, Epsilon: 1e-8, Decay: 0.1, DecayOn: "matrices", ClipNorm: 1},
+		Optimizer: schema.Optimizer{Kind: cmp.Or(g.optimizer, "adamw"), Betas: [2]float64{0.9, 0.95}, Epsilon: 1e-8, Epsilon2: 1e-3, Momentum: 0.9,
+			Decay: 0.1, DecayOn: "matrices", ClipNorm: 1, MaxRMS: 1, Steps: 5, Match: []string{"*.c_*.weight"}},
 		Schedule:  plan.Rate{Kind: "cosine", Peak: 1e-3, Floor: 1e-4, Warmup: 10},
 		Length:    schema.Length{Steps: 2000},
 		Memory:    schema.Memory{Recompute: g.recompute},

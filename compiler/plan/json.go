@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"strings"
 )
 
 // JSON is the plan as indented JSON: the fields of its types by their JSON names, and nothing else. It fails where
@@ -62,6 +63,10 @@ func atLine(data []byte, offset int64, err error) error {
 		offset = syntax.Offset
 	case errors.As(err, &kind):
 		offset = kind.Offset
+	default: // of an unknown field the decoder knows no more than the name
+		if _, name, found := strings.Cut(err.Error(), "unknown field "); found {
+			offset = int64(max(0, bytes.Index(data, []byte(name))))
+		}
 	}
 	before := data[:min(max(offset, 0), int64(len(data)))]
 	return fmt.Errorf("line %d: %w", 1+bytes.Count(before, []byte("\n")), err)

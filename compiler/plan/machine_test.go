@@ -23,7 +23,8 @@ type toy struct {
 	marks  []uint64 // by byte
 	base   []int    // of each buffer among them
 	result []uint64 // marks of what lasts and of outputs
-	slot   int
+	now    plan.Call
+	stride int // between the own memories of micro-batches
 }
 
 func hash(words ...uint64) uint64 {
@@ -55,6 +56,7 @@ func (t *toy) lay() {
 		t.base = append(t.base, end)
 		end += int(b.SizeBytes()) + (t.stage.Slots-1)*int(t.stage.SlotBytes)
 	}
+	t.stride, end = end, end*max(1, t.plan.Training.MicroBatches)
 	t.marks = make([]uint64, max(end, int(t.plan.Arenas[0].SizeBytes)+4096)) // room for what a corrupted plan writes behind its arena
 }
 
@@ -84,7 +86,7 @@ func (t *toy) run() []uint64 {
 }
 
 func (t *toy) call(c plan.Call, n uint64) {
-	t.slot = c.Slot
+	t.now = c
 	p := t.stage.Program(c.Program)
 	for _, in := range p.Inputs {
 		t.fill(in.Buffer, hash(2, n, uint64(in.Buffer)))
@@ -158,7 +160,10 @@ func (t *toy) bytes(o *plan.Operand) []int {
 	b := &t.stage.Buffers[o.Buffer]
 	size, base := b.DType.Size(), t.base[o.Buffer]
 	if b.Slotted {
-		base += t.slot * int(t.stage.SlotBytes)
+		base += t.now.Slot * int(t.stage.SlotBytes)
+	}
+	if t.own && !b.Lasting && b.Class != plan.Gradient && b.Class != plan.Cache {
+		base += t.now.MicroBatch * t.stride
 	}
 	list := make([]int, 0, kernels.Elements(o.Shape)*size)
 	tensor := kernels.Tensor{Shape: o.Shape, Strides: o.Strides}

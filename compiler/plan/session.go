@@ -20,11 +20,11 @@ import (
 type session struct {
 	*stageVerifier
 	schedule *Schedule
-	slot     int                      // of the call
+	now      Call                     // that is followed
 	live     []cell                   // by place
 	lost     map[spot]at              // what took the bytes of a spot
 	told     map[spot]bool            // spots whose misuse was reported
-	results  map[string][]cell        // states after a call, by what came before
+	results  map[string][]cell        // states after a call, by what came before; micro-batches count from the call's
 	programs map[string]int           // indices
 	regions  map[*Operand]maybeRegion // of operands
 }
@@ -66,6 +66,7 @@ type cell struct {
 	span    span
 	defined part
 	guard   int // the predicate it was written under; 0: none
+	micro   int // the micro-batch it was written for; any, where it is a gradient: 0
 }
 
 // sessions follows every schedule.
@@ -114,11 +115,11 @@ func (v *stageVerifier) regions() map[*Operand]maybeRegion {
 func (s *session) call(c Call) {
 	key := s.key(c)
 	if live, known := s.results[key]; known {
-		s.live = slices.Clone(live)
+		s.live = s.shifted(live, c.MicroBatch)
 		return
 	}
 	index := s.programs[c.Program]
-	s.slot = c.Slot
+	s.now = c
 	p := &s.stage.Programs[index]
 	for _, port := range p.Inputs {
 		size := kernels.Elements(s.stage.Buffers[port.Buffer].Shape())
@@ -131,14 +132,32 @@ func (s *session) call(c Call) {
 		size := kernels.Elements(s.stage.Buffers[port.Buffer].Shape())
 		s.read(at{index, -1}, "output "+port.Name, port.Buffer, region{size, 0, size}, 0)
 	}
-	s.results[key] = slices.Clone(s.live)
+	s.results[key] = s.shifted(s.live, -c.MicroBatch)
 }
+
+// shifted copies a state with its micro-batches counted from elsewhere.
+func (s *session) shifted(live []cell, by int) []cell {
+	live = slices.Clone(live)
+	for i := range live {
+		if !s.shared(live[i].spot.buffer) {
+			live[i].micro += by
+		}
+	}
+	return live
+}
+
+// shared says whether a buffer serves all micro-batches.
+func (s *session) shared(id int) bool { return s.stage.Buffers[id].Class == Gradient }
 
 // key is a call with all that its effect depends on.
 func (s *session) key(c Call) string {
 	key := binary.AppendVarint([]byte(c.Program+"\x00"), int64(c.Slot))
 	for _, l := range s.live {
-		for _, n := range []int{l.spot.buffer, l.spot.slot, l.guard, len(l.defined)} {
+		micro := 0
+		if !s.shared(l.spot.buffer) {
+			micro = l.micro - c.MicroBatch
+		}
+		for _, n := range []int{l.spot.buffer, l.spot.slot, l.guard, micro, len(l.defined)} {
 			key = binary.AppendVarint(key, int64(n))
 		}
 		for _, r := range l.defined {
@@ -197,7 +216,7 @@ func (s *session) read(a at, user string, id int, r region, guard int) {
 	if s.always(id) {
 		return
 	}
-	p := s.stage.spot(id, s.slot)
+	p := s.stage.spot(id, s.now.Slot)
 	fault := s.fault(p, r, guard)
 	if fault != "" && !s.told[p] {
 		s.told[p] = true
@@ -216,6 +235,8 @@ func (s *session) fault(p spot, r region, guard int) string {
 		return "is read before it is written"
 	case !s.live[i].defined.covers(r):
 		return "is read, but only a part of what is read was written"
+	case s.live[i].micro != s.micro(p.buffer):
+		return fmt.Sprintf("is read for micro-batch %d, but it holds what was written for micro-batch %d", s.now.MicroBatch, s.live[i].micro)
 	case s.live[i].guard != 0 && s.live[i].guard != guard:
 		return fmt.Sprintf("is read, but it is written only while %s is not 0", s.stage.label(s.live[i].guard-1))
 	}
@@ -236,17 +257,30 @@ func (s *session) write(a at, id int, r region, guard int) {
 	if s.always(id) {
 		return
 	}
-	p := s.stage.spot(id, s.slot)
+	p := s.stage.spot(id, s.now.Slot)
 	delete(s.told, p)
+	micro := s.micro(id)
 	if i, found := s.find(p); found {
-		s.live[i] = s.live[i].written(r, guard)
+		if s.live[i].micro != micro {
+			s.live[i] = cell{spot: p, span: s.live[i].span, defined: part{r}, guard: guard, micro: micro}
+		} else {
+			s.live[i] = s.live[i].written(r, guard)
+		}
 		return
 	}
 	where := s.stage.span(p)
 	s.evict(a, where)
 	delete(s.lost, p)
 	i, _ := s.find(p)
-	s.live = slices.Insert(s.live, i, cell{spot: p, span: where, defined: part{r}, guard: guard})
+	s.live = slices.Insert(s.live, i, cell{spot: p, span: where, defined: part{r}, guard: guard, micro: micro})
+}
+
+// micro is the micro-batch that a buffer is written for now.
+func (s *session) micro(id int) int {
+	if s.shared(id) {
+		return 0
+	}
+	return s.now.MicroBatch
 }
 
 // written is a cell after another write: what is defined always stays so, what

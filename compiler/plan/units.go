@@ -17,7 +17,7 @@ func FormatBytes(n int64) string {
 
 // FormatCount writes a number with a decimal unit and three digits: 124 M.
 func FormatCount(v float64) string {
-	if math.Abs(v) < 1000 {
+	if math.Abs(v) < 999.5 {
 		return strconv.FormatFloat(v, 'g', 3, 64)
 	}
 	return scaled(v, 1000, []string{"", "k", "M", "G", "T", "P", "E"})

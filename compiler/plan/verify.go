@@ -45,8 +45,8 @@ import (
 //  19. An instruction's outputs overlap neither each other nor its inputs, except where the contract allows an output
 //     and an input to be the same view.
 //  20. What is written is a region that can be followed: rows of one width at one distance.
-//  21. What is read was written before in the session, whole, by instructions without a predicate or under the reader's, and its
-//     bytes served no other buffer since.
+//  21. What is read was written before in the session, whole, by instructions without a predicate or under the reader's, for the
+//     same micro-batch unless it is a gradient, and its bytes served no other buffer since.
 //  22. Outputs of a program are written by its end.
 //
 // Order, within each program; the end of a program is waited for on every stream.

@@ -1,6 +1,9 @@
 package plan_test
 
-import "testing"
+import (
+	"strings"
+	"testing"
+)
 
 func TestVerifyAdmitsCompiledPlans(t *testing.T) {
 	for _, g := range variants() {
@@ -9,6 +12,61 @@ func TestVerifyAdmitsCompiledPlans(t *testing.T) {
 				t.Error(err)
 			}
 		})
+	}
+}
+
+// A second account of what a plan does finds nothing wrong with what the compiler makes, either.
+func TestCompiledPlansRunRight(t *testing.T) {
+	for _, g := range variants() {
+		if g.device == "cpu" && g.microBatches == 2 && (g.buckets == nil || !testing.Short()) {
+			if h := harm(g.compile(t), 1); h != "" {
+				t.Errorf("%v: %s", g, h)
+			}
+		}
+	}
+}
+
+// slotted is the small plan with two micro-batches in flight: what lives between forward and backward has a place for each.
+var slotted = []string{
+	"stage slots 1", "stage slots 2 bytes 1088",
+	"device 2816", "device 3904",
+	"[batch 1, seq 4] device @0x700", "[batch 1, seq 4] device @0x700 slotted",
+	"[batch 1, seq 4] device @0x740", "[batch 1, seq 4] device @0x740 slotted",
+	"device @0x7c0", "device @0x7c0 slotted",
+	"[batch 1, seq 4, embed 4] device @0x780", "[batch 1, seq 4, embed 4] device @0x780 slotted",
+	"[batch 1, seq 4, heads 1, head 4] device @0x880", "[batch 1, seq 4, heads 1, head 4] device @0x880 slotted",
+	"device @0x8c0", "device @0x8c0 slotted",
+	"device @0x900", "device @0x900 slotted",
+	"[batch 1, seq 4] device @0x980", "[batch 1, seq 4] device @0x980 slotted",
+	"device @0x9c0", "device @0x9c0 slotted",
+	"[batch 1, seq 4, heads 1, head 4] device @0x980", "[batch 1, seq 4, heads 1, head 4] device @0x980 slotted",
+	"[batch 1, seq 4, part 3, heads 1, head 4] device @0xa00", "[batch 1, seq 4, part 3, heads 1, head 4] device @0xa00 slotted",
+	"device @0xac0", "device @0xac0 slotted",
+	"[batch 1, seq 4, embed 4] device @0x880", "[batch 1, seq 4, embed 4] device @0x880 slotted",
+	"  call backward\n  call forward micro_batch 1\n  call backward.add micro_batch 1\n",
+	"  call forward micro_batch 1 slot 1\n  call backward\n  call backward.add micro_batch 1 slot 1\n",
+}
+
+func TestVerifyFollowsSlots(t *testing.T) {
+	p := small(t, slotted...)
+	if err := p.Verify(); err != nil {
+		t.Fatal(err)
+	}
+	if h := harm(p, 1); h != "" {
+		t.Error(h)
+	}
+	for _, c := range []struct{ old, new, want string }{
+		{"call forward micro_batch 1 slot 1", "call forward micro_batch 1", "program backward.add: instruction 0 (loss.grad): operand logits: %22 logits is read before it is written"},
+		{"slots 2 bytes 1088", "slots 2 bytes 960", "%16 tokens is read, but its bytes were reused by"},
+		{"device 3904", "device 3008", "do not fit into the arena"},
+		{"%18 x activation f32 [batch 1, seq 4, embed 4] device @0x780 slotted", "%18 x activation f32 [batch 1, seq 4, embed 4] device @0x780",
+			"%18 x is read for micro-batch 0, but it holds what was written for micro-batch 1"},
+		{"%28 attn.grad.workspace workspace u8 [byte 16] device @0xac0 slotted", "%28 attn.grad.workspace workspace u8 [byte 16] device @0xe40",
+			"operand dq (%27 d.qkv) overlaps operand workspace (%28 attn.grad.workspace)"},
+	} {
+		if err := small(t, append(slotted[:len(slotted):len(slotted)], c.old, c.new)...).Verify(); err == nil || !strings.Contains(err.Error(), c.want) {
+			t.Errorf("%s for %s: want %q, got %v", c.new, c.old, c.want, err)
+		}
 	}
 }
 

@@ -87,7 +87,8 @@ func benchmarkAttention(b *testing.B, call func(attentionCase) kernels.Call) {
 					if err != nil {
 						b.Fatal(err)
 					}
-					run := mustBind(b, openLevel(b, threads, l), c)
+					d := openLevel(b, threads, l)
+					run := mustBind(b, d, onDevice(b, d, c))
 					run()
 					b.ResetTimer()
 					for b.Loop() {

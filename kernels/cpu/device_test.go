@@ -3,6 +3,7 @@ package cpu
 import (
 	"math"
 	"math/rand/v2"
+	"slices"
 	"testing"
 	"unsafe"
 
@@ -58,6 +59,24 @@ func mustBind(t testing.TB, d *Device, c kernels.Call) kernels.Kernel {
 		t.Fatal(err)
 	}
 	return k
+}
+
+// onDevice moves the operands to memory of the device, as a plan has them.
+func onDevice(t testing.TB, d *Device, c kernels.Call) kernels.Call {
+	c.Args = slices.Clone(c.Args)
+	for i, arg := range c.Args {
+		if arg.Absent() {
+			continue
+		}
+		m, err := d.Alloc(kernels.DeviceMemory, int64(arg.Extent()*arg.DType.Size()))
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { m.Close() })
+		m.WriteAt(unsafe.Slice((*byte)(arg.Data), m.SizeBytes()), 0)
+		c.Args[i].Data = m.Pointer(0)
+	}
+	return c
 }
 
 // TestConformance holds every level, with one and with several threads, to the contract.

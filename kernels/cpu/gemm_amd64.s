@@ -1904,8 +1904,690 @@ store:
 	VZEROUPPER
 	RET
 
+// func dots1x4AVX2(k int, a *float32, aRow int, b *float32, bRow int, out *float32)
+// Requires: AVX, FMA3
+TEXT ·dots1x4AVX2(SB), NOSPLIT, $0-48
+	VXORPS Y0, Y0, Y0
+	VXORPS Y1, Y1, Y1
+	VXORPS Y2, Y2, Y2
+	VXORPS Y3, Y3, Y3
+	MOVQ   aRow+16(FP), AX
+	SHLQ   $0x02, AX
+	MOVQ   a+8(FP), AX
+	MOVQ   bRow+32(FP), CX
+	SHLQ   $0x02, CX
+	MOVQ   b+24(FP), DX
+	MOVQ   DX, BX
+	ADDQ   CX, BX
+	MOVQ   BX, SI
+	ADDQ   CX, SI
+	MOVQ   SI, DI
+	ADDQ   CX, DI
+	MOVQ   k+0(FP), CX
+
+loop:
+	CMPQ        CX, $0x08
+	JLT         tail
+	VMOVUPS     (DX), Y4
+	VMOVUPS     (BX), Y5
+	VMOVUPS     (SI), Y6
+	VMOVUPS     (DI), Y7
+	VMOVUPS     (AX), Y8
+	VFMADD231PS Y4, Y8, Y0
+	VFMADD231PS Y5, Y8, Y1
+	VFMADD231PS Y6, Y8, Y2
+	VFMADD231PS Y7, Y8, Y3
+	ADDQ        $0x20, AX
+	ADDQ        $0x20, DX
+	ADDQ        $0x20, BX
+	ADDQ        $0x20, SI
+	ADDQ        $0x20, DI
+	SUBQ        $0x08, CX
+	JMP         loop
+
+tail:
+	TESTQ       CX, CX
+	JZ          sum
+	LEAQ        dotsTail<>+0(SB), R8
+	SHLQ        $0x02, CX
+	SUBQ        CX, R8
+	VMOVUPS     32(R8), Y8
+	VMASKMOVPS  (DX), Y8, Y4
+	VMASKMOVPS  (BX), Y8, Y5
+	VMASKMOVPS  (SI), Y8, Y6
+	VMASKMOVPS  (DI), Y8, Y7
+	VMASKMOVPS  (AX), Y8, Y8
+	VFMADD231PS Y4, Y8, Y0
+	VFMADD231PS Y5, Y8, Y1
+	VFMADD231PS Y6, Y8, Y2
+	VFMADD231PS Y7, Y8, Y3
+
+sum:
+	MOVQ         out+40(FP), AX
+	VHADDPS      Y1, Y0, Y0
+	VHADDPS      Y3, Y2, Y2
+	VHADDPS      Y2, Y0, Y0
+	VEXTRACTF128 $0x01, Y0, X1
+	VADDPS       X1, X0, X0
+	VMOVUPS      X0, (AX)
+	VZEROUPPER
+	RET
+
+DATA dotsTail<>+0(SB)/4, $0xffffffff
+DATA dotsTail<>+4(SB)/4, $0xffffffff
+DATA dotsTail<>+8(SB)/4, $0xffffffff
+DATA dotsTail<>+12(SB)/4, $0xffffffff
+DATA dotsTail<>+16(SB)/4, $0xffffffff
+DATA dotsTail<>+20(SB)/4, $0xffffffff
+DATA dotsTail<>+24(SB)/4, $0xffffffff
+DATA dotsTail<>+28(SB)/4, $0xffffffff
+DATA dotsTail<>+32(SB)/4, $0x00000000
+DATA dotsTail<>+36(SB)/4, $0x00000000
+DATA dotsTail<>+40(SB)/4, $0x00000000
+DATA dotsTail<>+44(SB)/4, $0x00000000
+DATA dotsTail<>+48(SB)/4, $0x00000000
+DATA dotsTail<>+52(SB)/4, $0x00000000
+DATA dotsTail<>+56(SB)/4, $0x00000000
+DATA dotsTail<>+60(SB)/4, $0x00000000
+GLOBL dotsTail<>(SB), RODATA|NOPTR, $64
+
+// func dots2x4AVX2(k int, a *float32, aRow int, b *float32, bRow int, out *float32)
+// Requires: AVX, FMA3
+TEXT ·dots2x4AVX2(SB), NOSPLIT, $0-48
+	VXORPS Y0, Y0, Y0
+	VXORPS Y1, Y1, Y1
+	VXORPS Y2, Y2, Y2
+	VXORPS Y3, Y3, Y3
+	VXORPS Y4, Y4, Y4
+	VXORPS Y5, Y5, Y5
+	VXORPS Y6, Y6, Y6
+	VXORPS Y7, Y7, Y7
+	MOVQ   aRow+16(FP), AX
+	SHLQ   $0x02, AX
+	MOVQ   a+8(FP), CX
+	MOVQ   CX, DX
+	ADDQ   AX, DX
+	MOVQ   bRow+32(FP), AX
+	SHLQ   $0x02, AX
+	MOVQ   b+24(FP), BX
+	MOVQ   BX, SI
+	ADDQ   AX, SI
+	MOVQ   SI, DI
+	ADDQ   AX, DI
+	MOVQ   DI, R8
+	ADDQ   AX, R8
+	MOVQ   k+0(FP), AX
+
+loop:
+	CMPQ        AX, $0x08
+	JLT         tail
+	VMOVUPS     (BX), Y8
+	VMOVUPS     (SI), Y9
+	VMOVUPS     (DI), Y10
+	VMOVUPS     (R8), Y11
+	VMOVUPS     (CX), Y12
+	VFMADD231PS Y8, Y12, Y0
+	VFMADD231PS Y9, Y12, Y1
+	VFMADD231PS Y10, Y12, Y2
+	VFMADD231PS Y11, Y12, Y3
+	VMOVUPS     (DX), Y12
+	VFMADD231PS Y8, Y12, Y4
+	VFMADD231PS Y9, Y12, Y5
+	VFMADD231PS Y10, Y12, Y6
+	VFMADD231PS Y11, Y12, Y7
+	ADDQ        $0x20, CX
+	ADDQ        $0x20, DX
+	ADDQ        $0x20, BX
+	ADDQ        $0x20, SI
+	ADDQ        $0x20, DI
+	ADDQ        $0x20, R8
+	SUBQ        $0x08, AX
+	JMP         loop
+
+tail:
+	TESTQ       AX, AX
+	JZ          sum
+	LEAQ        dotsTail<>+0(SB), R9
+	SHLQ        $0x02, AX
+	SUBQ        AX, R9
+	VMOVUPS     32(R9), Y13
+	VMASKMOVPS  (BX), Y13, Y8
+	VMASKMOVPS  (SI), Y13, Y9
+	VMASKMOVPS  (DI), Y13, Y10
+	VMASKMOVPS  (R8), Y13, Y11
+	VMASKMOVPS  (CX), Y13, Y12
+	VFMADD231PS Y8, Y12, Y0
+	VFMADD231PS Y9, Y12, Y1
+	VFMADD231PS Y10, Y12, Y2
+	VFMADD231PS Y11, Y12, Y3
+	VMASKMOVPS  (DX), Y13, Y12
+	VFMADD231PS Y8, Y12, Y4
+	VFMADD231PS Y9, Y12, Y5
+	VFMADD231PS Y10, Y12, Y6
+	VFMADD231PS Y11, Y12, Y7
+
+sum:
+	MOVQ         out+40(FP), AX
+	VHADDPS      Y1, Y0, Y0
+	VHADDPS      Y3, Y2, Y2
+	VHADDPS      Y2, Y0, Y0
+	VEXTRACTF128 $0x01, Y0, X1
+	VADDPS       X1, X0, X0
+	VMOVUPS      X0, (AX)
+	VHADDPS      Y5, Y4, Y4
+	VHADDPS      Y7, Y6, Y6
+	VHADDPS      Y6, Y4, Y4
+	VEXTRACTF128 $0x01, Y4, X5
+	VADDPS       X5, X4, X4
+	VMOVUPS      X4, 16(AX)
+	VZEROUPPER
+	RET
+
+// func dots1x4AVX512(k int, a *float32, aRow int, b *float32, bRow int, out *float32)
+// Requires: AVX, AVX512F, BMI2
+TEXT ·dots1x4AVX512(SB), NOSPLIT, $0-48
+	VPXORD Z0, Z0, Z0
+	VPXORD Z1, Z1, Z1
+	VPXORD Z2, Z2, Z2
+	VPXORD Z3, Z3, Z3
+	MOVQ   aRow+16(FP), AX
+	SHLQ   $0x02, AX
+	MOVQ   a+8(FP), AX
+	MOVQ   bRow+32(FP), CX
+	SHLQ   $0x02, CX
+	MOVQ   b+24(FP), DX
+	MOVQ   DX, BX
+	ADDQ   CX, BX
+	MOVQ   BX, SI
+	ADDQ   CX, SI
+	MOVQ   SI, DI
+	ADDQ   CX, DI
+	MOVQ   k+0(FP), CX
+
+loop:
+	CMPQ        CX, $0x10
+	JLT         tail
+	VMOVUPS     (DX), Z4
+	VMOVUPS     (BX), Z5
+	VMOVUPS     (SI), Z6
+	VMOVUPS     (DI), Z7
+	VMOVUPS     (AX), Z8
+	VFMADD231PS Z4, Z8, Z0
+	VFMADD231PS Z5, Z8, Z1
+	VFMADD231PS Z6, Z8, Z2
+	VFMADD231PS Z7, Z8, Z3
+	ADDQ        $0x40, AX
+	ADDQ        $0x40, DX
+	ADDQ        $0x40, BX
+	ADDQ        $0x40, SI
+	ADDQ        $0x40, DI
+	SUBQ        $0x10, CX
+	JMP         loop
+
+tail:
+	TESTQ       CX, CX
+	JZ          sum
+	MOVL        $0xffffffff, R8
+	BZHIL       CX, R8, R8
+	KMOVW       R8, K1
+	VMOVUPS.Z   (DX), K1, Z4
+	VMOVUPS.Z   (BX), K1, Z5
+	VMOVUPS.Z   (SI), K1, Z6
+	VMOVUPS.Z   (DI), K1, Z7
+	VMOVUPS.Z   (AX), K1, Z8
+	VFMADD231PS Z4, Z8, Z0
+	VFMADD231PS Z5, Z8, Z1
+	VFMADD231PS Z6, Z8, Z2
+	VFMADD231PS Z7, Z8, Z3
+
+sum:
+	MOVQ          out+40(FP), AX
+	VEXTRACTF64X4 $0x01, Z0, Y8
+	VADDPS        Y8, Y0, Y0
+	VEXTRACTF64X4 $0x01, Z1, Y8
+	VADDPS        Y8, Y1, Y1
+	VEXTRACTF64X4 $0x01, Z2, Y8
+	VADDPS        Y8, Y2, Y2
+	VEXTRACTF64X4 $0x01, Z3, Y8
+	VADDPS        Y8, Y3, Y3
+	VHADDPS       Y1, Y0, Y0
+	VHADDPS       Y3, Y2, Y2
+	VHADDPS       Y2, Y0, Y0
+	VEXTRACTF128  $0x01, Y0, X1
+	VADDPS        X1, X0, X0
+	VMOVUPS       X0, (AX)
+	VZEROUPPER
+	RET
+
+// func dots4x4AVX512(k int, a *float32, aRow int, b *float32, bRow int, out *float32)
+// Requires: AVX, AVX512F, BMI2
+TEXT ·dots4x4AVX512(SB), NOSPLIT, $0-48
+	VPXORD Z0, Z0, Z0
+	VPXORD Z1, Z1, Z1
+	VPXORD Z2, Z2, Z2
+	VPXORD Z3, Z3, Z3
+	VPXORD Z4, Z4, Z4
+	VPXORD Z5, Z5, Z5
+	VPXORD Z6, Z6, Z6
+	VPXORD Z7, Z7, Z7
+	VPXORD Z8, Z8, Z8
+	VPXORD Z9, Z9, Z9
+	VPXORD Z10, Z10, Z10
+	VPXORD Z11, Z11, Z11
+	VPXORD Z12, Z12, Z12
+	VPXORD Z13, Z13, Z13
+	VPXORD Z14, Z14, Z14
+	VPXORD Z15, Z15, Z15
+	MOVQ   aRow+16(FP), AX
+	SHLQ   $0x02, AX
+	MOVQ   a+8(FP), CX
+	MOVQ   CX, DX
+	ADDQ   AX, DX
+	MOVQ   DX, BX
+	ADDQ   AX, BX
+	MOVQ   BX, SI
+	ADDQ   AX, SI
+	MOVQ   bRow+32(FP), AX
+	SHLQ   $0x02, AX
+	MOVQ   b+24(FP), DI
+	MOVQ   DI, R8
+	ADDQ   AX, R8
+	MOVQ   R8, R9
+	ADDQ   AX, R9
+	MOVQ   R9, R10
+	ADDQ   AX, R10
+	MOVQ   k+0(FP), AX
+
+loop:
+	CMPQ        AX, $0x10
+	JLT         tail
+	VMOVUPS     (DI), Z16
+	VMOVUPS     (R8), Z17
+	VMOVUPS     (R9), Z18
+	VMOVUPS     (R10), Z19
+	VMOVUPS     (CX), Z20
+	VFMADD231PS Z16, Z20, Z0
+	VFMADD231PS Z17, Z20, Z1
+	VFMADD231PS Z18, Z20, Z2
+	VFMADD231PS Z19, Z20, Z3
+	VMOVUPS     (DX), Z20
+	VFMADD231PS Z16, Z20, Z4
+	VFMADD231PS Z17, Z20, Z5
+	VFMADD231PS Z18, Z20, Z6
+	VFMADD231PS Z19, Z20, Z7
+	VMOVUPS     (BX), Z20
+	VFMADD231PS Z16, Z20, Z8
+	VFMADD231PS Z17, Z20, Z9
+	VFMADD231PS Z18, Z20, Z10
+	VFMADD231PS Z19, Z20, Z11
+	VMOVUPS     (SI), Z20
+	VFMADD231PS Z16, Z20, Z12
+	VFMADD231PS Z17, Z20, Z13
+	VFMADD231PS Z18, Z20, Z14
+	VFMADD231PS Z19, Z20, Z15
+	ADDQ        $0x40, CX
+	ADDQ        $0x40, DX
+	ADDQ        $0x40, BX
+	ADDQ        $0x40, SI
+	ADDQ        $0x40, DI
+	ADDQ        $0x40, R8
+	ADDQ        $0x40, R9
+	ADDQ        $0x40, R10
+	SUBQ        $0x10, AX
+	JMP         loop
+
+tail:
+	TESTQ       AX, AX
+	JZ          sum
+	MOVL        $0xffffffff, R11
+	BZHIL       AX, R11, R11
+	KMOVW       R11, K1
+	VMOVUPS.Z   (DI), K1, Z16
+	VMOVUPS.Z   (R8), K1, Z17
+	VMOVUPS.Z   (R9), K1, Z18
+	VMOVUPS.Z   (R10), K1, Z19
+	VMOVUPS.Z   (CX), K1, Z20
+	VFMADD231PS Z16, Z20, Z0
+	VFMADD231PS Z17, Z20, Z1
+	VFMADD231PS Z18, Z20, Z2
+	VFMADD231PS Z19, Z20, Z3
+	VMOVUPS.Z   (DX), K1, Z20
+	VFMADD231PS Z16, Z20, Z4
+	VFMADD231PS Z17, Z20, Z5
+	VFMADD231PS Z18, Z20, Z6
+	VFMADD231PS Z19, Z20, Z7
+	VMOVUPS.Z   (BX), K1, Z20
+	VFMADD231PS Z16, Z20, Z8
+	VFMADD231PS Z17, Z20, Z9
+	VFMADD231PS Z18, Z20, Z10
+	VFMADD231PS Z19, Z20, Z11
+	VMOVUPS.Z   (SI), K1, Z20
+	VFMADD231PS Z16, Z20, Z12
+	VFMADD231PS Z17, Z20, Z13
+	VFMADD231PS Z18, Z20, Z14
+	VFMADD231PS Z19, Z20, Z15
+
+sum:
+	MOVQ          out+40(FP), AX
+	VEXTRACTF64X4 $0x01, Z0, Y20
+	VADDPS        Y20, Y0, Y0
+	VEXTRACTF64X4 $0x01, Z1, Y20
+	VADDPS        Y20, Y1, Y1
+	VEXTRACTF64X4 $0x01, Z2, Y20
+	VADDPS        Y20, Y2, Y2
+	VEXTRACTF64X4 $0x01, Z3, Y20
+	VADDPS        Y20, Y3, Y3
+	VHADDPS       Y1, Y0, Y0
+	VHADDPS       Y3, Y2, Y2
+	VHADDPS       Y2, Y0, Y0
+	VEXTRACTF128  $0x01, Y0, X1
+	VADDPS        X1, X0, X0
+	VMOVUPS       X0, (AX)
+	VEXTRACTF64X4 $0x01, Z4, Y20
+	VADDPS        Y20, Y4, Y4
+	VEXTRACTF64X4 $0x01, Z5, Y20
+	VADDPS        Y20, Y5, Y5
+	VEXTRACTF64X4 $0x01, Z6, Y20
+	VADDPS        Y20, Y6, Y6
+	VEXTRACTF64X4 $0x01, Z7, Y20
+	VADDPS        Y20, Y7, Y7
+	VHADDPS       Y5, Y4, Y4
+	VHADDPS       Y7, Y6, Y6
+	VHADDPS       Y6, Y4, Y4
+	VEXTRACTF128  $0x01, Y4, X5
+	VADDPS        X5, X4, X4
+	VMOVUPS       X4, 16(AX)
+	VEXTRACTF64X4 $0x01, Z8, Y20
+	VADDPS        Y20, Y8, Y8
+	VEXTRACTF64X4 $0x01, Z9, Y20
+	VADDPS        Y20, Y9, Y9
+	VEXTRACTF64X4 $0x01, Z10, Y20
+	VADDPS        Y20, Y10, Y10
+	VEXTRACTF64X4 $0x01, Z11, Y20
+	VADDPS        Y20, Y11, Y11
+	VHADDPS       Y9, Y8, Y8
+	VHADDPS       Y11, Y10, Y10
+	VHADDPS       Y10, Y8, Y8
+	VEXTRACTF128  $0x01, Y8, X9
+	VADDPS        X9, X8, X8
+	VMOVUPS       X8, 32(AX)
+	VEXTRACTF64X4 $0x01, Z12, Y20
+	VADDPS        Y20, Y12, Y12
+	VEXTRACTF64X4 $0x01, Z13, Y20
+	VADDPS        Y20, Y13, Y13
+	VEXTRACTF64X4 $0x01, Z14, Y20
+	VADDPS        Y20, Y14, Y14
+	VEXTRACTF64X4 $0x01, Z15, Y20
+	VADDPS        Y20, Y15, Y15
+	VHADDPS       Y13, Y12, Y12
+	VHADDPS       Y15, Y14, Y14
+	VHADDPS       Y14, Y12, Y12
+	VEXTRACTF128  $0x01, Y12, X13
+	VADDPS        X13, X12, X12
+	VMOVUPS       X12, 48(AX)
+	VZEROUPPER
+	RET
+
+// func axpy1AVX2(n int, y *float32, x *float32, xStep int, b *float32, bRow int)
+// Requires: AVX, FMA3
+TEXT ·axpy1AVX2(SB), NOSPLIT, $0-48
+	MOVQ         x+16(FP), AX
+	MOVQ         xStep+24(FP), CX
+	SHLQ         $0x02, CX
+	VBROADCASTSS (AX), Y0
+	MOVQ         bRow+40(FP), AX
+	SHLQ         $0x02, AX
+	MOVQ         y+8(FP), AX
+	MOVQ         n+0(FP), CX
+	MOVQ         b+32(FP), DX
+
+loop:
+	CMPQ        CX, $0x08
+	JLT         tail
+	VMOVUPS     (AX), Y1
+	VMOVUPS     (DX), Y2
+	VFMADD231PS Y2, Y0, Y1
+	VMOVUPS     Y1, (AX)
+	ADDQ        $0x20, DX
+	ADDQ        $0x20, AX
+	SUBQ        $0x08, CX
+	JMP         loop
+
+tail:
+	TESTQ       CX, CX
+	JZ          end
+	LEAQ        dotsTail<>+0(SB), BX
+	SHLQ        $0x02, CX
+	SUBQ        CX, BX
+	VMOVUPS     32(BX), Y3
+	VMASKMOVPS  (AX), Y3, Y1
+	VMASKMOVPS  (DX), Y3, Y2
+	VFMADD231PS Y2, Y0, Y1
+	VMASKMOVPS  Y1, Y3, (AX)
+
+end:
+	VZEROUPPER
+	RET
+
+// func axpy8AVX2(n int, y *float32, x *float32, xStep int, b *float32, bRow int)
+// Requires: AVX, FMA3
+TEXT ·axpy8AVX2(SB), NOSPLIT, $0-48
+	MOVQ         x+16(FP), AX
+	MOVQ         xStep+24(FP), CX
+	SHLQ         $0x02, CX
+	VBROADCASTSS (AX), Y0
+	ADDQ         CX, AX
+	VBROADCASTSS (AX), Y1
+	ADDQ         CX, AX
+	VBROADCASTSS (AX), Y2
+	ADDQ         CX, AX
+	VBROADCASTSS (AX), Y3
+	ADDQ         CX, AX
+	VBROADCASTSS (AX), Y4
+	ADDQ         CX, AX
+	VBROADCASTSS (AX), Y5
+	ADDQ         CX, AX
+	VBROADCASTSS (AX), Y6
+	ADDQ         CX, AX
+	VBROADCASTSS (AX), Y7
+	MOVQ         bRow+40(FP), AX
+	SHLQ         $0x02, AX
+	MOVQ         y+8(FP), CX
+	MOVQ         n+0(FP), DX
+	MOVQ         b+32(FP), BX
+	LEAQ         (BX)(AX*2), SI
+	ADDQ         AX, SI
+	LEAQ         (SI)(AX*2), DI
+	ADDQ         AX, DI
+
+loop:
+	CMPQ        DX, $0x08
+	JLT         tail
+	VMOVUPS     (CX), Y8
+	VMOVUPS     (BX), Y9
+	VFMADD231PS Y9, Y0, Y8
+	VMOVUPS     (BX)(AX*1), Y9
+	VFMADD231PS Y9, Y1, Y8
+	VMOVUPS     (BX)(AX*2), Y9
+	VFMADD231PS Y9, Y2, Y8
+	VMOVUPS     (SI), Y9
+	VFMADD231PS Y9, Y3, Y8
+	VMOVUPS     (SI)(AX*1), Y9
+	VFMADD231PS Y9, Y4, Y8
+	VMOVUPS     (SI)(AX*2), Y9
+	VFMADD231PS Y9, Y5, Y8
+	VMOVUPS     (DI), Y9
+	VFMADD231PS Y9, Y6, Y8
+	VMOVUPS     (DI)(AX*1), Y9
+	VFMADD231PS Y9, Y7, Y8
+	VMOVUPS     Y8, (CX)
+	ADDQ        $0x20, BX
+	ADDQ        $0x20, SI
+	ADDQ        $0x20, DI
+	ADDQ        $0x20, CX
+	SUBQ        $0x08, DX
+	JMP         loop
+
+tail:
+	TESTQ       DX, DX
+	JZ          end
+	LEAQ        dotsTail<>+0(SB), R8
+	SHLQ        $0x02, DX
+	SUBQ        DX, R8
+	VMOVUPS     32(R8), Y10
+	VMASKMOVPS  (CX), Y10, Y8
+	VMASKMOVPS  (BX), Y10, Y9
+	VFMADD231PS Y9, Y0, Y8
+	VMASKMOVPS  (BX)(AX*1), Y10, Y9
+	VFMADD231PS Y9, Y1, Y8
+	VMASKMOVPS  (BX)(AX*2), Y10, Y9
+	VFMADD231PS Y9, Y2, Y8
+	VMASKMOVPS  (SI), Y10, Y9
+	VFMADD231PS Y9, Y3, Y8
+	VMASKMOVPS  (SI)(AX*1), Y10, Y9
+	VFMADD231PS Y9, Y4, Y8
+	VMASKMOVPS  (SI)(AX*2), Y10, Y9
+	VFMADD231PS Y9, Y5, Y8
+	VMASKMOVPS  (DI), Y10, Y9
+	VFMADD231PS Y9, Y6, Y8
+	VMASKMOVPS  (DI)(AX*1), Y10, Y9
+	VFMADD231PS Y9, Y7, Y8
+	VMASKMOVPS  Y8, Y10, (CX)
+
+end:
+	VZEROUPPER
+	RET
+
+// func axpy1AVX512(n int, y *float32, x *float32, xStep int, b *float32, bRow int)
+// Requires: AVX, AVX512F, BMI2
+TEXT ·axpy1AVX512(SB), NOSPLIT, $0-48
+	MOVQ         x+16(FP), AX
+	MOVQ         xStep+24(FP), CX
+	SHLQ         $0x02, CX
+	VBROADCASTSS (AX), Z0
+	MOVQ         bRow+40(FP), AX
+	SHLQ         $0x02, AX
+	MOVQ         y+8(FP), AX
+	MOVQ         n+0(FP), CX
+	MOVQ         b+32(FP), DX
+
+loop:
+	CMPQ        CX, $0x10
+	JLT         tail
+	VMOVUPS     (AX), Z1
+	VMOVUPS     (DX), Z2
+	VFMADD231PS Z2, Z0, Z1
+	VMOVUPS     Z1, (AX)
+	ADDQ        $0x40, DX
+	ADDQ        $0x40, AX
+	SUBQ        $0x10, CX
+	JMP         loop
+
+tail:
+	TESTQ       CX, CX
+	JZ          end
+	MOVL        $0xffffffff, BX
+	BZHIL       CX, BX, BX
+	KMOVW       BX, K1
+	VMOVUPS.Z   (AX), K1, Z1
+	VMOVUPS.Z   (DX), K1, Z2
+	VFMADD231PS Z2, Z0, Z1
+	VMOVUPS     Z1, K1, (AX)
+
+end:
+	VZEROUPPER
+	RET
+
+// func axpy8AVX512(n int, y *float32, x *float32, xStep int, b *float32, bRow int)
+// Requires: AVX, AVX512F, BMI2
+TEXT ·axpy8AVX512(SB), NOSPLIT, $0-48
+	MOVQ         x+16(FP), AX
+	MOVQ         xStep+24(FP), CX
+	SHLQ         $0x02, CX
+	VBROADCASTSS (AX), Z0
+	ADDQ         CX, AX
+	VBROADCASTSS (AX), Z1
+	ADDQ         CX, AX
+	VBROADCASTSS (AX), Z2
+	ADDQ         CX, AX
+	VBROADCASTSS (AX), Z3
+	ADDQ         CX, AX
+	VBROADCASTSS (AX), Z4
+	ADDQ         CX, AX
+	VBROADCASTSS (AX), Z5
+	ADDQ         CX, AX
+	VBROADCASTSS (AX), Z6
+	ADDQ         CX, AX
+	VBROADCASTSS (AX), Z7
+	MOVQ         bRow+40(FP), AX
+	SHLQ         $0x02, AX
+	MOVQ         y+8(FP), CX
+	MOVQ         n+0(FP), DX
+	MOVQ         b+32(FP), BX
+	LEAQ         (BX)(AX*2), SI
+	ADDQ         AX, SI
+	LEAQ         (SI)(AX*2), DI
+	ADDQ         AX, DI
+
+loop:
+	CMPQ        DX, $0x10
+	JLT         tail
+	VMOVUPS     (CX), Z8
+	VMOVUPS     (BX), Z9
+	VFMADD231PS Z9, Z0, Z8
+	VMOVUPS     (BX)(AX*1), Z9
+	VFMADD231PS Z9, Z1, Z8
+	VMOVUPS     (BX)(AX*2), Z9
+	VFMADD231PS Z9, Z2, Z8
+	VMOVUPS     (SI), Z9
+	VFMADD231PS Z9, Z3, Z8
+	VMOVUPS     (SI)(AX*1), Z9
+	VFMADD231PS Z9, Z4, Z8
+	VMOVUPS     (SI)(AX*2), Z9
+	VFMADD231PS Z9, Z5, Z8
+	VMOVUPS     (DI), Z9
+	VFMADD231PS Z9, Z6, Z8
+	VMOVUPS     (DI)(AX*1), Z9
+	VFMADD231PS Z9, Z7, Z8
+	VMOVUPS     Z8, (CX)
+	ADDQ        $0x40, BX
+	ADDQ        $0x40, SI
+	ADDQ        $0x40, DI
+	ADDQ        $0x40, CX
+	SUBQ        $0x10, DX
+	JMP         loop
+
+tail:
+	TESTQ       DX, DX
+	JZ          end
+	MOVL        $0xffffffff, R8
+	BZHIL       DX, R8, R8
+	KMOVW       R8, K1
+	VMOVUPS.Z   (CX), K1, Z8
+	VMOVUPS.Z   (BX), K1, Z9
+	VFMADD231PS Z9, Z0, Z8
+	VMOVUPS.Z   (BX)(AX*1), K1, Z9
+	VFMADD231PS Z9, Z1, Z8
+	VMOVUPS.Z   (BX)(AX*2), K1, Z9
+	VFMADD231PS Z9, Z2, Z8
+	VMOVUPS.Z   (SI), K1, Z9
+	VFMADD231PS Z9, Z3, Z8
+	VMOVUPS.Z   (SI)(AX*1), K1, Z9
+	VFMADD231PS Z9, Z4, Z8
+	VMOVUPS.Z   (SI)(AX*2), K1, Z9
+	VFMADD231PS Z9, Z5, Z8
+	VMOVUPS.Z   (DI), K1, Z9
+	VFMADD231PS Z9, Z6, Z8
+	VMOVUPS.Z   (DI)(AX*1), K1, Z9
+	VFMADD231PS Z9, Z7, Z8
+	VMOVUPS     Z8, K1, (CX)
+
+end:
+	VZEROUPPER
+	RET
+
 // func transpose4AVX2(k int, dst *float32, dstStep int, src *float32, srcRow int)
-// Requires: AVX
+// Requires: AVX, MMX+
 TEXT ·transpose4AVX2(SB), NOSPLIT, $0-40
 	MOVQ k+0(FP), AX
 	MOVQ dst+8(FP), CX
@@ -1914,12 +2596,17 @@ TEXT ·transpose4AVX2(SB), NOSPLIT, $0-40
 	MOVQ src+24(FP), BX
 	MOVQ srcRow+32(FP), SI
 	SHLQ $0x02, SI
+	LEAQ (BX)(SI*4), R9
 	LEAQ (SI)(SI*2), DI
 	LEAQ (DX)(DX*2), R8
 
 loop:
 	CMPQ         AX, $0x08
 	JLT          end
+	PREFETCHT0   (R9)
+	PREFETCHT0   (R9)(SI*1)
+	PREFETCHT0   (R9)(SI*2)
+	PREFETCHT0   (R9)(DI*1)
 	VMOVUPS      (BX), Y0
 	VMOVUPS      (BX)(SI*1), Y1
 	VMOVUPS      (BX)(SI*2), Y2
@@ -1943,6 +2630,7 @@ loop:
 	VEXTRACTF128 $0x01, Y3, (CX)(R8*1)
 	LEAQ         (CX)(DX*4), CX
 	ADDQ         $0x20, BX
+	ADDQ         $0x20, R9
 	SUBQ         $0x08, AX
 	JMP          loop
 

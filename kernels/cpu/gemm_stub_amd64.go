@@ -84,6 +84,46 @@ func tile12x16AVX512(k int, a *float32, aRow int, aStep int, b *float32, bStep i
 //go:noescape
 func tile12x32AVX512(k int, a *float32, aRow int, aStep int, b *float32, bStep int, c *float32, cRow int, bias *float32, add bool)
 
+// dots1x4AVX2 is a dotFunc for 1 rows.
+//
+//go:noescape
+func dots1x4AVX2(k int, a *float32, aRow int, b *float32, bRow int, out *float32)
+
+// dots2x4AVX2 is a dotFunc for 2 rows.
+//
+//go:noescape
+func dots2x4AVX2(k int, a *float32, aRow int, b *float32, bRow int, out *float32)
+
+// dots1x4AVX512 is a dotFunc for 1 rows.
+//
+//go:noescape
+func dots1x4AVX512(k int, a *float32, aRow int, b *float32, bRow int, out *float32)
+
+// dots4x4AVX512 is a dotFunc for 4 rows.
+//
+//go:noescape
+func dots4x4AVX512(k int, a *float32, aRow int, b *float32, bRow int, out *float32)
+
+// axpy1AVX2 is an axpyFunc for 1 rows.
+//
+//go:noescape
+func axpy1AVX2(n int, y *float32, x *float32, xStep int, b *float32, bRow int)
+
+// axpy8AVX2 is an axpyFunc for 8 rows.
+//
+//go:noescape
+func axpy8AVX2(n int, y *float32, x *float32, xStep int, b *float32, bRow int)
+
+// axpy1AVX512 is an axpyFunc for 1 rows.
+//
+//go:noescape
+func axpy1AVX512(n int, y *float32, x *float32, xStep int, b *float32, bRow int)
+
+// axpy8AVX512 is an axpyFunc for 8 rows.
+//
+//go:noescape
+func axpy8AVX512(n int, y *float32, x *float32, xStep int, b *float32, bRow int)
+
 // transpose4AVX2 sets dst[p*dstStep+i] = src[i*srcRow+p] for i < 4 and p < k, k a multiple of 8.
 //
 //go:noescape

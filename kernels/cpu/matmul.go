@@ -11,6 +11,7 @@ const (
 	pieceRows   = 96      // of c in one piece
 	pieceCols   = 256     // with kBlock, what a piece reads of b fits the second cache
 	packFloats  = 1 << 14 // packed by one piece
+	directCols  = 128     // products no wider read a where it lies: packing it would not pay
 	inlineFlops = 1 << 19 // smaller products are one piece: waking workers costs more
 )
 
@@ -23,7 +24,8 @@ type matmul struct {
 	cRow    int
 	bias    *float32
 	add     bool
-	kStep   int // of the slabs
+	direct  bool // a is read where it lies
+	kStep   int  // of the slabs
 	mStep   int
 	nStep   int
 
@@ -45,6 +47,10 @@ func bindMatMul(d *Device, c kernels.Call, s kernels.Sizes) (kernels.Kernel, err
 	x.bias = (*float32)(args[2].Data)
 	x.c, x.cRow = (*float32)(args[3].Data), args[3].Stride(0)
 	x.add = c.Attrs.Accumulate
+	if run := x.skinny(); run != nil {
+		return run, nil
+	}
+	x.direct = x.n <= directCols && x.a.lane%512 != 0 && x.a.step%512 != 0
 	return x.run, nil
 }
 
@@ -99,6 +105,9 @@ func (x *matmul) run() {
 func (x *matmul) runSlab() {
 	s, t := &x.slab, x.d.tiles
 	x.aPieces = ceilDiv(ceilDiv(s.m, t.rows), x.aPer)
+	if x.direct {
+		x.aPieces = 0
+	}
 	bPieces := 0
 	if s.i == 0 { // later slabs of rows find b packed
 		bPieces = ceilDiv(ceilDiv(s.n, t.cols), x.bPer)
@@ -136,6 +145,9 @@ func (x *matmul) computePiece(piece, worker int) {
 		b: panels{&x.d.scratch.b[j*s.k], t.cols * s.k, 1, t.cols},
 		c: at(x.c, (s.i+i)*x.cRow+s.j+j), cRow: x.cRow,
 		add: x.add || s.p > 0,
+	}
+	if x.direct {
+		b.a = panels{x.a.at(s.i+i, s.p).data, t.rows * x.a.lane, x.a.lane, x.a.step}
 	}
 	if s.p == 0 && x.bias != nil {
 		b.bias = at(x.bias, s.j+j)

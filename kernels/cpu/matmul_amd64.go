@@ -18,6 +18,7 @@ var avx2Tiles = &tileSet{
 		{tile4x8AVX2, tile4x16AVX2},
 		{tile6x8AVX2, tile6x16AVX2},
 	},
+	dots1: dots1x4AVX2, dotsN: dots2x4AVX2, dotRows: 2, axpy1: axpy1AVX2, axpy8: axpy8AVX2,
 	transpose4: transpose4AVX2, strips: stripsAVX2,
 }
 
@@ -30,5 +31,6 @@ var avx512Tiles = &tileSet{
 		{tile8x16AVX512, tile8x32AVX512},
 		{tile12x16AVX512, tile12x32AVX512},
 	},
+	dots1: dots1x4AVX512, dotsN: dots4x4AVX512, dotRows: 4, axpy1: axpy1AVX512, axpy8: axpy8AVX512,
 	transpose4: transpose4AVX2, strips: stripsAVX2,
 }

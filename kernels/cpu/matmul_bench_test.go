@@ -56,7 +56,8 @@ func BenchmarkMatMul(b *testing.B) {
 		for _, threads := range []int{1, 2} {
 			for _, x := range shapes {
 				b.Run(fmt.Sprintf("%v/threads=%d/%v", l, threads, x), func(b *testing.B) {
-					run := mustBind(b, openLevel(b, threads, l), x.call(rand.New(rand.NewPCG(1, 2))))
+					d := openLevel(b, threads, l)
+					run := mustBind(b, d, onDevice(b, d, x.call(rand.New(rand.NewPCG(1, 2)))))
 					run()
 					b.ResetTimer()
 					for b.Loop() {

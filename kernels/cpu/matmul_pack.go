@@ -38,13 +38,21 @@ func (t *tileSet) packPanel(dst []float32, dstStep int, src source, lanes, k int
 	}
 }
 
+// packSteps is the number of steps that packAcross transposes at a time: what it writes stays in the first cache
+// while the lanes are added to it four by four.
+const packSteps = 64
+
 // packAcross packs lanes that lie one after another in memory.
 func (t *tileSet) packAcross(dst []float32, dstStep int, src source, lanes, k int) {
-	done := 0
+	done := 0 // lanes
 	if t.transpose4 != nil && k >= 8 {
-		for ; done+4 <= lanes; done += 4 {
-			t.transpose4(k, &dst[done], dstStep, at(src.data, done*src.lane), src.lane)
-			scatter(dst[done:], dstStep, src.at(done, 0), 4, k&^7, k)
+		done = lanes &^ 3
+	}
+	for p := 0; p < k; p += packSteps {
+		n := min(packSteps, k-p)
+		for i := 0; i < done; i += 4 {
+			t.transpose4(n, &dst[p*dstStep+i], dstStep, src.at(i, p).data, src.lane)
+			scatter(dst[i:], dstStep, src.at(i, 0), 4, p+n&^7, p+n)
 		}
 	}
 	if done < lanes {

@@ -109,7 +109,7 @@ func checkMatMul(t *testing.T, d *Device, x matmulCase) {
 
 func TestMatMul(t *testing.T) {
 	sizes := [][3]int{{1, 1, 1}, {1, 1, 0}, {3, 5, 7}, {12, 32, 16}, {13, 33, 9}, {24, 64, 385}, {5, 129, 70}, {1, 300, 200}, {2, 37, 129},
-		{3, 64, 64}, {4, 100, 33}, {97, 65, 130}, {110, 270, 390}, {200, 1, 40}, {33, 2, 800}, {16, 16, 17}, {64, 64, 64}}
+		{3, 64, 64}, {4, 100, 33}, {97, 65, 130}, {110, 270, 390}, {200, 1, 40}, {33, 2, 800}, {300, 7, 35}, {16, 1000, 300}, {15, 17, 600}, {16, 16, 17}, {64, 64, 64}}
 	eachLevel(t, 2, func(t *testing.T, d *Device) {
 		for _, s := range sizes {
 			for bits := range 8 { // the other flags go with these: each pair of values occurs

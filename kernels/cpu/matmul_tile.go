@@ -18,6 +18,11 @@ type tileSet struct {
 	widths     []int // of the tiles, ascending
 	tiles      [][]tileFunc
 
+	// dots1 is for one row of a and dotsN for dotRows.
+	dots1, dotsN dotFunc
+	dotRows      int
+	// axpy1 is for one row of b and axpy8 for eight.
+	axpy1, axpy8 axpyFunc
 	// transpose4 sets dst[p*dstStep+i] = src[i*srcRow+p] for i < 4 and p < k, k a multiple of 8; nil: none.
 	transpose4 func(k int, dst *float32, dstStep int, src *float32, srcRow int)
 	// strips copy rows of a fixed width: dst[p*dstStep+i] = src[p*srcStep+i] for i < width, p < k.
@@ -122,7 +127,8 @@ func at(p *float32, i int) *float32 { return (*float32)(unsafe.Add(unsafe.Pointe
 
 // genericTiles is the tile set in plain Go.
 var genericTiles = &tileSet{rows: 4, cols: 4, aStep: 4, heights: []int{1, 4}, widths: []int{4},
-	tiles: [][]tileFunc{{tile1x4}, {tile4x4}}}
+	tiles: [][]tileFunc{{tile1x4}, {tile4x4}}, dots1: dots1x4, dotsN: dots1x4, dotRows: 1,
+	axpy1: axpy1Generic, axpy8: axpy8Generic}
 
 // tile4x4 is the tileFunc for 4 rows and 4 columns in plain Go.
 func tile4x4(k int, a *float32, aRow, aStep int, b *float32, bStep int, c *float32, cRow int, bias *float32, add bool) {
@@ -131,32 +137,39 @@ func tile4x4(k int, a *float32, aRow, aStep int, b *float32, bStep int, c *float
 		row := *(*[4]float32)(unsafe.Pointer(bias))
 		s = [4][4]float32{row, row, row, row}
 	}
+	if k > 0 {
+		sum4x4(&s, k, unsafe.Slice(a, 3*aRow+(k-1)*aStep+1), aRow, aStep, unsafe.Slice(b, (k-1)*bStep+4), bStep)
+	}
+	out := unsafe.Slice(c, 3*cRow+4)
+	for i := range s {
+		for j, v := range s[i] {
+			if add {
+				v += out[i*cRow+j]
+			}
+			out[i*cRow+j] = v
+		}
+	}
+}
+
+// sum4x4 adds the products of a tile to s, which the compiler would not keep in registers.
+func sum4x4(s *[4][4]float32, k int, a []float32, aRow, aStep int, b []float32, bStep int) {
 	s00, s01, s02, s03 := s[0][0], s[0][1], s[0][2], s[0][3]
 	s10, s11, s12, s13 := s[1][0], s[1][1], s[1][2], s[1][3]
 	s20, s21, s22, s23 := s[2][0], s[2][1], s[2][2], s[2][3]
 	s30, s31, s32, s33 := s[3][0], s[3][1], s[3][2], s[3][3]
 	for p := range k {
-		v := (*[4]float32)(unsafe.Pointer(at(b, p*bStep)))
+		v, at := b[p*bStep:][:4], p*aStep
 		b0, b1, b2, b3 := v[0], v[1], v[2], v[3]
-		x := *at(a, p*aStep)
+		x := a[at]
 		s00, s01, s02, s03 = s00+x*b0, s01+x*b1, s02+x*b2, s03+x*b3
-		x = *at(a, p*aStep+aRow)
+		x = a[at+aRow]
 		s10, s11, s12, s13 = s10+x*b0, s11+x*b1, s12+x*b2, s13+x*b3
-		x = *at(a, p*aStep+2*aRow)
+		x = a[at+2*aRow]
 		s20, s21, s22, s23 = s20+x*b0, s21+x*b1, s22+x*b2, s23+x*b3
-		x = *at(a, p*aStep+3*aRow)
+		x = a[at+3*aRow]
 		s30, s31, s32, s33 = s30+x*b0, s31+x*b1, s32+x*b2, s33+x*b3
 	}
-	s = [4][4]float32{{s00, s01, s02, s03}, {s10, s11, s12, s13}, {s20, s21, s22, s23}, {s30, s31, s32, s33}}
-	for i := range s {
-		out := (*[4]float32)(unsafe.Pointer(at(c, i*cRow)))
-		for j, v := range s[i] {
-			if add {
-				v += out[j]
-			}
-			out[j] = v
-		}
-	}
+	*s = [4][4]float32{{s00, s01, s02, s03}, {s10, s11, s12, s13}, {s20, s21, s22, s23}, {s30, s31, s32, s33}}
 }
 
 // tile1x4 is the tileFunc for one row and 4 columns in plain Go.
@@ -165,9 +178,12 @@ func tile1x4(k int, a *float32, _, aStep int, b *float32, bStep int, c *float32,
 	if bias != nil {
 		s = *(*[4]float32)(unsafe.Pointer(bias))
 	}
-	for p := range k {
-		x, v := *at(a, p*aStep), (*[4]float32)(unsafe.Pointer(at(b, p*bStep)))
-		s[0], s[1], s[2], s[3] = s[0]+x*v[0], s[1]+x*v[1], s[2]+x*v[2], s[3]+x*v[3]
+	if k > 0 {
+		as, bs := unsafe.Slice(a, (k-1)*aStep+1), unsafe.Slice(b, (k-1)*bStep+4)
+		for p := range k {
+			x, v := as[p*aStep], bs[p*bStep:][:4]
+			s[0], s[1], s[2], s[3] = s[0]+x*v[0], s[1]+x*v[1], s[2]+x*v[2], s[3]+x*v[3]
+		}
 	}
 	out := (*[4]float32)(unsafe.Pointer(c))
 	for j, v := range s {
@@ -175,5 +191,28 @@ func tile1x4(k int, a *float32, _, aStep int, b *float32, bStep int, c *float32,
 			v += out[j]
 		}
 		out[j] = v
+	}
+}
+
+// dots1x4 is the dotFunc for one row in plain Go.
+func dots1x4(k int, a *float32, _ int, b *float32, bRow int, out *float32) {
+	x, sums := unsafe.Slice(a, k), unsafe.Slice(out, 4)
+	for j := range sums {
+		sums[j] = dot(x, unsafe.Slice(at(b, j*bRow), k))
+	}
+}
+
+// axpy1Generic is the axpyFunc for one row in plain Go.
+func axpy1Generic(n int, y, x *float32, _ int, b *float32, _ int) {
+	sums, row, factor := unsafe.Slice(y, n), unsafe.Slice(b, n), *x
+	for j, v := range row {
+		sums[j] += factor * v
+	}
+}
+
+// axpy8Generic is the axpyFunc for eight rows in plain Go.
+func axpy8Generic(n int, y, x *float32, xStep int, b *float32, bRow int) {
+	for p := range 8 {
+		axpy1Generic(n, y, at(x, p*xStep), 0, at(b, p*bRow), 0)
 	}
 }

@@ -19,6 +19,14 @@ func gemm() {
 		tile(avx512, rows, 1)
 		tile(avx512, rows, 2)
 	}
+	dots(avx2, 1)
+	dots(avx2, 2)
+	dots(avx512, 1)
+	dots(avx512, 4)
+	for _, s := range levels {
+		axpy(s, 1)
+		axpy(s, 8)
+	}
 	transpose4()
 	for _, width := range []int{8, 12, 16, 32} {
 		copyStrip(width)
@@ -81,14 +89,7 @@ func (t *tileGen) start() {
 func (t *tileGen) loop() {
 	k, b, bStep := pointer("k"), pointer("b"), floats("bStep")
 	aRow, aStep := floats("aRow"), floats("aStep")
-	// Every third row has a pointer; the two after it are reached by an index.
-	bases := []reg.GPVirtual{pointer("a")}
-	for i := 3; i < t.rows; i += 3 {
-		next := GP64()
-		LEAQ(Mem{Base: bases[len(bases)-1], Index: aRow, Scale: 2}, next)
-		ADDQ(aRow, next)
-		bases = append(bases, next)
-	}
+	bases := rowBases(pointer("a"), aRow, t.rows)
 	bs, as := t.isa.vectors(t.vectors), t.isa.vectors(min(4, t.rows))
 	TESTQ(k, k)
 	JLE(LabelRef("end"))
@@ -112,6 +113,19 @@ func (t *tileGen) loop() {
 	Label("end")
 }
 
+// rowBases gives a pointer to every third of n rows; the two after it are reached by an index.
+func rowBases(first, row reg.GPVirtual, n int) []reg.GPVirtual {
+	bases := []reg.GPVirtual{first}
+	for i := 3; i < n; i += 3 {
+		next := GP64()
+		LEAQ(Mem{Base: bases[len(bases)-1], Index: row, Scale: 2}, next)
+		ADDQ(row, next)
+		bases = append(bases, next)
+	}
+	return bases
+}
+
+// rowAddress is the current place in row i.
 func rowAddress(bases []reg.GPVirtual, row reg.GPVirtual, i int) Mem {
 	m := Mem{Base: bases[i/3]}
 	if i%3 > 0 {
@@ -158,12 +172,16 @@ func transpose4() {
 	Doc("transpose4AVX2 sets dst[p*dstStep+i] = src[i*srcRow+p] for i < 4 and p < k, k a multiple of 8.")
 	k, dst, step := pointer("k"), pointer("dst"), floats("dstStep")
 	src, row := pointer("src"), floats("srcRow")
-	row3, step3 := GP64(), GP64()
+	row3, step3, next := GP64(), GP64(), GP64()
+	LEAQ(Mem{Base: src, Index: row, Scale: 4}, next)
 	LEAQ(Mem{Base: row, Index: row, Scale: 2}, row3)
 	LEAQ(Mem{Base: step, Index: step, Scale: 2}, step3)
 	Label("loop")
 	CMPQ(k, Imm(8))
 	JLT(LabelRef("end"))
+	for _, m := range []Mem{{Base: next}, {Base: next, Index: row, Scale: 1}, {Base: next, Index: row, Scale: 2}, {Base: next, Index: row3, Scale: 1}} {
+		PREFETCHT0(m) // of the four rows below, which are packed next
+	}
 	r, t := avx2.vectors(4), avx2.vectors(4)
 	VMOVUPS(Mem{Base: src}, r[0])
 	VMOVUPS(Mem{Base: src, Index: row, Scale: 1}, r[1])
@@ -187,6 +205,7 @@ func transpose4() {
 	}
 	LEAQ(Mem{Base: dst, Index: step, Scale: 4}, dst)
 	ADDQ(Imm(32), src)
+	ADDQ(Imm(32), next)
 	SUBQ(Imm(8), k)
 	JMP(LabelRef("loop"))
 	Label("end")
