@@ -60,6 +60,9 @@ func Plan(path string, o Options) (*plan.Plan, error) {
 	if s, err = s.WithSizes(found.VocabularySize, found.Outputs, found.Labels); err != nil {
 		return nil, err
 	}
+	if err := checkSizes(s, found); err != nil {
+		return nil, err
+	}
 	if s.Devices.Threads == 0 {
 		s.Devices.Threads = goruntime.NumCPU()
 	}
@@ -76,6 +79,25 @@ func Plan(path string, o Options) (*plan.Plan, error) {
 		}
 	}
 	return p, nil
+}
+
+// checkSizes holds what was found in the data against the model.
+func checkSizes(s *schema.Strategy, found plan.Data) error {
+	var list schema.Errors
+	if n := s.Model.Vocabulary; found.VocabularySize > n {
+		list = append(list, s.Wrong("model.vocabulary", fmt.Sprintf("the data has %d tokens, the model's vocabulary is %d", found.VocabularySize, n),
+			"leave it out, and it follows from the data"))
+	}
+	if n := s.Model.Outputs; s.Model.Task != "causal" && found.Outputs > n {
+		list = append(list, s.Wrong("model.classes", fmt.Sprintf("the data has %d labels, the model %d", found.Outputs, n), "leave it out, and it follows from the data"))
+	}
+	if found.Length > s.Model.Context {
+		list = append(list, s.Wrong("data.length", fmt.Sprintf("rows of %d tokens are longer than model.context = %d", found.Length, s.Model.Context), ""))
+	}
+	if len(list) == 0 {
+		return nil
+	}
+	return list
 }
 
 // prepare looks at the data.

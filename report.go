@@ -23,7 +23,6 @@ type recorder struct {
 	metrics *monitor.Metrics
 	shown   []*monitor.Progress // on the terminal, and in the log
 	log     *os.File
-
 }
 
 func newRecorder(dir string, p *plan.Plan, o TrainOptions) (*recorder, error) {

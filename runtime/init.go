@@ -2,42 +2,62 @@ package runtime
 
 import (
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"math"
+	goruntime "runtime"
+	"sync"
+	"sync/atomic"
 
 	"github.com/gsc-project/gsc/compiler/plan"
 	"github.com/gsc-project/gsc/kernels"
 )
 
-// Initialise gives every tensor of the plan its starting value. A value depends
+// Initialise gives tensors of the plan their initial values: all of them, or those of one class. A value depends
 // on the seed, the tensor's name and the element's index alone.
-func (m *Machine) Initialise() error {
+func (m *Machine) Initialise(class plan.Class) error {
+	var errs []error
 	for i := range m.Plan.Tensors {
-		if err := m.initialise(&m.Plan.Tensors[i]); err != nil {
-			return err
+		if t := &m.Plan.Tensors[i]; class == "" || t.Class == class {
+			errs = append(errs, m.initialise(t))
 		}
 	}
-	return nil
+	return errors.Join(errs...)
 }
 
 // chunk is how many elements are made at a time; a multiple of the four words of a Philox block.
 const chunk = 1 << 14
 
+// initialise makes a tensor's chunks on all processors; before the run there is no pool to share.
 func (m *Machine) initialise(t *plan.Tensor) error {
 	b := &m.stage.Buffers[t.Buffer]
 	n := kernels.Elements(t.Shape())
-	values := make([]float64, chunk)
 	stream := kernels.StreamKey(kernels.PurposeInit, t.Name)
-	for from := 0; from < n; from += chunk {
-		part := values[:min(chunk, n-from)]
-		if err := start(t.Init, m.Plan.Training.Seed, stream, from, part); err != nil {
-			return fmt.Errorf("tensor %s: %w", t.Name, err)
-		}
-		if _, err := m.memories[b.Space].WriteAt(encode(b.DType, part), b.Offset+int64(from*b.DType.Size())); err != nil {
-			return err
-		}
+	var group sync.WaitGroup
+	var next atomic.Int64
+	errs := make([]error, goruntime.GOMAXPROCS(0))
+	for worker := range errs {
+		group.Go(func() {
+			values := make([]float64, chunk)
+			for errs[worker] == nil {
+				from := int(next.Add(1)-1) * chunk
+				if from >= n {
+					return
+				}
+				errs[worker] = m.initialiseChunk(t, b, stream, from, values[:min(chunk, n-from)])
+			}
+		})
 	}
-	return nil
+	group.Wait()
+	return errors.Join(errs...)
+}
+
+func (m *Machine) initialiseChunk(t *plan.Tensor, b *plan.Buffer, stream uint32, from int, values []float64) error {
+	if err := start(t.Init, m.Plan.Training.Seed, stream, from, values); err != nil {
+		return fmt.Errorf("tensor %s: %w", t.Name, err)
+	}
+	_, err := m.memories[b.Space].WriteAt(encode(b.DType, values), b.Offset+int64(from*b.DType.Size()))
+	return err
 }
 
 // start fills values with the elements from the given index on.
@@ -50,8 +70,8 @@ func start(in plan.Init, seed uint64, stream uint32, from int, values []float64)
 		}
 	case "normal", "uniform":
 		for i := 0; i < len(values); i += 4 {
-			w := kernels.Philox(seed, uint64(from+i)/4, 0, stream)
-			copy(values[i:], random(in, w))
+			four := random(in, kernels.Philox(seed, uint64(from+i)/4, 0, stream))
+			copy(values[i:], four[:])
 		}
 	default:
 		return fmt.Errorf("unknown initialisation %q", in.Kind)
@@ -59,18 +79,20 @@ func start(in plan.Init, seed uint64, stream uint32, from int, values []float64)
 	return nil
 }
 
-// random makes four values of one Philox block.
-func random(in plan.Init, w [4]uint32) []float64 {
+// random makes the four values of one Philox block.
+func random(in plan.Init, w [4]uint32) (v [4]float64) {
 	if in.Kind == "uniform" {
-		v := make([]float64, 4)
 		for i := range v {
 			v[i] = in.Bound * (2*kernels.Uniform(w[i]) - 1)
 		}
 		return v
 	}
-	a, b := kernels.Normals(w[0], w[1])
-	c, d := kernels.Normals(w[2], w[3])
-	return []float64{in.Std * a, in.Std * b, in.Std * c, in.Std * d}
+	v[0], v[1] = kernels.Normals(w[0], w[1])
+	v[2], v[3] = kernels.Normals(w[2], w[3])
+	for i := range v {
+		v[i] *= in.Std
+	}
+	return v
 }
 
 // encode writes values in a storage type, little-endian.

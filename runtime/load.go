@@ -10,7 +10,10 @@ import (
 // Start gives the tensors their starting values: those of the plan's model
 // folder, or initial ones.
 func (m *Machine) Start() error {
-	if err := m.Initialise(); err != nil || m.Plan.Model.From == "" {
+	if m.Plan.Model.From == "" {
+		return m.Initialise("")
+	}
+	if err := m.Initialise(plan.State); err != nil {
 		return err
 	}
 	folder, err := checkpoint.OpenModel(m.Plan.Model.From, m.Plan.Tensors, checkpoint.Buffers)

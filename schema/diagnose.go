@@ -42,13 +42,15 @@ func (d *diagnosis) problems() {
 	if !d.isStrategy() {
 		return
 	}
+	if d.strangers() {
+		d.evaluate()
+	}
 	for range rounds {
 		faults := d.faults()
 		if d.repair(faults) {
 			d.evaluate()
 			continue
 		}
-		d.strangers()
 		d.describeKeys()
 		d.missing(faults)
 		break
@@ -182,6 +184,9 @@ func (d *diagnosis) forget(path string, list []*entry) {
 func (d *diagnosis) repairKeys(faults []fault) (changed bool) {
 	for _, f := range faults {
 		path := f.at()
+		if slices.ContainsFunc(faults, func(o fault) bool { return o.at() != path && under(path, o.at()) }) {
+			continue // it goes with what is around it
+		}
 		at := d.src.userPositions(d.literals(f.err))
 		if list := d.entriesOf(f); len(list) > 0 {
 			n := list[0]
@@ -201,24 +206,31 @@ func (d *diagnosis) repairKeys(faults []fault) (changed bool) {
 	return changed
 }
 
-// strangers notes fields beside the strategy: CUE allows them next to an embedded definition.
-func (d *diagnosis) strangers() {
+// strangers notes and takes out top-level fields that are no sections: CUE
+// allows them beside an embedded definition.
+func (d *diagnosis) strangers() (changed bool) {
 	sections := map[string]bool{}
 	for _, n := range entries(imported(d.inst).Files) {
-		sections[n.path] = true
+		sections[strings.TrimPrefix(n.path, "#Strategy.")] = true
 	}
-	it, err := d.value.Fields(cue.Optional(true))
-	for err == nil && it.Next() {
-		if name := it.Selector().Unquoted(); !sections["#Strategy."+name] && !d.isRepaired(name) {
-			d.repaired[name] = true
-			d.keys = append(d.keys, &Error{Path: name, At: d.userAt(name)})
+	for _, n := range entries(d.inst.Files) {
+		if n.field == nil || strings.ContainsAny(n.path, ".[#") || strings.HasPrefix(n.path, "_") || sections[n.path] {
+			continue
 		}
+		n.remove()
+		changed = true
+		d.repaired[n.path] = true
+		d.keys = append(d.keys, &Error{Path: n.path, At: []Pos{d.src.pos(n.field.Label.Pos())}})
 	}
+	return changed
 }
 
 // describeKeys says of each key that is not allowed what was probably meant.
 func (d *diagnosis) describeKeys() {
 	for _, e := range d.keys {
+		if d.silent(e.Path) {
+			continue
+		}
 		e.Message, e.Fix = d.unknownKey(e.Path)
 		d.found.add(e)
 	}

@@ -57,7 +57,6 @@ func mutate(t *testing.T, text string, from, to int, with string) {
 	if !errors.As(err, &list) {
 		t.Fatalf("line %d: %s → %s: not of type Errors: %v", line, text[from:to], with, err)
 	}
-	if os.Getenv("SHOW")!="" { t.Logf("%s → %s: %s\n", text[from:to], with, err) }
 	if noise.MatchString(err.Error()) || list[0].At == nil || strings.Contains(err.Error(), " gsc/") {
 		t.Errorf("line %d: %s → %s:\n%v", line, text[from:to], with, err)
 	}

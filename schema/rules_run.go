@@ -57,11 +57,8 @@ func (d *diagnosis) table() {
 
 // validated: what watches the validation loss needs a validation split.
 func (d *diagnosis) validated() {
-	if d.silent("data") || d.isRepaired("data") || !d.given("data.train") {
-		return
-	}
 	share, _ := d.number("data.split.validation")
-	if share > 0 || d.given("data.validation") || d.isRepaired("data.split") || d.isRepaired("data.split.validation") {
+	if d.silent("data") || d.touched("data") || !d.given("data.train") || share > 0 || d.given("data.validation") {
 		return
 	}
 	const fix = "give data.validation.files or data.split.validation"

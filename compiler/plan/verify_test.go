@@ -3,6 +3,8 @@ package plan_test
 import (
 	"strings"
 	"testing"
+
+	"github.com/gsc-project/gsc/compiler/plan"
 )
 
 func TestVerifyAdmitsCompiledPlans(t *testing.T) {
@@ -71,15 +73,19 @@ func TestVerifyFollowsSlots(t *testing.T) {
 }
 
 func BenchmarkVerify(b *testing.B) {
-	deep := gpt2
+	many, deep := gpt2, gpt2
+	many.sequences, many.microBatches = 256, 256
 	deep.layers, deep.microBatches = 96, 4
-	for name, g := range map[string]gpt{"tiny": tiny, "gpt2-124M": gpt2, "96-layers": deep} {
-		p := g.compile(b)
+	for _, c := range []struct {
+		name string
+		gpt  gpt
+	}{{"tiny", tiny}, {"gpt2-124M", gpt2}, {"gpt2-124M-256-micro-batches", many}, {"96-layers", deep}} {
+		p := c.gpt.compile(b)
 		instructions := 0
 		for _, program := range p.Stages[0].Programs {
 			instructions += len(program.Instructions)
 		}
-		b.Run(name, func(b *testing.B) {
+		b.Run(c.name, func(b *testing.B) {
 			for b.Loop() {
 				if err := p.Verify(); err != nil {
 					b.Fatal(err)
@@ -87,6 +93,30 @@ func BenchmarkVerify(b *testing.B) {
 			}
 			b.ReportMetric(float64(instructions), "instructions")
 			b.ReportMetric(float64(len(p.Stages[0].Buffers)), "buffers")
+		})
+	}
+}
+
+func BenchmarkForms(b *testing.B) {
+	p := gpt2.compile(b)
+	text := p.Text()
+	encoded, err := p.JSON()
+	if err != nil {
+		b.Fatal(err)
+	}
+	for name, run := range map[string]func() error{
+		"Text":      func() error { p.Text(); return nil },
+		"ParseText": func() error { _, err := plan.ParseText(text); return err },
+		"ParseJSON": func() error { _, err := plan.ParseJSON(encoded); return err },
+		"Summary":   func() error { p.Summary(); return nil },
+		"Memory":    func() error { p.Memory(); return nil },
+	} {
+		b.Run(name, func(b *testing.B) {
+			for b.Loop() {
+				if err := run(); err != nil {
+					b.Fatal(err)
+				}
+			}
 		})
 	}
 }
