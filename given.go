@@ -24,10 +24,12 @@ type given struct {
 
 func readGiven(path string, o Options) (*given, error) {
 	g := &given{path: path, options: o}
-	var err error
-	if IsPlan(path) {
-		g.read, err = plan.Read(path)
-	} else {
+	err := o.check()
+	switch {
+	case err != nil:
+	case IsPlan(path):
+		g.read, err = ReadPlan(path, o)
+	default:
 		g.strategy, err = Load(path, o)
 	}
 	return g, err
@@ -57,7 +59,11 @@ func (g *given) plan() (*plan.Plan, error) {
 // changes says how what is given differs from what a run was begun with; empty when it does not.
 func (g *given) changes(dir string, stored *plan.Plan) string {
 	if g.read != nil {
-		return indent(plan.Diff(stored, g.read))
+		again := *g.read
+		if again.Model.From == "" {
+			again.Model.From = stored.Model.From // --from may have set it
+		}
+		return indent(plan.Diff(stored, &again))
 	}
 	if g.strategy.Digest == stored.Strategy {
 		return ""
@@ -66,7 +72,11 @@ func (g *given) changes(dir string, stored *plan.Plan) string {
 	if err != nil {
 		return fmt.Sprintf("    its strategy's digest is %.12s, this one's is %.12s\n", stored.Strategy, g.strategy.Digest)
 	}
-	return indent(diffJSON(old, g.strategy.Evaluated))
+	diff := diffJSON(old, g.strategy.Evaluated)
+	if diff == "" {
+		diff = "its sections are the same, but the layers of its architecture are not\n"
+	}
+	return indent(diff)
 }
 
 // diffJSON lists the values that differ between two strategies, by path.

@@ -4,6 +4,7 @@
 package gsc
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -27,7 +28,15 @@ type Options struct {
 	Tags    []string // KEY=VALUE, for the strategy's @tag attributes
 	Set     []string // PATH=VALUE, the value in CUE: replaces what the strategy says
 	Device  string   // kind of device in place of the strategy's; empty: the strategy's own
-	Threads int      // in place of the strategy's; 0: the strategy's own
+	Threads int      // in place of the strategy's; 0: the strategy's own. They change no bit, so the strategy stays what it is
+}
+
+// check refuses settings without a meaning.
+func (o Options) check() error {
+	if o.Threads < 0 {
+		return fmt.Errorf("%d threads: use 0 for as many as processors, or how many", o.Threads)
+	}
+	return nil
 }
 
 func (o Options) schema() schema.Options {
@@ -35,14 +44,14 @@ func (o Options) schema() schema.Options {
 	if o.Device != "" {
 		set = append(set[:len(set):len(set)], "devices.kind="+strconv.Quote(o.Device))
 	}
-	if o.Threads > 0 {
-		set = append(set[:len(set):len(set)], "devices.threads="+strconv.Itoa(o.Threads))
-	}
 	return schema.Options{Tags: o.Tags, Set: set}
 }
 
 // Load loads a strategy and checks all of it that needs no data.
 func Load(path string, o Options) (*schema.Strategy, error) {
+	if err := o.check(); err != nil {
+		return nil, err
+	}
 	return schema.Load(path, o.schema())
 }
 
@@ -63,9 +72,7 @@ func Plan(path string, o Options) (*plan.Plan, error) {
 	if err := checkSizes(s, found); err != nil {
 		return nil, err
 	}
-	if s.Devices.Threads == 0 {
-		s.Devices.Threads = goruntime.NumCPU()
-	}
+	s.Devices.Threads = cmp.Or(o.Threads, s.Devices.Threads, goruntime.NumCPU())
 	p, err := compiler.Compile(s, found, compiler.Options{DataBytes: dataBytes(found, s.Batch.Sequences)})
 	if err != nil {
 		return nil, err
@@ -138,8 +145,13 @@ func NewDevice(kind string, threads int) (kernels.Device, error) {
 	return nil, fmt.Errorf("this gsc has no device kind %q: use cpu or ref", kind)
 }
 
-// ReadPlan reads and verifies a plan.
-func ReadPlan(path string) (*plan.Plan, error) { return plan.Read(path) }
+// ReadPlan reads and verifies a plan. What it was made from, the options of a strategy, can no longer be changed.
+func ReadPlan(path string, o Options) (*plan.Plan, error) {
+	if len(o.Tags)+len(o.Set) > 0 || o.Device != "" {
+		return nil, fmt.Errorf("%s is a plan: what it does is settled, and takes no tags, settings or device; plan the strategy again with them", path)
+	}
+	return plan.Read(path)
+}
 
 // IsPlan says whether a path names a plan, rather than a strategy.
 func IsPlan(path string) bool {

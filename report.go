@@ -90,6 +90,7 @@ func (r *recorder) Close(failed error) error {
 func (s *session) report(o TrainOptions, dir string, sum runtime.Summary) error {
 	w := tabwriter.NewWriter(o.Out, 0, 0, 2, ' ', 0)
 	row := func(what, format string, args ...any) { fmt.Fprintf(w, "%s\t%s\n", what, fmt.Sprintf(format, args...)) }
+	measured := peakResidentBytes() // before the baselines take their own
 	fmt.Fprintln(o.Out)
 	if sum.Stopped != "" {
 		row("stopped", "after step %d of %d: %s", sum.Step, s.plan.Training.Steps, sum.Stopped)
@@ -105,8 +106,7 @@ func (s *session) report(o TrainOptions, dir string, sum runtime.Summary) error 
 			return err
 		}
 	}
-	peak, measured := s.plan.PeakBytes(), peakResidentBytes()
-	row("peak memory", "%s predicted, %s measured", plan.FormatBytes(peak), plan.FormatBytes(measured))
+	row("peak memory", "%s predicted, %s measured", plan.FormatBytes(s.plan.PeakBytes()), plan.FormatBytes(measured))
 	row("run", "%s", dir)
 	if err := w.Flush(); err != nil || o.Sample == "" {
 		return err
@@ -116,12 +116,24 @@ func (s *session) report(o TrainOptions, dir string, sum runtime.Summary) error 
 		Sampling: runtime.Sampling{Temperature: 0.7, Seed: s.plan.Training.Seed}})
 }
 
+// checkReport says before the run what could not be reported after it.
+func (s *session) checkReport(o TrainOptions) error {
+	if o.Baselines && (len(s.set.Bytes(data.Train)) == 0 || len(s.set.Bytes(data.Validation)) == 0) {
+		return errors.New("baselines are byte models: they need a stream of bytes, and a validation split")
+	}
+	if o.Sample == "" {
+		return nil
+	}
+	if _, err := runtime.NewGenerator(s.machine); err != nil {
+		return err
+	}
+	_, err := encodePrompt(s.set.Tokenizer(), o.Sample)
+	return err
+}
+
 // baselines fits byte models on the training split and scores them on the validation split.
 func (s *session) baselines(row func(what, format string, args ...any)) error {
 	training, validation := s.set.Bytes(data.Train), s.set.Bytes(data.Validation)
-	if len(training) == 0 || len(validation) == 0 {
-		return errors.New("baselines are byte models: they need a stream of bytes, and a validation split")
-	}
 	model, err := ngram.Fit(training, ngram.MaxOrder)
 	if err != nil {
 		return err

@@ -29,29 +29,31 @@ type TrainOptions struct {
 // Train trains by a strategy or a plan in a run folder. A run that is there
 // already is resumed by its stored plan.
 func Train(ctx context.Context, path string, o TrainOptions) (err error) {
-	p, dir, err := openRun(path, o)
+	r, err := openRun(path, o)
 	if err != nil {
 		return err
 	}
-	unlock, err := lock(dir)
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, unlock()) }()
-	s, err := newSession(p, o.Threads)
+	defer func() { err = errors.Join(err, r.unlock()) }()
+	s, err := newSession(r.plan, o.Threads)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, s.Close()) }()
-	recorder, err := newRecorder(dir, p, o)
+	if err := s.checkReport(o); err != nil {
+		return err
+	}
+	if err := r.begin(); err != nil {
+		return err
+	}
+	recorder, err := newRecorder(r.dir, r.plan, o)
 	if err != nil {
 		return err
 	}
-	summary, err := s.train(ctx, dir, recorder)
+	summary, err := s.train(ctx, r.dir, recorder)
 	if err := recorder.Close(err); err != nil {
 		return err
 	}
-	return s.report(o, dir, summary)
+	return s.report(o, r.dir, summary)
 }
 
 func (s *session) train(ctx context.Context, dir string, r *recorder) (runtime.Summary, error) {
@@ -65,31 +67,41 @@ func (s *session) train(ctx context.Context, dir string, r *recorder) (runtime.S
 	return trainer.Run(ctx)
 }
 
-// openRun finds or makes the run folder, and gives its plan.
-func openRun(path string, o TrainOptions) (*plan.Plan, string, error) {
+// run is a run folder, and the plan that is followed in it.
+type run struct {
+	dir    string
+	plan   *plan.Plan
+	given  *given // what a new run begins with; nil: the folder holds the run
+	unlock func() error
+}
+
+// openRun finds the run of what is given, and locks it, or plans a new one.
+func openRun(path string, o TrainOptions) (*run, error) {
 	g, err := readGiven(path, o.Options)
 	if err != nil {
-		return nil, "", err
+		return nil, err
 	}
-	dir := o.Run
-	if dir == "" {
-		dir = filepath.Join("runs", g.name())
+	r := &run{dir: o.Run, unlock: func() error { return nil }}
+	if r.dir == "" {
+		r.dir = filepath.Join("runs", g.name())
 	}
-	stored, err := storedPlan(dir)
+	r.plan, err = storedPlan(r.dir)
 	switch {
 	case err != nil:
-		return nil, "", err
-	case stored == nil:
-		p, err := g.begin(dir, o.From)
-		return p, dir, err
+		return nil, err
+	case r.plan == nil:
+		r.given = g
+		r.plan, err = g.start(o.From)
+		return r, err
 	case o.From != "":
-		return nil, "", fmt.Errorf("%s holds a run already: --from starts a new one, in a folder that --run names", dir)
+		return nil, fmt.Errorf("%s holds a run already: --from starts a new one, in a folder that --run names", r.dir)
 	}
-	if changes := g.changes(dir, stored); changes != "" {
-		return nil, "", fmt.Errorf("%s was begun by another %s:\n%sresume it with what it was begun with, or start anew with --run FOLDER (and --from %s to take over its weights)",
-			dir, g.what(), changes, dir)
+	if changes := g.changes(r.dir, r.plan); changes != "" {
+		return nil, fmt.Errorf("%s was begun by another %s:\n%sresume it with what it was begun with, or start anew with --run FOLDER (and --from %s to take over its weights)",
+			r.dir, g.what(), changes, r.dir)
 	}
-	return stored, dir, nil
+	r.unlock, err = lock(r.dir)
+	return r, err
 }
 
 // storedPlan is the plan of a run folder; nil when there is no run in it.
@@ -110,29 +122,40 @@ func RunPlan(dir string) (*plan.Plan, error) {
 	return p, err
 }
 
-// begin makes a run folder. The plan is written last: a folder without it is no run.
-func (g *given) begin(dir, from string) (*plan.Plan, error) {
+// start is the plan of a new run, which may start from the weights of another.
+func (g *given) start(from string) (*plan.Plan, error) {
 	p, err := g.plan()
+	if err != nil || from == "" {
+		return p, err
+	}
+	if p.Model.From, err = newestWeights(from); err != nil {
+		return nil, err
+	}
+	return p, checkpoint.CheckModel(p.Model.From, p.Tensors, checkpoint.Buffers)
+}
+
+// begin makes the folder of a new run and locks it. The plan is written last: a folder without it is no run.
+func (r *run) begin() error {
+	if r.given == nil {
+		return nil
+	}
+	if err := os.MkdirAll(r.dir, 0o777); err != nil {
+		return err
+	}
+	unlock, err := lock(r.dir)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	if from != "" {
-		if p.Model.From, err = newestWeights(from); err != nil {
-			return nil, err
-		}
-		if err := checkpoint.CheckModel(p.Model.From, p.Tensors, checkpoint.Buffers); err != nil {
-			return nil, err
-		}
+	r.unlock = unlock
+	if p, err := storedPlan(r.dir); p != nil || err != nil {
+		return errors.Join(err, fmt.Errorf("another process began a run in %s meanwhile: name another folder with --run", r.dir))
 	}
-	if err := os.MkdirAll(dir, 0o777); err != nil {
-		return nil, err
-	}
-	if g.strategy != nil {
-		if err := renameio.WriteFile(filepath.Join(dir, runtime.StrategyFile), g.strategy.Evaluated, 0o666); err != nil {
-			return nil, err
+	if s := r.given.strategy; s != nil {
+		if err := renameio.WriteFile(filepath.Join(r.dir, runtime.StrategyFile), s.Evaluated, 0o666); err != nil {
+			return err
 		}
 	}
-	return p, renameio.WriteFile(filepath.Join(dir, runtime.PlanFile), p.Text(), 0o666)
+	return renameio.WriteFile(filepath.Join(r.dir, runtime.PlanFile), r.plan.Text(), 0o666)
 }
 
 // newestWeights is the model folder of a run's newest intact checkpoint.

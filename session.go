@@ -13,6 +13,7 @@ import (
 	"github.com/gsc-project/gsc/runtime"
 	"github.com/gsc-project/gsc/runtime/checkpoint"
 	"github.com/gsc-project/gsc/runtime/data"
+	"github.com/gsc-project/gsc/runtime/data/token"
 )
 
 // session is a plan bound to a device, with its data open.
@@ -127,6 +128,9 @@ func Generate(ctx context.Context, run string, o GenerateOptions) error {
 	if err := o.Sampling.Check(); err != nil {
 		return err
 	}
+	if o.Tokens < 0 {
+		return fmt.Errorf("%d tokens: use 0 or more", o.Tokens)
+	}
 	p, err := RunPlan(run)
 	if err != nil {
 		return err
@@ -152,11 +156,9 @@ func (s *session) generate(ctx context.Context, o GenerateOptions) error {
 	if err != nil {
 		return err
 	}
-	prompt := tokenizer.Encode([]byte(o.Prompt))
-	if len(prompt) == 0 {
-		if id, ok := tokenizer.Separator(); ok {
-			prompt = []int32{id}
-		}
+	prompt, err := encodePrompt(tokenizer, o.Prompt)
+	if err != nil {
+		return err
 	}
 	if err := g.Prompt(prompt); err != nil {
 		return err
@@ -173,4 +175,25 @@ func (s *session) generate(ctx context.Context, o GenerateOptions) error {
 		_, failed = io.WriteString(o.Out, "\n")
 	}
 	return errors.Join(err, failed)
+}
+
+// encodePrompt is the ids of a prompt; those of an empty one are the separator's, with which every text begins.
+func encodePrompt(t *token.Tokenizer, prompt string) ([]int32, error) {
+	if t.Kind == token.None {
+		return nil, errors.New("the model was trained on token ids, and gsc has no tokenizer that makes them of text")
+	}
+	ids := t.Encode([]byte(prompt))
+	known := []rune(string(t.Decode(ids)))
+	for i, r := range []rune(prompt) {
+		if i >= len(known) || known[i] != r {
+			return nil, fmt.Errorf("the prompt holds %q, which is none of the %d characters that the model was trained on", r, t.Size())
+		}
+	}
+	if len(ids) > 0 {
+		return ids, nil
+	}
+	if id, ok := t.Separator(); ok {
+		return []int32{id}, nil
+	}
+	return nil, errors.New("there is nothing to continue: give --prompt a text, since the training text has no separator that texts begin with")
 }

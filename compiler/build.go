@@ -47,7 +47,7 @@ type builder struct {
 	layer    string                  // what "{layer}" stands for
 	tables   map[string]*graph.Value // what the program computes once: positions, types, rotary tables by their settings
 	filled   map[string]*graph.Value // inputs by name
-	problems []error
+	problems schema.Errors
 }
 
 // build makes the forward program of a mode: from tokens to the loss (train,
@@ -61,7 +61,7 @@ func build(g *graph.Graph, s *schema.Strategy, inputs []string, w *weights, m mo
 	}
 	logits := b.layers(s.Model.Layers, nil)
 	if len(b.problems) > 0 {
-		return nil, b.problems[0]
+		return nil, b.problems
 	}
 	b.Region = "head"
 	switch m.kind {
@@ -79,7 +79,7 @@ func build(g *graph.Graph, s *schema.Strategy, inputs []string, w *weights, m mo
 }
 
 func (b *builder) fail(pos schema.Pos, format string, args ...any) {
-	b.problems = append(b.problems, &Error{Pos: string(pos), Message: fmt.Sprintf(format, args...)})
+	b.problems = append(b.problems, &schema.Error{Path: "model", Message: fmt.Sprintf(format, args...), At: []schema.Pos{pos}})
 }
 
 // input is a batch tensor that the data layer fills before the program runs.

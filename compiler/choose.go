@@ -30,9 +30,8 @@ func choose(s *schema.Strategy, compile func(settings) (*plan.Plan, error)) (*pl
 		}
 	}
 	if best == nil {
-		return nil, &Error{Pos: string(s.Positions["memory.limit"]), Message: fmt.Sprintf(
-			"memory.limit: nothing fits into %s: the least of the %d settings tried takes %s; raise the limit, or take a smaller batch or model",
-			plan.FormatBytes(s.Memory.LimitBytes), len(candidates), plan.FormatBytes(smallest.PeakBytes()))}
+		return nil, s.Wrong("memory.limit", fmt.Sprintf("nothing fits into %s: the least of the %d settings tried takes %s",
+			plan.FormatBytes(s.Memory.LimitBytes), len(candidates), plan.FormatBytes(smallest.PeakBytes())), "raise the limit, or take a smaller batch or model")
 	}
 	best.Choices = explain(s, chosen, len(candidates))
 	return best, nil

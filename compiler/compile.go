@@ -23,7 +23,7 @@ type Options struct {
 func Compile(s *schema.Strategy, data plan.Data, opts Options) (*plan.Plan, error) {
 	kind, ok := kernels.Kinds[s.Devices.Kind]
 	if !ok {
-		return nil, &Error{Pos: string(s.Positions["devices.kind"]), Message: fmt.Sprintf("unknown device kind %q", s.Devices.Kind)}
+		return nil, s.Wrong("devices.kind", fmt.Sprintf("unknown device kind %q", s.Devices.Kind), "use cpu or ref")
 	}
 	return choose(s, func(set settings) (*plan.Plan, error) {
 		u := &unitOfWork{strategy: s, data: data, kind: kind, settings: set}
@@ -52,13 +52,13 @@ func after(opts Options) func(string, *unitOfWork) error {
 // reserve writes down what lies outside the arena of the device: what the
 // process, its kernels and its data take, and the buffer of checkpoints on their way to disk.
 func (u *unitOfWork) reserve(opts Options) error {
-	p, err := profile(u.strategy.Devices.Profile, u.kind.Name)
+	p, err := u.profile()
 	if err != nil {
 		return err
 	}
 	u.plan.Arenas[0].Reserved = []plan.Reserve{
 		{For: "process", SizeBytes: p.ProcessBytes},
-		{For: "kernel scratch", SizeBytes: p.ThreadBytes * int64(u.strategy.Devices.Threads)},
+		{For: "kernel scratch", SizeBytes: p.ScratchBytes + p.ThreadBytes*int64(u.strategy.Devices.Threads)},
 		{For: "data", SizeBytes: opts.DataBytes},
 	}
 	if u.savesInBackground() {

@@ -11,9 +11,9 @@ import (
 // estimate counts a training step's operations and prices them by the profile.
 // With several length buckets it is the longest one's.
 func (u *unitOfWork) estimate() error {
-	p, err := profile(u.strategy.Devices.Profile, u.kind.Name)
+	p, err := u.profile()
 	if err != nil {
-		return &Error{Pos: string(u.strategy.Positions["devices.profile"]), Message: err.Error()}
+		return err
 	}
 	e := plan.Estimate{Profile: p.Name, TokensPerStep: int64(u.strategy.Batch.Sequences) * int64(u.data.Length)}
 	for _, t := range u.plan.Tensors {

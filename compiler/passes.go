@@ -121,7 +121,12 @@ func (u *unitOfWork) buildGeneration() error {
 func (u *unitOfWork) differentiate() error {
 	trained := map[*graph.Value]bool{}
 	for _, w := range u.weights.list {
-		trained[w.value] = !treat(u.strategy, w).frozen
+		if !treat(u.strategy, w).frozen {
+			trained[w.value] = true
+		}
+	}
+	if len(trained) == 0 {
+		return u.strategy.Wrong("parameters", "they freeze every weight", "leave at least one to train")
 	}
 	for i := range u.buckets {
 		b := &u.buckets[i]

@@ -18,25 +18,27 @@ type Profile struct {
 	BytesPerSecond float64 // of memory, all threads together
 	CallSeconds    float64 // cost of an instruction beside its work
 	ProcessBytes   int64   // what the process itself takes: code, runtime, buffers of the operating system
-	ThreadBytes    int64   // scratch of the kernels, a thread
+	ScratchBytes   int64   // scratch of the kernels, common to all threads
+	ThreadBytes    int64   // and for each thread
 }
 
 // Profiles are the built-in device profiles.
 var Profiles = map[string]Profile{
-	"cpu": {Name: "cpu", MatMulFlops: 70e9, OtherFlops: 4e9, BytesPerSecond: 14e9, CallSeconds: 4e-6, ProcessBytes: 40 << 20, ThreadBytes: 4 << 20},
-	"ref": {Name: "ref", MatMulFlops: 0.5e9, OtherFlops: 0.2e9, BytesPerSecond: 8e9, CallSeconds: 4e-6, ProcessBytes: 40 << 20},
+	"cpu": {Name: "cpu", MatMulFlops: 70e9, OtherFlops: 4e9, BytesPerSecond: 14e9, CallSeconds: 4e-6, ProcessBytes: 56 << 20, ScratchBytes: 8 << 20, ThreadBytes: 1 << 20},
+	"ref": {Name: "ref", MatMulFlops: 0.5e9, OtherFlops: 0.2e9, BytesPerSecond: 8e9, CallSeconds: 4e-6, ProcessBytes: 56 << 20},
 }
 
-// profile finds a profile by name; "host" is the built-in one of the device kind.
-func profile(name, kind string) (Profile, error) {
+// profile is the strategy's device profile; "host" is the built-in one of the device kind.
+func (u *unitOfWork) profile() (Profile, error) {
+	name := u.strategy.Devices.Profile
 	if name == "host" {
-		name = kind
+		name = u.kind.Name
 	}
 	if p, ok := Profiles[name]; ok {
 		return p, nil
 	}
 	known := slices.Sorted(maps.Keys(Profiles))
-	return Profile{}, fmt.Errorf("unknown device profile %q: use one of %s", name, strings.Join(known, ", "))
+	return Profile{}, u.strategy.Wrong("devices.profile", fmt.Sprintf("unknown device profile %q", name), "use one of host, "+strings.Join(known, ", "))
 }
 
 // contractions run at the rate of matrix products.

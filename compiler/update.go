@@ -162,7 +162,7 @@ func (u *updater) weight(w *weight, grad *graph.Value, t treatment) error {
 	case "muon":
 		return u.muon(w, name, attrs, args)
 	default:
-		return &Error{Pos: u.Pos, Message: fmt.Sprintf("unknown optimizer %q", o.Kind)}
+		return &schema.Error{Path: "optimizer.kind", Message: fmt.Sprintf("unknown optimizer %q", o.Kind), At: []schema.Pos{schema.Pos(u.Pos)}}
 	}
 	return nil
 }
@@ -217,7 +217,8 @@ func (u *updater) adafactor(w *weight, name string, attrs kernels.Attrs, args gr
 
 func (u *updater) muon(w *weight, name string, attrs kernels.Attrs, args graph.Args) error {
 	if len(w.stored) != 2 {
-		return &Error{Pos: string(w.pos), Message: fmt.Sprintf("muon cannot train %s of shape %v: it takes matrices; narrow optimizer.match", w.value.Name, w.stored)}
+		return &schema.Error{Path: "optimizer.match", Message: fmt.Sprintf("muon takes matrices, and %s has the shape %v", w.value.Name, w.stored),
+			At: []schema.Pos{schema.Pos(u.Pos), w.pos}, Fix: "name fewer weights"}
 	}
 	o := u.optimizer
 	direction := u.Graph.Add(name+".direction", plan.Workspace, kernels.F32, w.value.Dims...)

@@ -335,11 +335,20 @@ func (c *Contract) MayShare(i, j int) bool {
 	return slices.Contains(c.InPlace, [2]string{c.Params[i].Name, c.Params[j].Name})
 }
 
+// attrNames are the names of the attributes, in the order of the fields of Attrs.
+var attrNames = func() []string {
+	t := reflect.TypeFor[Attrs]()
+	names := make([]string, t.NumField())
+	for i := range names {
+		names[i], _, _ = strings.Cut(t.Field(i).Tag.Get("json"), ",")
+	}
+	return names
+}()
+
 // checkAttrs refuses attributes that the operation does not take.
 func (c *Contract) checkAttrs(a Attrs) error {
 	v := reflect.ValueOf(a)
-	for i := range v.NumField() {
-		name, _, _ := strings.Cut(v.Type().Field(i).Tag.Get("json"), ",")
+	for i, name := range attrNames {
 		if !v.Field(i).IsZero() && !c.Takes(name) {
 			return fmt.Errorf("%s takes no attribute %s", c.Name, name)
 		}

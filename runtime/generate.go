@@ -67,6 +67,9 @@ func (g *Generator) Prompt(tokens []int32) error {
 	return nil
 }
 
+// Append adds a token, of the vocabulary, to those so far.
+func (g *Generator) Append(token int32) { g.tokens = append(g.tokens, token) }
+
 // Next gives the logits of the token after those so far. When the context is
 // full it goes on with the later half of it.
 func (g *Generator) Next() ([]float64, error) {
@@ -127,7 +130,7 @@ func (g *Generator) Generate(n int, s Sampling, emit func(token int32) bool) err
 		}
 		word := kernels.Philox(s.Seed, uint64(i)/4, 0, stream)[i%4]
 		token := s.pick(logits, kernels.Uniform(word))
-		g.tokens = append(g.tokens, token)
+		g.Append(token)
 		if !emit(token) {
 			return nil
 		}

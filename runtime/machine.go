@@ -98,10 +98,13 @@ func (m *Machine) address(b *plan.Buffer, element int) unsafe.Pointer {
 }
 
 // Run runs one program.
-func (m *Machine) Run(name string) {
+func (m *Machine) Run(name string) { m.run(name, true) }
+
+// run runs one program; where guarded is false, without the instructions that depend on a scalar.
+func (m *Machine) run(name string, guarded bool) {
 	for i := range m.programs[name].steps {
 		s := &m.programs[name].steps[i]
-		if s.guard == nil || m.counter(s.guard) != 0 {
+		if s.guard == nil || guarded && m.counter(s.guard) != 0 {
 			s.run()
 		}
 	}

@@ -40,12 +40,13 @@ func rate(r plan.Rate, steps, s int64, reductions int) float64 {
 	return r.Peak
 }
 
+// oneCycle is that of torch.optim.lr_scheduler.OneCycleLR: the climb ends with step Up·steps.
 func oneCycle(r plan.Rate, steps, s int64) float64 {
-	up := r.Up * float64(steps)
-	at := float64(s - 1)
+	at, last := float64(s-1), float64(steps-1)
+	up := r.Up*float64(steps) - 1
 	between := func(from, to, share float64) float64 { return to + (from-to)*(1+math.Cos(math.Pi*min(1, share)))/2 }
 	if at < up {
 		return between(r.Peak/25, r.Peak, at/up)
 	}
-	return between(r.Peak, r.Floor, (at-up)/math.Max(1, float64(steps-1)-up))
+	return between(r.Peak, r.Floor, (at-up)/(last-up))
 }

@@ -23,7 +23,7 @@ type Stepper struct {
 type Result struct {
 	Loss   float64 // Σwℓ/Σw over the global batch
 	Norm   float64 // of the gradient, before clipping
-	Finite bool    // false: the norm is NaN or Inf, and the update was skipped
+	Finite bool    // false: the loss or the norm is NaN or Inf, and the update was skipped
 }
 
 // NewStepper looks up the inputs of a machine's programs.
@@ -48,10 +48,18 @@ func NewStepper(m *Machine) (*Stepper, error) {
 func (s *Stepper) Train(b *data.Batch, step int64, rate float64) (Result, error) {
 	s.scalars(b, step)
 	s.machine.SetReal(plan.ScalarRate, rate)
-	if err := s.calls(plan.Train, b, s.machine.Run); err != nil {
+	if err := s.calls(plan.Train, b, s.run); err != nil {
 		return Result{}, err
 	}
-	return Result{Loss: s.loss(b), Norm: s.machine.Real(plan.ScalarNorm), Finite: s.machine.Counter(plan.ScalarFinite) != 0}, nil
+	r := Result{Loss: s.loss(b), Norm: s.machine.Real(plan.ScalarNorm)}
+	r.Finite = s.machine.Counter(plan.ScalarFinite) != 0 && !bad(r.Loss)
+	return r, nil
+}
+
+// run runs a program of a step. A loss that is not finite, as squares of large errors are not though their
+// gradients are, skips the update as a norm that is not finite does.
+func (s *Stepper) run(program string) {
+	s.machine.run(program, !bad(s.machine.Real(plan.ScalarLoss)))
 }
 
 // Evaluate runs the evaluation of one micro-batch of b and gives its Σwℓ.

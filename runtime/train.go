@@ -51,9 +51,12 @@ type state struct {
 	Reductions int      `json:"reductions,omitempty"` // of a plateau rate
 	Stale      int      `json:"stale,omitempty"`      // evaluations since the last improvement
 	PlateauAge int      `json:"plateau_age,omitempty"`
-	Best       *float64 `json:"best,omitempty"`  // score of the best evaluation; less is better
-	Ended      bool     `json:"ended,omitempty"` // early stopping ended the run
+	Lowest     *float64 `json:"lowest,omitempty"` // validation loss, of a plateau rate
+	Best       *float64 `json:"best,omitempty"`   // score of the best evaluation; less is better
+	Ended      bool     `json:"ended,omitempty"`  // early stopping ended the run
 	Validation Scores   `json:"validation,omitempty"`
+
+	Owed *monitor.Record `json:"owed,omitempty"` // of a step whose evaluation was interrupted: it is told when the run goes on
 }
 
 // Trainer drives a machine through a run.
@@ -122,6 +125,9 @@ func (t *Trainer) Step() int64 { return t.step }
 // checkpoint of where it stopped, unless the error says that this was impossible.
 func (t *Trainer) Run(ctx context.Context) (Summary, error) {
 	p := &t.machine.Plan.Training
+	if err := t.settle(ctx); err != nil {
+		return t.summary(""), errors.Join(err, t.wait())
+	}
 	if t.step < p.Steps && !t.state.Ended {
 		if err := t.steps(ctx); err != nil {
 			return t.summary(""), errors.Join(err, t.wait())
@@ -138,7 +144,7 @@ func (t *Trainer) Run(ctx context.Context) (Summary, error) {
 	switch {
 	case t.state.Ended:
 		return t.summary(fmt.Sprintf("the validation score did not improve in %d evaluations", p.Evaluation.Patience)), nil
-	case t.step < p.Steps:
+	case t.step < p.Steps || t.state.Owed != nil:
 		return t.summary("interrupted"), nil
 	}
 	return t.summary(""), nil
@@ -146,6 +152,15 @@ func (t *Trainer) Run(ctx context.Context) (Summary, error) {
 
 func (t *Trainer) summary(stopped string) Summary {
 	return Summary{Step: t.step, Loss: t.state.Loss, Validation: t.state.Validation, Stopped: stopped}
+}
+
+// settle evaluates and tells the step whose evaluation was interrupted.
+func (t *Trainer) settle(ctx context.Context) error {
+	if t.state.Owed == nil {
+		return nil
+	}
+	t.record, t.state.Owed = *t.state.Owed, nil
+	return t.after(ctx)
 }
 
 func (t *Trainer) steps(ctx context.Context) error {
@@ -219,8 +234,10 @@ func (t *Trainer) after(ctx context.Context) error {
 		if err != nil && ctx.Err() == nil {
 			return err
 		}
-		if err != nil { // interrupted: the step is saved, and evaluated no more
-			return t.recorder.Step(&t.record)
+		if err != nil { // interrupted
+			owed := t.record
+			t.state.Owed = &owed
+			return nil
 		}
 		t.record.Validation, t.state.Validation = scores, scores
 		best = t.judge(scores)
@@ -244,25 +261,39 @@ func due(every, step, last int64) bool {
 
 func (t *Trainer) evaluate(ctx context.Context) (Scores, error) {
 	rows := t.machine.Plan.Training.Evaluation.Rows
-	return t.scorer.score(ctx, t.stepper, t.set.Evaluation(data.Validation, t.stepper.rows, rows))
+	scores, err := t.scorer.score(ctx, t.stepper, t.set.Evaluation(data.Validation, t.stepper.rows, rows))
+	if loss, _ := scores.Get("loss"); err == nil && bad(loss) {
+		return nil, fmt.Errorf("step %d: the validation loss is %v: lower the learning rate or clip the gradient", t.step, loss)
+	}
+	return scores, err
 }
 
 // judge says whether the scores are the best so far, and keeps count for early stopping and plateaus.
 func (t *Trainer) judge(s Scores) bool {
 	p := &t.machine.Plan.Training
+	if p.Rate.Kind == "plateau" {
+		t.plateau(s.cost("loss"), p.Rate.Patience)
+	}
 	value := s.cost(p.Evaluation.Best)
 	if t.state.Best == nil || value < *t.state.Best {
-		t.state.Best, t.state.Stale, t.state.PlateauAge = &value, 0, 0
+		t.state.Best, t.state.Stale = &value, 0
 		return true
 	}
 	t.state.Stale++
-	t.state.PlateauAge++
-	if p.Rate.Kind == "plateau" && t.state.PlateauAge > p.Rate.Patience {
+	t.state.Ended = p.Evaluation.Patience > 0 && t.state.Stale >= p.Evaluation.Patience
+	return false
+}
+
+// plateau lowers the rate when the loss was not lower in so many evaluations.
+func (t *Trainer) plateau(loss float64, patience int) {
+	if t.state.Lowest == nil || loss < *t.state.Lowest {
+		t.state.Lowest, t.state.PlateauAge = &loss, 0
+		return
+	}
+	if t.state.PlateauAge++; t.state.PlateauAge >= patience {
 		t.state.Reductions++
 		t.state.PlateauAge = 0
 	}
-	t.state.Ended = p.Evaluation.Patience > 0 && t.state.Stale >= p.Evaluation.Patience
-	return false
 }
 
 // snapshot describes the state after the current step.

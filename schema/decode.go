@@ -34,6 +34,7 @@ type wire struct {
 type wireModel struct {
 	Kind, Task, From           string
 	Vocabulary, Context, Width int
+	Labels                     []string
 }
 
 type wireFiles struct{ Files []string }
@@ -118,6 +119,9 @@ func (e *evaluation) decode() (*Strategy, error) {
 		Objective: Objective(w.Objective), Batch: Batch(w.Batch), Optimizer: w.Optimizer.optimizer(),
 		Schedule: w.Schedule.Rate, Length: w.Schedule.length(),
 		Positions: e.positions(),
+	}
+	if len(s.Evaluate.Metrics) == 0 {
+		s.Evaluate.Metrics = nil
 	}
 	limit, err := sizeBytes(w.Memory.Limit)
 	if err != nil {

@@ -8,6 +8,7 @@ import (
 
 	"cuelang.org/go/cue"
 	"cuelang.org/go/cue/ast"
+	"cuelang.org/go/cue/errors"
 	"cuelang.org/go/cue/token"
 )
 
@@ -40,7 +41,7 @@ var hints = map[string]string{
 
 // unsupported is the error for a setting of config.json that the architecture does not have.
 func (d *diagnosis) unsupported(key string, w *wrongValue) *Error {
-	e := &Error{Path: "model.from", At: union(w.at[:min(1, len(w.at))], d.at("model.from"))}
+	e := &Error{Path: "model.from", At: union(w.at[:min(1, len(w.at))], d.userAt("model.from"))}
 	e.Message = fmt.Sprintf("config.json: %s: %s is not supported", key, strings.Join(w.texts, " and "))
 	if want := d.allowed(w.path); len(want.options) > 1 || len(want.options) == 1 && want.options[0] != "null" {
 		e.Fix = choose("", want.options)
@@ -65,6 +66,29 @@ func (d *diagnosis) notGiven(path string) *Error {
 	return e
 }
 
+// insideModel is the error for what is wrong in the layers of an architecture, or elsewhere in its definition.
+func (d *diagnosis) insideModel(f fault) *Error {
+	e := &Error{Path: f.at(), Message: plain(f.err), At: d.src.positionsOf(errors.Positions(f.err))}
+	switch f.kind {
+	case faultKey:
+		e.Message, e.Fix = d.unknownKey(e.Path)
+	case faultMissing, faultIncomplete:
+		e.Message, e.At = "must be given", d.src.positionsOf([]token.Pos{d.value.LookupPath(cue.ParsePath(parent(e.Path) + ".name")).Pos()})
+		if e.At == nil {
+			e.At = d.userAt(e.Path)
+		}
+		if want := d.allowed(e.Path).phrase(); want != "" {
+			e.Message += ": " + want
+		}
+	case faultValue:
+		if values, ok := strings.CutPrefix(e.Message, "conflicting values "); ok {
+			values, _, _ = strings.Cut(values, " (mismatched")
+			e.Message = values + " contradict each other"
+		}
+	}
+	return e
+}
+
 // unsettled is the error for a value that is written but has no single value.
 func (d *diagnosis) unsettled(f fault) *Error {
 	e := &Error{Path: f.at(), Message: "has no single value"}
@@ -76,24 +100,6 @@ func (d *diagnosis) unsettled(f fault) *Error {
 		e.Fix = "give " + want
 	}
 	return e
-}
-
-// userAt is where the strategy's files write the value at path or, failing that, what is nearest around it.
-func (d *diagnosis) userAt(path string) []Pos {
-	all := entries(d.inst.Files)
-	if !slices.ContainsFunc(all, func(n *entry) bool { return n.path == path }) {
-		if at := d.src.userPositions([]token.Pos{d.value.LookupPath(cue.ParsePath(path)).Pos()}); at != nil {
-			return at
-		}
-	}
-	for at := path; at != ""; at = parent(at) {
-		for _, n := range all {
-			if n.path == at && n.pos().IsValid() {
-				return []Pos{d.src.pos(n.pos())}
-			}
-		}
-	}
-	return d.files()
 }
 
 // judge says what is wrong with a value, and how to make it right.
@@ -132,6 +138,8 @@ func (w want) fix(written string) string {
 		return "write it without quotes: " + text
 	case err == nil && w.kind == cue.BoolKind && (text == "true" || text == "false"):
 		return "write it without quotes: " + text
+	case err != nil && w.kind == cue.IntKind && strings.Contains(written, "/"):
+		return "/ gives fractions: write div(a, b)"
 	case err != nil && w.kind == cue.StringKind:
 		return fmt.Sprintf("write it in quotes: %q", written)
 	case w.kind == cue.ListKind && !strings.HasPrefix(written, "["):

@@ -57,6 +57,17 @@ func (d *diagnosis) problems() {
 	}
 	d.describeWrong()
 	d.checkArchitecture()
+	d.rest()
+}
+
+// rest notes what no other rule has noted, in CUE's words.
+func (d *diagnosis) rest() {
+	if len(d.found) > 0 {
+		return
+	}
+	for _, f := range d.faults() {
+		d.found.add(&Error{Path: f.at(), Message: plain(f.err), At: d.src.positionsOf(errors.Positions(f.err))})
+	}
 }
 
 // isStrategy says whether the file uses #Strategy at all.
@@ -72,24 +83,26 @@ func (d *diagnosis) isStrategy() bool {
 	return false
 }
 
-// files are the strategy's own files.
-func (e *evaluation) files() []Pos {
-	var names []Pos
-	for _, f := range e.inst.Files {
-		if f.Filename != setOption {
-			names = append(names, Pos(e.src.show(f.Filename)))
-		}
+// repair notes and takes out the faults of the first sort that there are, and
+// says whether that is worth another evaluation. Faults inside of the model count when there are no others.
+func (d *diagnosis) repair(faults []fault) bool {
+	of := func(kind faultKind, inside bool) []fault {
+		return slices.DeleteFunc(slices.Clone(faults), func(f fault) bool {
+			return f.kind != kind || f.inside() != inside || inside && !under(f.at(), "model")
+		})
 	}
-	return names
+	if d.repairOthers(of(faultOther, false)) || d.repairValues(of(faultValue, false)) || d.repairKeys(of(faultKey, false)) {
+		return true
+	}
+	return d.clean() && (d.repairValues(of(faultValue, true)) || d.repairKeys(of(faultKey, true)))
 }
 
-// repair notes and takes out the faults of the first sort that there are, and
-// says whether that is worth another evaluation.
-func (d *diagnosis) repair(faults []fault) bool {
-	of := func(kind faultKind) []fault {
-		return slices.DeleteFunc(slices.Clone(faults), func(f fault) bool { return f.kind != kind || f.inside() })
-	}
-	return d.repairOthers(of(faultOther)) || d.repairValues(of(faultValue)) || d.repairKeys(of(faultKey))
+// clean says whether nothing is wrong so far, what is inside of the model apart.
+func (d *diagnosis) clean() bool {
+	inside := func(path string) bool { return strings.Contains(path, "#") }
+	return !slices.ContainsFunc(d.found, func(e *Error) bool { return !inside(e.Path) }) &&
+		!slices.ContainsFunc(d.wrong, func(w *wrongValue) bool { return !inside(w.path) }) &&
+		!slices.ContainsFunc(d.keys, func(e *Error) bool { return !inside(e.Path) })
 }
 
 // repairOthers notes errors that say enough by themselves.
@@ -261,15 +274,15 @@ func (d *diagnosis) missing(faults []fault) {
 			d.found.add(d.notGiven(f.at()))
 		}
 	}
-	clean := len(d.found) == 0 && len(d.wrong) == 0
+	clean := len(d.found) == 0 && len(d.wrong) == 0 && len(d.keys) == 0
 	for _, f := range faults {
 		switch written := d.entriesOf(f) != nil; {
 		case f.kind == faultIncomplete && !f.inside() && written && !d.excused(f.at()):
 			d.found.add(d.unsettled(f))
 		case f.kind == faultIncomplete && !f.inside() && clean && !d.excused(f.at()):
 			d.found.add(d.notGiven(f.at()))
-		case f.inside() && clean:
-			d.found.add(&Error{Path: f.at(), Message: plain(f.err), At: d.src.positionsOf(errors.Positions(f.err))})
+		case f.inside() && clean && under(f.at(), "model"):
+			d.found.add(d.insideModel(f))
 		}
 	}
 }
@@ -280,7 +293,7 @@ func (d *diagnosis) excused(path string) bool {
 		return true // its default is the model's
 	}
 	return d.silent(path) || d.isRepaired(path) ||
-		slices.ContainsFunc(d.found, func(e *Error) bool { return e.Fix == didYouMean(path) })
+		slices.ContainsFunc(d.found, func(e *Error) bool { return e.Fix == didYouMean(path) || e.Fix == didYouMean(parent(path)) })
 }
 
 // checkArchitecture looks whether there is one, and whether its layers are complete.
@@ -289,14 +302,14 @@ func (d *diagnosis) checkArchitecture() {
 	layers := model.LookupPath(cue.ParsePath("#Layers"))
 	kind, err := model.LookupPath(cue.ParsePath("kind")).String()
 	switch {
-	case err == nil && !layers.Exists() && !d.silent("model"):
+	case err == nil && !layers.Exists() && !d.silent("model") && d.clean() && len(d.found) == 0:
 		d.silenced = append(d.silenced, "model")
 		known := d.kinds("#Architectures")
 		d.found.add(&Error{Path: "model.kind", Message: fmt.Sprintf("gsc has no architecture %q", kind), At: d.userAt("model.kind"), Fix: choose(kind, known)})
 	case len(d.found) == 0 && layers.Exists():
 		for _, v := range []cue.Value{layers, model.LookupPath(cue.ParsePath("#Export")), model.LookupPath(cue.ParsePath("#outputs"))} {
-			for _, err := range errors.Errors(v.Validate(cue.Concrete(true), cue.Final())) {
-				d.found.add(&Error{Path: joined(err.Path()), Message: plain(err), At: d.src.positionsOf(errors.Positions(err))})
+			for _, f := range faultsOf(v.Validate(cue.Concrete(true), cue.Final())) {
+				d.found.add(d.insideModel(f))
 			}
 		}
 	}

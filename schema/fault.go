@@ -52,8 +52,13 @@ const importField = "model.#Import"
 
 // faults are the errors of the evaluation.
 func (d *diagnosis) faults() []fault {
+	return faultsOf(d.value.Validate(cue.Concrete(true), cue.Final()))
+}
+
+// faultsOf takes an error of CUE's apart.
+func faultsOf(err error) []fault {
 	var faults []fault
-	for _, err := range errors.Errors(d.value.Validate(cue.Concrete(true), cue.Final())) {
+	for _, err := range errors.Errors(err) {
 		form, args := err.Msg()
 		f := fault{path: err.Path(), err: err}
 		for _, k := range faultKinds {
@@ -114,7 +119,7 @@ func (d *diagnosis) entriesOf(f fault) []*entry {
 			return same
 		}
 	}
-	if n := innermost(all, errors.Positions(f.err)); n != nil {
+	if n := innermost(all, append(d.literals(f.err), errors.Positions(f.err)...)); n != nil {
 		return []*entry{n}
 	}
 	return nil
@@ -125,6 +130,8 @@ func leaf(e ast.Expr) bool {
 	switch x := e.(type) {
 	case *ast.StructLit, *ast.BinaryExpr:
 		return false
+	case *ast.Alias:
+		return leaf(x.Expr)
 	case *ast.Ident:
 		return x.Name != "_"
 	}

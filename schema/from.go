@@ -23,7 +23,7 @@ func (e *evaluation) from() (used bool, problem *Error) {
 	if err != nil {
 		return false, nil
 	}
-	at := e.at("model.from")
+	at := e.userAt("model.from")
 	text, name, problem := e.readConfig(folder, at)
 	if problem != nil {
 		return false, problem
@@ -71,7 +71,7 @@ func (e *evaluation) checkKind(kind string, at []Pos) *Error {
 			return nil
 		}
 		return &Error{Path: "model.from", Message: fmt.Sprintf("the folder holds a model of type %q, the strategy names one of type %q", kind, named),
-			At: union(at, e.at("model.kind"))}
+			At: union(at, e.userAt("model.kind"))}
 	}
 	if known := e.kinds("#Architectures"); !slices.Contains(known, kind) {
 		return &Error{Path: "model.from", Message: fmt.Sprintf("config.json: gsc has no architecture for model_type %q", kind), At: at,

@@ -32,10 +32,11 @@ func Load(path string, opts Options) (*Strategy, error) {
 		return nil, err
 	}
 	s, err := e.decode()
-	if err == nil {
-		s.origin = origin{path: path, opts: opts}
+	if err != nil {
+		return nil, Errors{{Message: err.Error()}}
 	}
-	return s, err
+	s.origin = origin{path: path, opts: opts}
+	return s, nil
 }
 
 // evaluation is a strategy in the course of being loaded.
@@ -75,22 +76,6 @@ func open(path string, opts Options) (*evaluation, error) {
 // evaluate computes the strategy's value from the syntax as it is now.
 func (e *evaluation) evaluate() {
 	e.value, e.defined = cuecontext.New().BuildInstance(e.inst), cue.Value{}
-}
-
-// at is where the strategy's files write the value at path, else where it is defined.
-func (e *evaluation) at(path string) []Pos {
-	var at []Pos
-	for _, n := range entries(e.inst.Files) {
-		if n.path == path && n.pos().IsValid() {
-			at = union(at, []Pos{e.src.pos(n.pos())})
-		}
-	}
-	if at == nil {
-		if v := e.value.LookupPath(cue.ParsePath(path)); v.Exists() && v.Pos().IsValid() {
-			at = []Pos{e.src.pos(v.Pos())}
-		}
-	}
-	return at
 }
 
 // kinds are the names in a table of the definitions, such as "#Architectures"; those of the definitions themselves in "".

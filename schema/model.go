@@ -14,7 +14,7 @@ import (
 func (e *evaluation) model(w wireModel) (Model, error) {
 	v := e.value.LookupPath(cue.ParsePath("model"))
 	m := Model{
-		Architecture: w.Kind, Task: w.Task, Vocabulary: w.Vocabulary, Context: w.Context, Width: w.Width,
+		Architecture: w.Kind, Task: w.Task, Vocabulary: w.Vocabulary, Context: w.Context, Width: w.Width, Labels: w.Labels,
 		From: w.From, Pos: e.src.pos(v.LookupPath(cue.ParsePath("kind")).Pos()),
 	}
 	if m.From != "" && !filepath.IsAbs(m.From) {

@@ -47,6 +47,35 @@ func (s *source) userPositions(list []token.Pos) []Pos {
 	return user
 }
 
+// userAt is where the strategy's files write the value at path or, failing that, what is nearest around it.
+func (e *evaluation) userAt(path string) []Pos {
+	all := entries(e.inst.Files)
+	if !slices.ContainsFunc(all, func(n *entry) bool { return n.path == path }) {
+		if at := e.src.userPositions([]token.Pos{e.value.LookupPath(cue.ParsePath(path)).Pos()}); at != nil {
+			return at
+		}
+	}
+	for at := path; at != ""; at = parent(at) {
+		for _, n := range all {
+			if n.path == at && n.pos().IsValid() {
+				return []Pos{e.src.pos(n.pos())}
+			}
+		}
+	}
+	return e.files()
+}
+
+// files are the strategy's own files.
+func (e *evaluation) files() []Pos {
+	var names []Pos
+	for _, f := range e.inst.Files {
+		if f.Filename != setOption {
+			names = append(names, Pos(e.src.show(f.Filename)))
+		}
+	}
+	return names
+}
+
 // positions maps the path of each value of the strategy to where the user
 // wrote it or, where the user did not, to the default.
 func (e *evaluation) positions() map[string]Pos {

@@ -27,7 +27,7 @@ func (d *diagnosis) rules() {
 		return
 	}
 	for _, rule := range []func(){
-		d.divides, d.rotary, d.vocabulary, d.classes,
+		d.divides, d.attention, d.rotary, d.vocabulary, d.classes,
 		d.microBatches, d.objective, d.optimizer, d.parameters,
 		d.length, d.warmup, d.floor, d.table,
 		d.task, d.rows, d.rowLength, d.buckets, d.splits, d.validated,
@@ -163,16 +163,7 @@ func useDivisors(a, n int64) string {
 
 // rotary: rotary embeddings turn pairs of a head's elements.
 func (d *diagnosis) rotary() {
-	v, ok := d.known("model.#Layers")
-	if !ok {
-		return
-	}
-	decoder := &layerDecoder{src: d.src}
-	layers := decoder.layers(v)
-	if decoder.err != nil || len(d.found) > 0 {
-		return
-	}
-	for l := range everyLayer(layers) {
+	for l := range everyLayer(d.layers()) {
 		if l.Attention == nil || l.Attention.Rotary == nil {
 			continue
 		}
@@ -185,8 +176,37 @@ func (d *diagnosis) rotary() {
 			if d.given("model.rotary_share") {
 				paths = append(paths, "model.rotary_share")
 			}
-			d.wrongIf(true, paths, "make their number even, and no more than the head has", "rotary embeddings turn pairs of elements, but %d of each head's %d would be turned", r.Width, a.HeadWidth)
+			d.wrongIf(true, paths, "make their number even, and no more than the head has",
+				"rotary embeddings turn pairs of elements, but %d of each head's %d would be turned", r.Width, a.HeadWidth)
 			return
+		}
+	}
+}
+
+// layers are the model's, when nothing is wrong with it.
+func (d *diagnosis) layers() []Layer {
+	v, ok := d.known("model.#Layers")
+	if !ok || len(d.found) > 0 {
+		return nil
+	}
+	decoder := &layerDecoder{src: d.src}
+	layers := decoder.layers(v)
+	if decoder.err != nil {
+		return nil
+	}
+	return layers
+}
+
+// attention: its projections are one for q, k and v together, or one for each.
+func (d *diagnosis) attention() {
+	for l := range everyLayer(d.layers()) {
+		a := l.Attention
+		if a == nil {
+			continue
+		}
+		single := a.Q != nil && a.K != nil && a.V != nil
+		if (a.QKV != nil) == (a.Q != nil || a.K != nil || a.V != nil) || a.QKV == nil && !single {
+			d.found.add(&Error{Path: "model.#Layers", Message: "attention " + l.Name + " takes either qkv, or q, k and v", At: []Pos{l.Pos}})
 		}
 	}
 }

@@ -91,7 +91,8 @@ func (d *diagnosis) buckets() {
 func (d *diagnosis) splits() {
 	validation, _ := d.number("data.split.validation")
 	test, _ := d.number("data.split.test")
-	d.wrongIf(validation+test >= 1, []string{"data.split.validation", "data.split.test"}, "", "%v for validation and %v for test leave nothing to learn from", validation, test)
+	d.wrongIf(validation+test >= 1, []string{"data.split.validation", "data.split.test"}, "",
+		"%v for validation and %v for test leave nothing to learn from", validation, test)
 	for name, share := range map[string]float64{"validation": validation, "test": test} {
 		d.wrongIf(share > 0 && d.given("data."+name), []string{"data.split." + name, "data." + name}, "keep one",
 			"the %s split is given twice: as a share, and by its files", name)

@@ -108,6 +108,7 @@ type Model struct {
 	Context      int
 	Width        int
 	Outputs      int             // width of the logits; 0 until the data is known, when left open
+	Labels       []string        // their names in order, when the strategy or its folder gives them
 	Config       json.RawMessage // of config.json
 	From         string          // folder of starting weights
 	Layers       []Layer

@@ -74,7 +74,7 @@ func (d *diagnosis) keysOf(section string) []string {
 		v = d.constraint(section)
 	}
 	var names []string
-	if v.IncompleteKind() != cue.StructKind {
+	if v.IncompleteKind() == cue.ListKind {
 		return nil
 	}
 	it, err := v.Fields(cue.Optional(true))

@@ -3,6 +3,7 @@ package schema
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -151,5 +152,20 @@ func TestWriteReplaces(t *testing.T) {
 	}
 	if text, _ := os.ReadFile(module); !bytes.Contains(text, []byte("lab.example")) {
 		t.Error("the user's module file was overwritten")
+	}
+}
+
+// TestLoadHidesOldDefinitions: in a module that holds definitions of another version, strategies are loaded by gsc's own.
+func TestLoadHidesOldDefinitions(t *testing.T) {
+	dir := t.TempDir()
+	written, err := Write(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	folder := filepath.Dir(written[1])
+	writeFile(t, filepath.Join(folder, "old.cue"), []byte("package schema\n\n#Strategy: name: \"old\"\n"))
+	writeFile(t, filepath.Join(folder, "strategy.cue"), []byte("package schema\n\n#Strategy: {}\n"))
+	if s := loadText(t, dir, fmt.Sprintf(roundTripStrategy, models["gpt2"]+", vocabulary: 50}", "")); s.Name != "run" {
+		t.Errorf("loaded as %q", s.Name)
 	}
 }

@@ -18,7 +18,7 @@ func conformanceCommand() *cobra.Command {
 		Use:   "conformance",
 		Short: "Hold gsc, or a device, to the definitions of correct",
 		Long:  "Conformance runs every suite that needs no files and prints a table; the exit status is 1 where something fails.",
-		Args:  cobra.NoArgs,
+		Args:  exactly(0),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			report, err := conformance.All(c.device, c.threads, c.kernels)
 			return c.print(cmd.OutOrStdout(), report, err)
@@ -45,7 +45,7 @@ func (c *conformanceFlags) referenceCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "reference FOLDER...",
 		Short: "Run reference cases and compare logits, losses, gradients and weights",
-		Args:  cobra.MinimumNArgs(1),
+		Args:  atLeast(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			report, err := conformance.References(args, conformance.ReferenceOptions{
 				Device: c.device, Threads: c.threads, Recompute: recompute, WriteStrategy: strategies})
@@ -61,7 +61,7 @@ func (c *conformanceFlags) kernelsCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "kernels",
 		Short: "Compare each operation with ref over random shapes, and each derivative with finite differences",
-		Args:  cobra.NoArgs,
+		Args:  exactly(0),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			report, err := conformance.Kernels(c.device, c.threads, c.kernels)
 			return c.print(cmd.OutOrStdout(), report, err)

@@ -1,6 +1,10 @@
 package main
 
 import (
+	"errors"
+	"fmt"
+	"math"
+
 	"github.com/spf13/cobra"
 
 	"github.com/gsc-project/gsc"
@@ -15,4 +19,26 @@ func strategyFlags(cmd *cobra.Command) *gsc.Options {
 	f.StringVar(&o.Device, "device", "", "device `KIND` in place of the strategy's: cpu or ref")
 	f.IntVar(&o.Threads, "threads", 0, "threads in place of the strategy's `N`; they change no bit of the result")
 	return o
+}
+
+// usage adds to what is wrong with a command's arguments how it is used.
+func usage(cmd *cobra.Command, err error) error {
+	return fmt.Errorf("%w\nusage: %s", err, cmd.UseLine())
+}
+
+// exactly, between and atLeast want so many arguments.
+func exactly(n int) cobra.PositionalArgs { return between(n, n) }
+
+func atLeast(n int) cobra.PositionalArgs { return between(n, math.MaxInt) }
+
+func between(least, most int) cobra.PositionalArgs {
+	return func(cmd *cobra.Command, args []string) error {
+		switch n := len(args); {
+		case n < least:
+			return usage(cmd, errors.New("an argument is missing"))
+		case n > most:
+			return usage(cmd, fmt.Errorf("%q is one argument too many", args[most]))
+		}
+		return nil
+	}
 }

@@ -22,7 +22,7 @@ func planCommand() *cobra.Command {
 		Short: "Show what a run will do, without running it",
 		Long: `Plan compiles a strategy and shows the plan: a summary, or with --format text or json all of it.
 With -o the plan itself is written to a file that gsc train takes.`,
-		Args: cobra.ExactArgs(1),
+		Args: exactly(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			p, err := planOf(args[0], *o)
 			if err != nil {
@@ -47,7 +47,7 @@ With -o the plan itself is written to a file that gsc train takes.`,
 // planOf compiles a strategy, or reads a plan.
 func planOf(path string, o gsc.Options) (*plan.Plan, error) {
 	if gsc.IsPlan(path) {
-		return gsc.ReadPlan(path)
+		return gsc.ReadPlan(path, o)
 	}
 	return gsc.Plan(path, o)
 }
@@ -82,7 +82,7 @@ func planDiffCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "diff A B",
 		Short: "Show what differs between two plans or strategies",
-		Args:  cobra.ExactArgs(2),
+		Args:  exactly(2),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			a, err := planOf(args[0], *o)
 			if err != nil {

@@ -12,7 +12,7 @@ func schemaCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:   "schema [FOLDER]",
 		Short: "Write the strategy language's definitions, for cue vet and editors",
-		Args:  cobra.MaximumNArgs(1),
+		Args:  between(0, 1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			folder := "."
 			if len(args) > 0 {

@@ -19,7 +19,7 @@ func trainCommand() *cobra.Command {
 		Long: `Train compiles the strategy and runs the plan in a run folder, runs/NAME unless --run names another.
 Where the folder holds a run already, it is resumed with its stored plan from its newest intact checkpoint;
 if the strategy has changed since, gsc says how and stops. Ctrl-C saves and ends cleanly.`,
-		Args: cobra.ExactArgs(1),
+		Args: exactly(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			t.Options = *o
 			t.Out = cmd.OutOrStdout()
@@ -49,7 +49,7 @@ func evalCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "eval RUN",
 		Short: "Evaluate a run's weights on its validation or test split",
-		Args:  cobra.ExactArgs(1),
+		Args:  exactly(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			scores, err := gsc.Evaluate(cmd.Context(), args[0], e)
 			if err == nil {
@@ -69,7 +69,7 @@ func generateCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "generate RUN",
 		Short: "Continue a prompt with a run's weights",
-		Args:  cobra.ExactArgs(1),
+		Args:  exactly(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			g.Out = cmd.OutOrStdout()
 			return gsc.Generate(cmd.Context(), args[0], g)

@@ -13,7 +13,7 @@ func vetCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "vet STRATEGY",
 		Short: "Check a strategy without planning it or looking at its data",
-		Args:  cobra.ExactArgs(1),
+		Args:  exactly(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			s, err := gsc.Load(args[0], *o)
 			if err == nil {

@@ -346,7 +346,7 @@ func callsChange(a, b Schedule) string {
 		return ""
 	}
 	if len(a.Calls) != len(b.Calls) {
-		return fmt.Sprintf("%d calls → %d calls", len(a.Calls), len(b.Calls))
+		return plural(len(a.Calls), "call") + " → " + plural(len(b.Calls), "call")
 	}
 	return "its calls are others, or in another order"
 }

@@ -12,7 +12,11 @@
 // What varies from step to step lives in scalars, which are buffers like any
 // other: the runtime writes them before a schedule runs, and kernels read them through their operands.
 //
-// [Plan.Verify] proves a plan sound without running it, and everything that reads a plan from outside
-// calls it. The text form ([Plan.Text], [ParseText]) is canonical: equal
-// plans have equal text, and [Plan.Digest] is the digest of it.
+// [Plan.Verify] proves a plan sound without running it; its comment is the list
+// of rules that every plan obeys. [Read] verifies what it reads, so that a plan edited by hand into something wrong is refused with the reason.
+//
+// A plan has two forms. The text ([Plan.Text], [ParseText]) is canonical: equal plans have equal text, and
+// [Plan.Digest] is the digest of it. The JSON ([Plan.JSON], [ParseJSON]) is the types of this package as they stand.
+// Three functions look at a verified plan for a reader: [Plan.Summary] before a run, [Plan.Memory] at the instant when most is held,
+// [Diff] at what differs from another plan.
 package plan

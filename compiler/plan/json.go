@@ -34,7 +34,7 @@ func ParseJSON(data []byte) (*Plan, error) {
 		return nil, cmp.Or(otherVersion(data), atLine(data, d.InputOffset(), err))
 	}
 	if p.Version != Version {
-		return nil, otherVersion(data)
+		return nil, versionError(p.Version)
 	}
 	if _, err := d.Token(); err != io.EOF {
 		return nil, atLine(data, d.InputOffset(), errors.New("want the end of the file behind the plan"))
@@ -51,7 +51,11 @@ func otherVersion(data []byte) error {
 	if err := json.Unmarshal(data, &head); err != nil || head.Version == Version {
 		return nil
 	}
-	return fmt.Errorf("the plan has version %d, but this gsc reads version %d: plan again", head.Version, Version)
+	return versionError(head.Version)
+}
+
+func versionError(version int) error {
+	return fmt.Errorf("the plan has version %d, but this gsc reads version %d: plan again", version, Version)
 }
 
 // atLine puts the line of an error before it.

@@ -61,7 +61,7 @@ func (p *parser) header(s *scanner) {
 	s.expect("gsc")
 	s.expect("plan")
 	if p.plan.Version = s.int("the version of the plan's form"); s.err == nil && p.plan.Version != Version {
-		s.fail("the plan has version %d, but this gsc reads version %d: plan again", p.plan.Version, Version)
+		s.fail("%v", versionError(p.plan.Version))
 	}
 	p.plan.Name = s.name("the plan's name")
 	s.expect("device")

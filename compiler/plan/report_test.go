@@ -57,6 +57,9 @@ func TestMemoryAddsUp(t *testing.T) {
 		for _, r := range m.Reserved {
 			total += r.SizeBytes
 		}
+		for _, a := range m.OtherArenas {
+			total += a.SizeBytes
+		}
 		if sum != m.ArenaBytes || m.UnusedBytes < 0 || total != m.TotalBytes || total != p.PeakBytes() {
 			t.Errorf("%v: %+v does not add up", g, m)
 		}
@@ -108,7 +111,7 @@ func TestDiff(t *testing.T) {
 		{"instruction", edit("  sum_squares norm.w x=%15 total=%30 {accumulate} from small.cue:7:3\n", ""), "program update\n  - sum_squares norm.w\n"},
 		{"predicate", edit("if %4 from", "from"), "program update\n  adamw table, adamw w: if: finite → always\n"},
 		{"stream", edit("c=%39[1,8] {trans_b} from", "c=%39[1,8] {trans_b} stream 1 from"), "program decode\n  matmul head: stream: 0 → 1\n"},
-		{"schedule", edit("  call decode", "  call decode\n  call decode"), "schedules\n  schedule decode: 1 calls → 2 calls\n"},
+		{"schedule", edit("  call decode", "  call decode\n  call decode"), "schedules\n  schedule decode: 1 call → 2 calls\n"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			if got := plan.Diff(base, small(t, c.replace...)); got != c.want {

@@ -152,6 +152,11 @@ func TestParseJSONErrors(t *testing.T) {
 			t.Errorf("%s for %s: want %q, got %v", c.new, c.old, c.want, err)
 		}
 	}
+	for _, empty := range []string{"", "{}", "null", "{}0", "[]"} {
+		if p, err := plan.ParseJSON([]byte(empty)); p != nil || err == nil {
+			t.Errorf("%q: want an error, got %v, %v", empty, p, err)
+		}
+	}
 	if _, err := plan.ParseJSON(append(encoded, "{}"...)); err == nil || !strings.Contains(err.Error(), "want the end of the file") {
 		t.Errorf("trailing data: got %v", err)
 	}

@@ -18,8 +18,8 @@ import (
 //  2. Values: every number is finite, every string UTF-8, the model's config JSON.
 //  3. Mesh: the names of the axes are unique, their degrees positive.
 //  4. Arenas: one for each space; sizes are neither negative nor above [MaxArenaBytes].
-//  5. Buffers: the ID is the index; class, type and space are known; no dim is below 1; weights, optimizer state
-//     and scalars last, nothing else does, and what lasts has no slots.
+//  5. Buffers: the ID is the index; class, type and space are known; at most [MaxDims] dims, none below 1; weights,
+//     optimizer state and scalars last, nothing else does, and what lasts has no slots.
 //  6. Placement: a buffer, in each of its slots, lies within the arena of its space and begins at a multiple of the kind's
 //     AlignBytes.
 //  7. Tensors: names are unique; each has a buffer of its class, type and number of elements to itself, and each buffer of a weight or of
@@ -34,12 +34,12 @@ import (
 // Operands, of each instruction.
 //
 //  13. Reference: operands, predicate and bounds name buffers; the last two are I64 scalars; an absent operand says nothing else.
-//  14. Range: no dim is below 1; from the first to the last element a view lies within its buffer.
+//  14. Range: at most [MaxDims] dims, none below 1; from the first to the last element a view lies within its buffer.
 //  15. Contract: kernels.Check admits operands and attributes.
 //  16. Kind: floats have the type that the device kind computes in; what is not a copy works in device memory; the workspace is as large as the kind asks for.
 //  17. Writers: at most one instruction of a stage writes a weight, none a frozen one.
 //
-// Memory. Each schedule is followed from its start, call by call: a session. See [session].
+// Memory. Each schedule is followed from its start, call by call: a session.
 //
 //  18. What lasts overlaps nothing else of its space, and a cache nothing that the schedules with a cache use.
 //  19. An instruction's outputs overlap neither each other nor its inputs, except where the contract allows an output
@@ -51,7 +51,7 @@ import (
 //
 // Order, within each program; the end of a program is waited for on every stream.
 //
-//  23. An event is signalled once, and by an instruction before those that wait for it.
+//  23. Streams are numbered below [MaxStreams]; an event is signalled once, and by an instruction before those that wait for it.
 //  24. What touches bytes that another stream touched, one of them writing, comes after it by events.
 //
 // All problems are found at once, as a [*Problems].

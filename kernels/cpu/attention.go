@@ -8,22 +8,19 @@ import (
 	"github.com/gsc-project/gsc/kernels"
 )
 
-// keyBlock is the number of keys whose scores are in hand at a time: with
-// queryTile, they and what they are made of fit the second cache.
-const keyBlock = 256
-
 // maxHeadWidth follows from the workers' scratch.
 const maxHeadWidth = 512
 
 // attention is what the forward and the backward pass share.
 //
-// Both work on queryTile queries of one head at a time, against blocks of keyBlock
-// keys: s = k·qᵀ, a row for each key, by the tiles of matrix products. What no query of the tile sees is not touched.
+// Both work on tiles of queryTile queries of one head, against blocks of keys: s = k·qᵀ, a row for each key, by the
+// tiles of matrix products. Keys that no query of a tile sees are not touched.
 type attention struct {
 	d           *Device
 	ops         *scoreOps
 	b, t, s     int
 	h, g, width int // heads, key-value heads, head width
+	keyBlock    int // keys whose scores are in hand at a time: these, and the keys, fit the second cache
 	q, k, v     heads
 	mask        mask
 	drop        dropper
@@ -47,11 +44,15 @@ func newAttention(d *Device, qkv, masks []kernels.Tensor, a kernels.Attrs, s ker
 	if s["D"] > maxHeadWidth {
 		return nil, fmt.Errorf("attention: head width %d is more than the %d that the cpu device has scratch for", s["D"], maxHeadWidth)
 	}
-	return &attention{
-		d: d, ops: scoreSets[d.level], b: s["B"], t: s["T"], s: s["S"], h: s["H"], g: s["G"], width: s["D"],
-		q: headsOf(qkv[0]), k: headsOf(qkv[1]), v: headsOf(qkv[2]),
-		mask: newMask(masks, a, s), drop: newDropper(d, masks, a, s), scale: float32(a.Scale), cap: float32(a.Cap),
-	}, nil
+	x := &attention{
+		d: d, ops: scoreSets[d.level], b: s["B"], t: s["T"], s: s["S"], h: s["H"], g: s["G"], width: s["D"], keyBlock: 256,
+		q: headsOf(qkv[0]), k: headsOf(qkv[1]), v: headsOf(qkv[2]), scale: float32(a.Scale), cap: float32(a.Cap),
+	}
+	if x.width > 256 {
+		x.keyBlock = 128
+	}
+	x.mask, x.drop = newMask(masks, a, s), newDropper(d, x.keyBlock, masks, a, s)
+	return x, nil
 }
 
 func (x *attention) queryTiles() int { return ceilDiv(x.t, queryTile) }
@@ -71,21 +72,35 @@ func (x *attention) rowMajor(data *float32, row int) panels {
 	return panels{data: data, panel: x.d.tiles.cols, lane: 1, step: row}
 }
 
-// scores sets out = rows·xᵀ for keys rows of m, where xT is a tile of queries, transposed.
-func (x *attention) scores(out []float32, m heads, b, j, g, keys, n int, xT, edge []float32) {
-	x.d.tiles.run(&block{
-		m: keys, n: up(n, x.ops.lanes), k: x.width,
-		a: x.rowsAsLanes(m.at(b, j, g), m.t), b: x.rowMajor(&xT[0], queryTile),
-		c: &out[0], cRow: queryTile,
-	}, edge)
+// rowsOf is rows of one head, as they lie or as they were copied.
+type rowsOf struct {
+	data *float32
+	row  int // stride
 }
 
-// gather sets out (+)= mᵀ·p, where p is a tile of keys and queries and out has a row for each of the head's elements.
-func (x *attention) gather(out []float32, m heads, b, j, g, keys, n int, p []float32, add bool, edge []float32) {
+func (r rowsOf) from(i int) rowsOf { return rowsOf{at(r.data, i*r.row), r.row} }
+
+// padded is the head width, filled up to a vector.
+func (x *attention) padded() int { return up(x.width, x.d.tiles.widths[0]) }
+
+// rows is rows [i, i+n) of one head, copied into space where to use them as they lie would be slow, since they fall on
+// the same lines of the first cache, or, with whole, where operand b of a product would be read beyond their width.
+func (x *attention) rows(m heads, b, i, h, n int, whole bool, space []float32) rowsOf {
+	if m.t%1024 != 0 && !(whole && x.width != x.padded()) {
+		return rowsOf{m.at(b, i, h), m.t}
+	}
+	for r := range n {
+		copy(space[r*x.padded():], row(m, b, i+r, h, x.width))
+	}
+	return rowsOf{&space[0], x.padded()}
+}
+
+// scores sets out = m·x, where m has a row for each key and xT is a tile of queries, transposed.
+func (x *attention) scores(out []float32, m rowsOf, keys, n int, xT, edge []float32) {
 	x.d.tiles.run(&block{
-		m: x.width, n: up(n, x.ops.lanes), k: keys,
-		a: x.columnsAsLanes(m.at(b, j, g), m.t), b: x.rowMajor(&p[0], queryTile),
-		c: &out[0], cRow: queryTile, add: add,
+		m: keys, n: up(n, x.ops.lanes), k: x.width,
+		a: x.rowsAsLanes(m.data, m.row), b: x.rowMajor(&xT[0], queryTile),
+		c: &out[0], cRow: queryTile,
 	}, edge)
 }
 

@@ -13,8 +13,8 @@ type dropper struct {
 	rows               [][]float32 // a buffer for each worker
 }
 
-// newDropper takes the operands of the mask; seed, step and origin are the last three.
-func newDropper(d *Device, args []kernels.Tensor, a kernels.Attrs, s kernels.Sizes) dropper {
+// newDropper is for so many keys at a time. It takes the operands of the mask; seed, step and origin are the last three.
+func newDropper(d *Device, keyBlock int, args []kernels.Tensor, a kernels.Attrs, s kernels.Sizes) dropper {
 	x := dropper{rate: a.Rate, h: s["H"], t: s["T"], s: s["S"]}
 	if a.Rate == 0 {
 		return x
@@ -39,17 +39,28 @@ func (x *dropper) begin() {
 	}
 }
 
+// index is the place of element (b, h, i, j) in the logical tensor.
+func (x *dropper) index(b, h, i, j int) uint64 {
+	return (((uint64(*x.origin)+uint64(b))*uint64(x.h)+uint64(h))*uint64(x.t)+uint64(i))*uint64(x.s) + uint64(j)
+}
+
 // apply multiplies a tile of scores by 0 where the element is dropped, else by 1/(1−rate).
 func (x *dropper) apply(tile []float32, b, h, i, n, j, keys, worker int) {
 	if x.rate == 0 {
 		return
 	}
 	for r := range n {
-		first := (((uint64(*x.origin)+uint64(b))*uint64(x.h)+uint64(h))*uint64(x.t)+uint64(i+r))*uint64(x.s) + uint64(j)
 		row := x.rows[worker][:keys]
-		x.vec.dropAt(row, x.ones[:keys], &x.params, first)
+		x.vec.dropAt(row, x.ones[:keys], &x.params, x.index(b, h, i+r, j))
 		for key, factor := range row {
 			tile[key*queryTile+r] *= factor
 		}
+	}
+}
+
+// applyRow does the same to weights of keys [j, j+len(p)) that lie side by side.
+func (x *dropper) applyRow(p []float32, b, h, i, j int) {
+	if x.rate > 0 {
+		x.vec.dropAt(p, p, &x.params, x.index(b, h, i, j))
 	}
 }

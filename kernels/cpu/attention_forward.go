@@ -6,25 +6,34 @@ import (
 	"github.com/gsc-project/gsc/kernels"
 )
 
-// attentionForward is a bound attention. A piece is one tile of queries of one head.
+// attentionForward is a bound attention. A piece is a few tiles of queries of the heads that share a key-value head,
+// so that a block of keys is read once for all of them.
 type attentionForward struct {
 	*attention
-	o       heads
-	lse     []float32
-	workers []forwardTile
-	piece   func(piece, worker int)
-	before  float32 // see factors
-	after   float32
+	o             heads
+	lse           []float32
+	group         int // tiles of one piece
+	workers       []forwardWorker
+	before, after float32 // see factors
 }
 
-// forwardTile is what a worker knows of its tile of queries: the running softmax
-// and, transposed, the queries and the sums Σ p·v.
+// maxGroup is the largest number of tiles in a piece.
+const maxGroup = 4
+
+// forwardWorker is a worker's part of the scratch, and what it knows of its tiles.
+type forwardWorker struct {
+	worker, b, g int
+	edge, s, k   []float32
+	tiles        []forwardTile
+}
+
+// forwardTile is the running softmax of a tile of queries and, transposed, the queries and the sums Σ p·v.
 type forwardTile struct {
-	b, h, g, i, n, worker int
-	mask                  tileMask
-	max, sum, alpha       [queryTile]float32
-	edge, qT, oT, s       []float32
-	begun                 bool // whether oT holds anything
+	h, i, n         int
+	mask            tileMask
+	max, sum, alpha [queryTile]float32
+	qT, oT          []float32
+	begun           bool // whether oT holds anything
 }
 
 func bindAttention(d *Device, c kernels.Call, s kernels.Sizes) (kernels.Kernel, error) {
@@ -32,19 +41,46 @@ func bindAttention(d *Device, c kernels.Call, s kernels.Sizes) (kernels.Kernel, 
 	if err != nil {
 		return nil, err
 	}
-	x := &attentionForward{attention: shared, o: headsOf(c.Args[10]), lse: floats(c.Args[11])}
-	x.before, x.after = x.factors()
-	x.workers = make([]forwardTile, d.pool.threads)
-	for w := range x.workers {
-		part := cutter(d.scratch.worker[w])
-		x.workers[w] = forwardTile{worker: w, edge: part.take(edgeFloats), qT: part.take(x.width * queryTile),
-			oT: part.take(x.width * queryTile), s: part.take(keyBlock * queryTile)}
+	o, lse := headsOf(c.Args[10]), floats(c.Args[11])
+	if shared.t*(shared.h/shared.g) <= decodeRows {
+		return newAttentionDecode(shared, o, lse).run, nil
 	}
-	x.piece = x.run
+	x := &attentionForward{attention: shared, o: o, lse: lse}
+	x.group = x.groupSize()
+	x.before, x.after = x.factors()
+	x.workers = make([]forwardWorker, d.pool.threads)
+	for w := range x.workers {
+		x.workers[w] = x.newWorker(w)
+	}
+	pieces, job := x.b*x.g*ceilDiv(x.tilesPerKeyHead(), x.group), x.run
 	return func() {
 		x.drop.begin()
-		d.pool.run(x.b*x.h*x.queryTiles(), x.piece)
+		d.pool.run(pieces, job)
 	}, nil
+}
+
+// tilesPerKeyHead is the number of tiles of queries that share a key-value head.
+func (x *attentionForward) tilesPerKeyHead() int { return x.h / x.g * x.queryTiles() }
+
+// groupSize leaves enough pieces to share out.
+func (x *attentionForward) groupSize() int {
+	switch total := x.b * x.g * x.tilesPerKeyHead(); {
+	case total < 32:
+		return 1
+	case total < 128 || x.width > 256:
+		return 2
+	}
+	return maxGroup
+}
+
+func (x *attentionForward) newWorker(worker int) forwardWorker {
+	part := cutter(x.d.scratch.worker[worker])
+	w := forwardWorker{worker: worker, edge: part.take(edgeFloats), s: part.take(x.keyBlock * queryTile),
+		k: part.take(x.keyBlock * x.padded())}
+	for range x.group {
+		w.tiles = append(w.tiles, forwardTile{qT: part.take(x.width * queryTile), oT: part.take(x.width * queryTile)})
+	}
+	return w
 }
 
 // cutter hands out parts of a scratch.
@@ -56,50 +92,78 @@ func (c *cutter) take(n int) []float32 {
 	return part
 }
 
-// run computes one piece. The last tiles, which see the most keys of a causal mask, come first.
+// run computes one piece. The last tiles of a head, which see the most keys of a causal mask, come first.
 func (x *attentionForward) run(piece, worker int) {
-	w, tiles := &x.workers[worker], x.queryTiles()
-	w.b, w.h, w.i = piece/tiles/x.h, piece/tiles%x.h, (tiles-1-piece%tiles)*queryTile
-	w.g, w.n = w.h/(x.h/x.g), min(queryTile, x.t-w.i)
-	x.begin(w)
-	for j := w.mask.from; j < w.mask.to; j += keyBlock {
-		keys := min(keyBlock, w.mask.to-j)
-		if w.mask.sees(&x.mask, w.b, j, keys) {
-			x.block(w, j, keys)
-		}
+	w, total := &x.workers[worker], x.tilesPerKeyHead()
+	groups := ceilDiv(total, x.group)
+	w.b, w.g = piece/groups/x.g, piece/groups%x.g
+	first := piece % groups * x.group
+	tiles := w.tiles[:min(x.group, total-first)]
+	from, to := x.s, 0
+	for r := range tiles {
+		tile := &tiles[r]
+		tile.h = w.g*(x.h/x.g) + (first+r)/x.queryTiles()
+		tile.i = (x.queryTiles() - 1 - (first+r)%x.queryTiles()) * queryTile
+		x.begin(w, tile)
+		from, to = min(from, tile.mask.from), max(to, tile.mask.to)
 	}
-	x.end(w)
+	for j := from; j < to; j += x.keyBlock {
+		x.blockOfKeys(w, tiles, j, min(x.keyBlock, to-j))
+	}
+	for r := range tiles {
+		x.end(w, &tiles[r])
+	}
 }
 
-func (x *attentionForward) begin(w *forwardTile) {
-	w.mask.begin(&x.mask, w.b, w.i, w.n)
-	w.begun = false
+func (x *attentionForward) begin(w *forwardWorker, tile *forwardTile) {
+	tile.n, tile.begun = min(queryTile, x.t-tile.i), false
+	tile.mask.begin(&x.mask, w.b, tile.i, tile.n)
 	for r := range queryTile {
-		w.max[r], w.sum[r] = -math.MaxFloat32, 0
+		tile.max[r], tile.sum[r] = -math.MaxFloat32, 0
 	}
-	if w.mask.from < w.mask.to {
-		x.transpose(w.qT, x.q, w.b, w.i, w.h, w.n)
-		x.scaleAll(w.qT, x.width, x.before)
+	if tile.mask.from < tile.mask.to {
+		x.transpose(tile.qT, x.q, w.b, tile.i, tile.h, tile.n)
+		x.scaleAll(tile.qT, x.width, x.before)
 	}
 }
 
-// block takes keys [j, j+keys) into the tile's softmax and sums.
-func (x *attentionForward) block(w *forwardTile, j, keys int) {
-	vectors := ceilDiv(w.n, x.ops.lanes)
-	x.scores(w.s, x.k, w.b, j, w.g, keys, w.n, w.qT, w.edge)
+// blockOfKeys takes keys [j, j+keys) into every tile that sees some of them.
+func (x *attentionForward) blockOfKeys(w *forwardWorker, tiles []forwardTile, j, keys int) {
+	k, ready := rowsOf{}, false
+	for r := range tiles {
+		tile := &tiles[r]
+		from, to := max(j, tile.mask.from), min(j+keys, tile.mask.to)
+		if from >= to || !tile.mask.sees(&x.mask, w.b, from, to-from) {
+			continue
+		}
+		if !ready {
+			k, ready = x.rows(x.k, w.b, j, w.g, keys, false, w.k), true
+		}
+		x.block(w, tile, k.from(from-j), from, to-from)
+	}
+}
+
+// block takes keys [j, j+keys), the rows of k, into a tile's softmax and sums.
+func (x *attentionForward) block(w *forwardWorker, tile *forwardTile, k rowsOf, j, keys int) {
+	vectors := ceilDiv(tile.n, x.ops.lanes)
+	s := w.s[:keys*queryTile]
+	x.scores(s, k, keys, tile.n, tile.qT, w.edge)
 	if x.cap > 0 {
-		s := w.s[:keys*queryTile]
 		x.d.vector().value[tanh](s, s)
 		x.scaleAll(s, keys, x.after)
 	}
-	w.mask.hide(&x.mask, x.ops, w.s, w.b, j, keys, w.n)
-	x.ops.softmax(keys, vectors, &w.s[0], &w.max[0], &w.sum[0], &w.alpha[0])
-	x.drop.apply(w.s, w.b, w.h, w.i, w.n, j, keys, w.worker)
-	if w.begun && !allOnes(w.alpha[:w.n]) {
-		x.ops.scale(x.width, vectors, &w.oT[0], &w.alpha[0])
+	tile.mask.hide(&x.mask, x.ops, s, w.b, j, keys, tile.n)
+	x.ops.softmax(keys, vectors, &s[0], &tile.max[0], &tile.sum[0], &tile.alpha[0])
+	x.drop.apply(s, w.b, tile.h, tile.i, tile.n, j, keys, w.worker)
+	if tile.begun && !allOnes(tile.alpha[:tile.n]) {
+		x.ops.scale(x.width, vectors, &tile.oT[0], &tile.alpha[0])
 	}
-	x.gather(w.oT, x.v, w.b, j, w.g, keys, w.n, w.s, w.begun, w.edge)
-	w.begun = true
+	x.d.tiles.run(&block{ // oT += vᵀ·p
+		m: x.width, n: up(tile.n, x.ops.lanes), k: keys,
+		a: x.columnsAsLanes(x.v.at(w.b, j, w.g), x.v.t), b: x.rowMajor(&s[0], queryTile),
+		c: &tile.oT[0], cRow: queryTile, add: tile.begun,
+	}, w.edge)
+	tile.begun = true
 }
 
 func allOnes(x []float32) bool {
@@ -112,18 +176,18 @@ func allOnes(x []float32) bool {
 }
 
 // end divides by the sums and writes o and lse.
-func (x *attentionForward) end(w *forwardTile) {
-	if !w.begun {
-		clear(w.oT)
+func (x *attentionForward) end(w *forwardWorker, tile *forwardTile) {
+	if !tile.begun {
+		clear(tile.oT)
 	}
-	lse := x.lse[(w.b*x.h+w.h)*x.t+w.i:][:w.n]
+	lse := x.lse[(w.b*x.h+tile.h)*x.t+tile.i:][:tile.n]
 	for r := range lse {
-		w.alpha[r], lse[r] = 0, hidden
-		if w.sum[r] != 0 {
-			w.alpha[r] = 1 / w.sum[r]
-			lse[r] = float32((float64(w.max[r]) + math.Log2(float64(w.sum[r]))) * math.Ln2)
+		tile.alpha[r], lse[r] = 0, hidden
+		if tile.sum[r] != 0 {
+			tile.alpha[r] = 1 / tile.sum[r]
+			lse[r] = float32((float64(tile.max[r]) + math.Log2(float64(tile.sum[r]))) * math.Ln2)
 		}
 	}
-	x.ops.scale(x.width, ceilDiv(w.n, x.ops.lanes), &w.oT[0], &w.alpha[0])
-	x.untranspose(x.o, w.b, w.i, w.h, w.n, w.oT)
+	x.ops.scale(x.width, ceilDiv(tile.n, x.ops.lanes), &tile.oT[0], &tile.alpha[0])
+	x.untranspose(x.o, w.b, tile.i, tile.h, tile.n, tile.oT)
 }

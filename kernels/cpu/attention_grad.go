@@ -7,7 +7,7 @@ import (
 )
 
 // attentionGrad is a bound gradient of attention. First D_i = Σ do_i·o_i goes into the workspace. Then, where there are
-// enough key-value heads to share out, a piece is one of them with all its queries and keys and writes its part of dq,
+// enough key-value heads to share out, a piece is one of them with all its queries and keys, and writes its part of dq,
 // dk and dv. Else there are two passes, which both compute the scores: one for dq, its pieces tiles of queries, and
 // one for dk and dv, its pieces blocks of keys.
 type attentionGrad struct {
@@ -22,16 +22,23 @@ type attentionGrad struct {
 // wholeHeads is the number of key-value heads from which on the pieces are whole heads.
 const wholeHeads = 8
 
-// gradWorker is what a worker knows of its tile of queries.
+// gradWorker is a worker's part of the scratch, and what it knows of its tile of queries and block of keys.
 type gradWorker struct {
-	b, h, g, i, n, worker int
-	mask                  tileMask
-	lse, d                [queryTile]float32 // of each query; lse to base 2, +Inf where no key is seen
-	edge, qT, doT, dqT    []float32
-	p, ds, capped         []float32 // of one block
-	q, do                 panels    // the rows of the tile as operand b
-	qRows, doRows         []float32 // copies of them, where operand b would be read beyond the last column
-	begun                 bool      // whether dqT holds anything
+	worker, b, g  int
+	edge          []float32
+	p, ds, capped []float32 // scores and what becomes of them
+
+	h, i, n int // the tile
+	mask    tileMask
+	lse, d  [queryTile]float32 // of each query; lse to base 2, +Inf where no key is seen
+	qT, doT []float32
+	q, do   rowsOf
+
+	j, keys       int // the block
+	k, v          rowsOf
+	kCopy, vCopy  []float32
+	qCopy, doCopy []float32
+	forQ, forK    bool
 }
 
 func bindAttentionGrad(d *Device, c kernels.Call, s kernels.Sizes) (kernels.Kernel, error) {
@@ -46,27 +53,20 @@ func bindAttentionGrad(d *Device, c kernels.Call, s kernels.Sizes) (kernels.Kern
 	x.before, x.after = x.factors()
 	x.workers = make([]gradWorker, d.pool.threads)
 	for w := range x.workers {
-		x.workers[w] = x.newTile(w)
+		x.workers[w] = x.newWorker(w)
 	}
 	x.sum, x.whole, x.forQ, x.forK = x.sumPiece, x.wholePiece, x.queryPiece, x.keyPiece
 	return x.run, nil
 }
 
-func (x *attentionGrad) newTile(worker int) gradWorker {
+func (x *attentionGrad) newWorker(worker int) gradWorker {
 	part := cutter(x.d.scratch.worker[worker])
-	w := gradWorker{worker: worker, edge: part.take(edgeFloats),
-		qT: part.take(x.width * queryTile), doT: part.take(x.width * queryTile), dqT: part.take(x.width * queryTile),
-		p: part.take(keyBlock * queryTile), ds: part.take(keyBlock * queryTile), capped: part.take(keyBlock * queryTile)}
-	if x.copyRows() {
-		w.qRows, w.doRows = part.take(queryTile*x.padded()), part.take(queryTile*x.padded())
-	}
-	return w
+	scores, tile := x.keyBlock*queryTile, queryTile*x.padded()
+	return gradWorker{worker: worker, edge: part.take(edgeFloats),
+		p: part.take(scores), ds: part.take(scores), capped: part.take(scores),
+		qT: part.take(x.width * queryTile), doT: part.take(x.width * queryTile), qCopy: part.take(tile), doCopy: part.take(tile),
+		kCopy: part.take(x.keyBlock * x.padded()), vCopy: part.take(x.keyBlock * x.padded())}
 }
-
-// copyRows says whether the rows of q and do must be copied for their reading to stay within them.
-func (x *attentionGrad) copyRows() bool { return x.width%x.d.tiles.widths[0] != 0 }
-
-func (x *attentionGrad) padded() int { return up(x.width, x.d.tiles.widths[0]) }
 
 func (x *attentionGrad) run() {
 	x.drop.begin()
@@ -76,7 +76,7 @@ func (x *attentionGrad) run() {
 		return
 	}
 	x.d.pool.run(x.b*x.h*x.queryTiles(), x.forQ)
-	x.d.pool.run(x.b*x.g*ceilDiv(x.s, keyBlock), x.forK)
+	x.d.pool.run(x.b*x.g*ceilDiv(x.s, x.keyBlock), x.forK)
 }
 
 // sumPiece computes D of a tile of queries, all heads.
@@ -89,16 +89,37 @@ func (x *attentionGrad) sumPiece(piece, _ int) {
 	}
 }
 
-// wholePiece computes the gradients of one key-value head and of its queries.
+// wholePiece computes the gradients of one key-value head and of its queries. A block of keys and its gradients stay
+// in the second cache while the queries pass by.
 func (x *attentionGrad) wholePiece(piece, worker int) {
 	w := &x.workers[worker]
-	w.b, w.g = piece/x.g, piece%x.g
-	x.clearKeys(w, 0, x.s)
-	for h := range x.h / x.g {
+	w.b, w.g, w.forQ, w.forK = piece/x.g, piece%x.g, true, true
+	for r := range x.h / x.g {
+		x.clearRows(x.dq, w.b, w.g*(x.h/x.g)+r, 0, x.t)
+	}
+	for j := 0; j < x.s; j += x.keyBlock {
+		x.blockOfKeys(w, j)
+	}
+}
+
+// keyPiece computes dk and dv of a block of keys of one key-value head.
+func (x *attentionGrad) keyPiece(piece, worker int) {
+	w, blocks := &x.workers[worker], ceilDiv(x.s, x.keyBlock)
+	w.b, w.g, w.forQ, w.forK = piece/blocks/x.g, piece/blocks%x.g, false, true
+	x.blockOfKeys(w, piece%blocks*x.keyBlock)
+}
+
+// blockOfKeys works through all queries that see keys from j on.
+func (x *attentionGrad) blockOfKeys(w *gradWorker, j int) {
+	x.openBlock(w, j)
+	x.clearRows(x.dk, w.b, w.g, j, j+w.keys)
+	x.clearRows(x.dv, w.b, w.g, j, j+w.keys)
+	for r := range x.h / x.g {
 		for i := 0; i < x.t; i += queryTile {
-			x.begin(w, w.g*(x.h/x.g)+h, i)
-			x.eachBlock(w, 0, x.s, true, true)
-			x.end(w)
+			if from, to := x.openTile(w, w.g*(x.h/x.g)+r, i); from < to {
+				x.readTile(w)
+				x.work(w, from, to)
+			}
 		}
 	}
 }
@@ -106,98 +127,93 @@ func (x *attentionGrad) wholePiece(piece, worker int) {
 // queryPiece computes dq of a tile of queries of one head.
 func (x *attentionGrad) queryPiece(piece, worker int) {
 	w, tiles := &x.workers[worker], x.queryTiles()
-	h := piece / tiles % x.h
-	w.b, w.g = piece/tiles/x.h, h/(x.h/x.g)
-	x.begin(w, h, (tiles-1-piece%tiles)*queryTile)
-	x.eachBlock(w, 0, x.s, true, false)
-	x.end(w)
-}
-
-// keyPiece computes dk and dv of a block of keys of one key-value head.
-func (x *attentionGrad) keyPiece(piece, worker int) {
-	w, blocks := &x.workers[worker], ceilDiv(x.s, keyBlock)
-	w.b, w.g = piece/blocks/x.g, piece/blocks%x.g
-	j := piece % blocks * keyBlock
-	to := min(x.s, j+keyBlock)
-	x.clearKeys(w, j, to)
-	for h := range x.h / x.g {
-		for i := 0; i < x.t; i += queryTile {
-			x.begin(w, w.g*(x.h/x.g)+h, i)
-			x.eachBlock(w, j, to, false, true)
+	h, i := piece/tiles%x.h, (tiles-1-piece%tiles)*queryTile
+	w.b, w.g, w.forQ, w.forK = piece/tiles/x.h, h/(x.h/x.g), true, false
+	x.clearRows(x.dq, w.b, h, i, min(x.t, i+queryTile))
+	read := false
+	for j := 0; j < x.s; j += x.keyBlock {
+		w.j, w.keys = j, min(x.keyBlock, x.s-j)
+		from, to := x.openTile(w, h, i)
+		if from >= to {
+			continue
 		}
+		if !read {
+			x.readTile(w)
+			read = true
+		}
+		x.openBlock(w, j)
+		x.work(w, from, to)
 	}
 }
 
-func (x *attentionGrad) clearKeys(w *gradWorker, from, to int) {
-	for j := from; j < to; j++ {
-		clear(row(x.dk, w.b, j, w.g, x.width))
-		clear(row(x.dv, w.b, j, w.g, x.width))
+func (x *attentionGrad) clearRows(m heads, b, h, from, to int) {
+	for i := from; i < to; i++ {
+		clear(row(m, b, i, h, x.width))
 	}
 }
 
-// begin turns to the tile of queries of head h that starts at i.
-func (x *attentionGrad) begin(w *gradWorker, h, i int) {
-	w.h, w.i, w.n, w.begun = h, i, min(queryTile, x.t-i), false
+// openBlock turns to the block of keys that starts at j.
+func (x *attentionGrad) openBlock(w *gradWorker, j int) {
+	w.j, w.keys = j, min(x.keyBlock, x.s-j)
+	w.k = x.rows(x.k, w.b, j, w.g, w.keys, w.forQ, w.kCopy)
+	w.v = x.rows(x.v, w.b, j, w.g, w.keys, false, w.vCopy)
+}
+
+// openTile turns to the tile of queries of head h that starts at i, and gives the keys of the block that it sees.
+func (x *attentionGrad) openTile(w *gradWorker, h, i int) (from, to int) {
+	w.h, w.i, w.n = h, i, min(queryTile, x.t-i)
 	w.mask.begin(&x.mask, w.b, i, w.n)
-	if w.mask.from >= w.mask.to {
-		return
+	from, to = max(w.j, w.mask.from), min(w.j+w.keys, w.mask.to)
+	if from < to && !w.mask.sees(&x.mask, w.b, from, to-from) {
+		return 0, 0
 	}
-	lse, d := x.lse[(w.b*x.h+h)*x.t+i:][:w.n], x.sums[(w.b*x.h+h)*x.t+i:][:w.n]
+	return from, to
+}
+
+// readTile brings what belongs to the tile's queries into the forms that the products want.
+func (x *attentionGrad) readTile(w *gradWorker) {
+	at := (w.b*x.h+w.h)*x.t + w.i
 	for r := range queryTile { // lanes beyond n get p = 0
 		w.lse[r], w.d[r] = float32(math.Inf(1)), 0
 	}
-	for r, l := range lse {
-		if !math.IsInf(float64(l), -1) {
-			w.lse[r] = float32(float64(l) * math.Log2E)
+	for r, lse := range x.lse[at:][:w.n] {
+		if lse != hidden {
+			w.lse[r] = float32(float64(lse) * math.Log2E)
 		}
-		w.d[r] = d[r]
+		w.d[r] = x.sums[at+r]
 	}
-	x.transpose(w.qT, x.q, w.b, i, h, w.n)
+	x.transpose(w.qT, x.q, w.b, w.i, w.h, w.n)
 	x.scaleAll(w.qT, x.width, x.before)
-	x.transpose(w.doT, x.do, w.b, i, h, w.n)
-	w.q, w.do = x.rows(w, x.q, w.qRows), x.rows(w, x.do, w.doRows)
-}
-
-// rows is the tile's rows of m as operand b of a product.
-func (x *attentionGrad) rows(w *gradWorker, m heads, copies []float32) panels {
-	if copies == nil {
-		return x.rowMajor(m.at(w.b, w.i, w.h), m.t)
-	}
-	for r := range w.n {
-		copy(copies[r*x.padded():], row(m, w.b, w.i+r, w.h, x.width))
-	}
-	return x.rowMajor(&copies[0], x.padded())
-}
-
-// eachBlock works through the keys in [from, to) that the tile sees, block by block.
-func (x *attentionGrad) eachBlock(w *gradWorker, from, to int, forQ, forK bool) {
-	from, to = max(from, w.mask.from), min(to, w.mask.to)
-	for j := from; j < to; j += keyBlock {
-		keys := min(keyBlock, to-j)
-		if !w.mask.sees(&x.mask, w.b, j, keys) {
-			continue
-		}
-		x.weights(w, j, keys)
-		if forK {
-			x.addKeys(w, j, keys)
-		}
-		if forQ {
-			x.gather(w.dqT, x.k, w.b, j, w.g, keys, w.n, w.ds, w.begun, w.edge)
-			w.begun = true
-		}
+	x.transpose(w.doT, x.do, w.b, w.i, w.h, w.n)
+	if w.forK {
+		w.q, w.do = x.rows(x.q, w.b, w.i, w.h, w.n, true, w.qCopy), x.rows(x.do, w.b, w.i, w.h, w.n, true, w.doCopy)
 	}
 }
 
-// weights computes drop(p) and scale·ds of keys [j, j+keys).
-func (x *attentionGrad) weights(w *gradWorker, j, keys int) {
+// work adds what keys [from, to) of the block and the queries of the tile give one another.
+func (x *attentionGrad) work(w *gradWorker, from, to int) {
+	keys := to - from
+	k, v := w.k.from(from-w.j), w.v.from(from-w.j)
+	x.weights(w, k, v, from, keys)
+	if w.forK {
+		x.addRows(w, x.dv.at(w.b, from, w.g), x.dv.t, keys, w.n, x.rowsAsLanes(&w.p[0], queryTile), w.do)
+		x.addRows(w, x.dk.at(w.b, from, w.g), x.dk.t, keys, w.n, x.rowsAsLanes(&w.ds[0], queryTile), w.q)
+	}
+	if w.forQ {
+		x.addRows(w, x.dq.at(w.b, w.i, w.h), x.dq.t, w.n, keys, x.columnsAsLanes(&w.ds[0], queryTile), k)
+	}
+}
+
+// weights computes drop(p) and scale·ds of keys [j, j+keys), the rows of k and v.
+func (x *attentionGrad) weights(w *gradWorker, k, v rowsOf, j, keys int) {
 	p, ds, capped := w.p[:keys*queryTile], w.ds[:keys*queryTile], w.capped[:keys*queryTile]
-	x.scores(p, x.k, w.b, j, w.g, keys, w.n, w.qT, w.edge)
+	x.scores(p, k, keys, w.n, w.qT, w.edge)
 	if x.cap > 0 {
 		x.d.vector().both[tanh](p, capped, p) // capped = 1 − tanh²
 		x.scaleAll(p, keys, x.after)
 	}
 	w.mask.hide(&x.mask, x.ops, p, w.b, j, keys, w.n)
-	x.scores(ds, x.v, w.b, j, w.g, keys, w.n, w.doT, w.edge)
+	x.scores(ds, v, keys, w.n, w.doT, w.edge)
 	x.drop.apply(ds, w.b, w.h, w.i, w.n, j, keys, w.worker)
 	x.ops.grad(keys, ceilDiv(w.n, x.ops.lanes), &p[0], &ds[0], &w.lse[0], &w.d[0], x.scale)
 	if x.cap > 0 {
@@ -206,19 +222,7 @@ func (x *attentionGrad) weights(w *gradWorker, j, keys int) {
 	x.drop.apply(p, w.b, w.h, w.i, w.n, j, keys, w.worker)
 }
 
-// addKeys adds the tile's part of dv = Σ p·do and dk = Σ ds·q.
-func (x *attentionGrad) addKeys(w *gradWorker, j, keys int) {
-	y := block{m: keys, n: x.width, k: w.n, add: true}
-	y.a, y.b, y.c, y.cRow = x.rowsAsLanes(&w.p[0], queryTile), w.do, x.dv.at(w.b, j, w.g), x.dv.t
-	x.d.tiles.run(&y, w.edge)
-	y.a, y.b, y.c, y.cRow = x.rowsAsLanes(&w.ds[0], queryTile), w.q, x.dk.at(w.b, j, w.g), x.dk.t
-	x.d.tiles.run(&y, w.edge)
-}
-
-// end writes dq.
-func (x *attentionGrad) end(w *gradWorker) {
-	if !w.begun {
-		clear(w.dqT)
-	}
-	x.untranspose(x.dq, w.b, w.i, w.h, w.n, w.dqT)
+// addRows sets c += a·b, rows × head width, over k steps.
+func (x *attentionGrad) addRows(w *gradWorker, c *float32, cRow, rows, k int, a panels, b rowsOf) {
+	x.d.tiles.run(&block{m: rows, n: x.width, k: k, a: a, b: x.rowMajor(b.data, b.row), c: c, cRow: cRow, add: true}, w.edge)
 }

@@ -70,10 +70,7 @@ func (x *tileMask) begin(m *mask, b, i, n int) {
 		return
 	}
 	for r := range n {
-		x.segments[r] = 1
-		if m.qSegments != nil {
-			x.segments[r] = m.qSegments[b*m.t+i+r]
-		}
+		x.segments[r] = m.querySegment(b, i+r)
 	}
 	x.least, x.top = bounds(x.segments[:n])
 }
@@ -93,6 +90,14 @@ func (x *tileMask) sees(m *mask, b, j, keys int) bool {
 	}
 	least, top := bounds(m.keySegments(b, j, keys))
 	return least <= x.top && x.least <= top
+}
+
+// querySegment is the segment of query i of row b, where there are segments.
+func (m *mask) querySegment(b, i int) int32 {
+	if m.qSegments == nil {
+		return 1
+	}
+	return m.qSegments[b*m.t+i]
 }
 
 func (m *mask) keySegments(b, j, keys int) []int32 {

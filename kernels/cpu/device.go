@@ -78,7 +78,14 @@ func newScratch(threads int) (*scratchpad, error) {
 	return s, nil
 }
 
-func (s *scratchpad) close() error { return unix.Munmap(s.bytes) }
+func (s *scratchpad) close() error {
+	if s.bytes == nil {
+		return nil
+	}
+	err := unix.Munmap(s.bytes)
+	s.bytes = nil
+	return err
+}
 
 // binder prepares one operation. The call has passed [kernels.Check]; sizes are
 // what the check returned.

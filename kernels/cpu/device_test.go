@@ -4,6 +4,7 @@ import (
 	"math"
 	"math/rand/v2"
 	"slices"
+	"strings"
 	"testing"
 	"unsafe"
 
@@ -83,12 +84,29 @@ func onDevice(t testing.TB, d *Device, c kernels.Call) kernels.Call {
 func TestConformance(t *testing.T) {
 	for _, threads := range []int{1, 3} {
 		eachLevel(t, threads, func(t *testing.T, d *Device) {
-			for _, r := range kerneltest.Run(d, kerneltest.Options{Seed: int64(threads)}) {
+			for _, r := range kerneltest.Run(d, kerneltest.Options{Seed: int64(threads), CasesPerOp: 8 * threads}) {
 				if !r.Pass() {
 					t.Error(r)
 				}
 			}
 		})
+	}
+}
+
+// TestChooseLevel: GSC_CPU forces a level, and is refused where it names none.
+func TestChooseLevel(t *testing.T) {
+	t.Setenv("GSC_CPU", "generic")
+	d, err := New(1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer d.Close()
+	if d.level != generic {
+		t.Errorf("level %v", d.level)
+	}
+	t.Setenv("GSC_CPU", "mmx")
+	if _, err := New(1); err == nil || !strings.Contains(err.Error(), "use generic") {
+		t.Errorf("GSC_CPU=mmx: %v", err)
 	}
 }
 
@@ -163,15 +181,4 @@ func TestRunsAllocateNothing(t *testing.T) {
 			}
 		})
 	}
-}
-
-// bound lists the operations that have a binder.
-func bound() []kernels.Op {
-	var ops []kernels.Op
-	for _, op := range kernels.Ops() {
-		if binders[op] != nil {
-			ops = append(ops, op)
-		}
-	}
-	return ops
 }

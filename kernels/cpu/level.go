@@ -13,7 +13,7 @@ type level int
 const (
 	generic level = iota // plain Go
 	avx2                 // AVX2 and FMA
-	avx512               // AVX-512 F, BW, DQ, VL
+	avx512               // AVX-512 F, BW, DQ, VL, and BMI2
 )
 
 var levelNames = [...]string{"generic", "avx2", "avx512"}
@@ -26,7 +26,7 @@ func chooseLevel() (level, error) {
 	if cpu.X86.HasAVX2 && cpu.X86.HasFMA {
 		best = avx2
 	}
-	if best == avx2 && cpu.X86.HasAVX512F && cpu.X86.HasAVX512BW && cpu.X86.HasAVX512DQ && cpu.X86.HasAVX512VL {
+	if best == avx2 && cpu.X86.HasAVX512F && cpu.X86.HasAVX512BW && cpu.X86.HasAVX512DQ && cpu.X86.HasAVX512VL && cpu.X86.HasBMI2 {
 		best = avx512
 	}
 	name := os.Getenv("GSC_CPU")

@@ -50,7 +50,9 @@ func bindMatMul(d *Device, c kernels.Call, s kernels.Sizes) (kernels.Kernel, err
 	if run := x.skinny(); run != nil {
 		return run, nil
 	}
-	x.direct = x.n <= directCols && x.a.lane%512 != 0 && x.a.step%512 != 0
+	if x.direct = x.n <= directCols && x.a.lane%512 != 0 && x.a.step%512 != 0; x.direct {
+		x.mStep = up(x.m, d.tiles.rows)
+	}
 	return x.run, nil
 }
 
@@ -69,7 +71,7 @@ func newMatMul(d *Device, m, n, k int) *matmul {
 	x.kStep = evenly(k, kBlock, 1)
 	x.mStep = evenly(m, panelFloats/(t.aStep*max(1, x.kStep))*t.rows, t.rows)
 	x.nStep = evenly(n, panelFloats/(t.cols*max(1, x.kStep))*t.cols, t.cols)
-	x.rows, x.cols = up(pieceRows, t.rows), up(pieceCols, t.cols)
+	x.rows, x.cols = evenly(m, pieceRows, t.rows), evenly(n, pieceCols, t.cols)
 	x.aPer = max(1, packFloats/(t.aStep*max(1, x.kStep)))
 	x.bPer = max(1, packFloats/(t.cols*max(1, x.kStep)))
 	if 2*m*n*k <= inlineFlops {

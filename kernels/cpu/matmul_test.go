@@ -57,30 +57,40 @@ func (x matmulCase) call(r *rand.Rand) kernels.Call {
 
 // wantMatMul is the product by three loops, in float64.
 func wantMatMul(c kernels.Call, s kernels.Sizes) []float64 {
-	a, b, out := c.Args[0], c.Args[1], c.Args[3]
-	get := func(t kernels.Tensor, i, j int, swap bool) float64 {
-		if swap {
-			i, j = j, i
-		}
-		return float64(floats(t)[i*t.Stride(0)+j])
-	}
-	want := make([]float64, s["M"]*s["N"])
-	for i := range s["M"] {
-		for j := range s["N"] {
-			sum := 0.0
-			for p := range s["K"] {
-				sum += get(a, i, p, c.Attrs.TransA) * get(b, p, j, c.Attrs.TransB)
+	m, n, k := s["M"], s["N"], s["K"]
+	a, b := lanesOf(c.Args[0], m, k, c.Attrs.TransA), lanesOf(c.Args[1], n, k, !c.Attrs.TransB)
+	want := make([]float64, m*n)
+	for i := range m {
+		for j := range n {
+			sum, row := 0.0, b[j*k:][:k]
+			for p, v := range a[i*k:][:k] {
+				sum += v * row[p]
 			}
 			if !c.Args[2].Absent() {
 				sum += float64(floats(c.Args[2])[j])
 			}
 			if c.Attrs.Accumulate {
-				sum += get(out, i, j, false)
+				sum += float64(floats(c.Args[3])[i*c.Args[3].Stride(0)+j])
 			}
-			want[i*s["N"]+j] = sum
+			want[i*n+j] = sum
 		}
 	}
 	return want
+}
+
+// lanesOf gives the rows of t, or its columns when swapped, one after another.
+func lanesOf(t kernels.Tensor, lanes, k int, swapped bool) []float64 {
+	all, data, row := make([]float64, lanes*k), floats(t), t.Stride(0)
+	for i := range lanes {
+		for p := range k {
+			at := i*row + p
+			if swapped {
+				at = p*row + i
+			}
+			all[i*k+p] = float64(data[at])
+		}
+	}
+	return all
 }
 
 func checkMatMul(t *testing.T, d *Device, x matmulCase) {

@@ -110,14 +110,15 @@ func (t *tally) checkCount(split Split, files []source.File, errs *Errors) {
 			"%s holds %d tokens, and a row of %d needs %d", split, count.Tokens, t.spec.Length, t.spec.Length+1)
 		return
 	}
-	whole := 0
+	whole, size := 0, int64(0)
 	for _, f := range files {
 		if f.Split == split {
 			whole++
 		}
+		size += f.SizeBytes
 	}
 	switch {
-	case whole > 0 || t.spec.Split.By == "":
+	case whole > 0 || size == 0 || t.spec.Split.By == "":
 		errs.Add(path, "", "the files of %s are empty", split)
 	case t.spec.Split.By == "bytes":
 		errs.Add(path, "raise the share, or name files of its own", "nothing falls to %s", split)
