@@ -16,7 +16,7 @@ func TestGradientsAreTheDerivativeOfTheLoss(t *testing.T) {
 		struct{ name, model, data string }{"llama-padded", llama, padded})
 	for _, a := range cases {
 		t.Run(a.name, func(t *testing.T) {
-			p := planOf(t, write(t, a.model, a.data), `devices.kind="ref"`, "batch.micro_batches=2", `memory.recompute="selective"`,
+			p := planOf(t, write(t, a.model, a.data), `devices.kind="ref"`, "batch={sequences: 2, micro_batches: 2}", "data.length=16", `memory.recompute="selective"`,
 				`optimizer={kind: "sgd"}`, `objective.smoothing=0.1`)
 			l := newLab(t, p, 1)
 			gradients := l.gradients()

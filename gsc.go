@@ -11,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 	goruntime "runtime"
+	"slices"
 	"strconv"
 
 	"github.com/gsc-project/gsc/compiler"
@@ -66,6 +67,9 @@ func Plan(path string, o Options) (*plan.Plan, error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := orderLabels(s, &found); err != nil {
+		return nil, err
+	}
 	if s, err = s.WithSizes(found.VocabularySize, found.Outputs, found.Labels); err != nil {
 		return nil, err
 	}
@@ -111,6 +115,21 @@ func checkSizes(s *schema.Strategy, found plan.Data) error {
 func prepare(s *schema.Strategy) (plan.Data, error) {
 	found, err := data.Prepare(s.Data)
 	return found, located(s, err)
+}
+
+// orderLabels gives the data's labels the numbers that the model has for them:
+// a head that was trained before knows them by number.
+func orderLabels(s *schema.Strategy, found *plan.Data) error {
+	if len(s.Model.Labels) == 0 || len(found.Labels) == 0 {
+		return nil
+	}
+	for _, label := range found.Labels {
+		if !slices.Contains(s.Model.Labels, label) {
+			return s.Wrong("model.labels", fmt.Sprintf("the data has the label %q, which the model lacks", label), "leave model.labels out, and it follows from the data")
+		}
+	}
+	found.Labels, found.Outputs = s.Model.Labels, len(s.Model.Labels)
+	return nil
 }
 
 // located puts the strategy's positions to what is wrong with its data.

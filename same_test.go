@@ -49,7 +49,7 @@ func TestMicroBatchesLearnTheSame(t *testing.T) {
 				path := write(t, c.model, c.data)
 				var want []float64
 				for _, count := range []int{1, 2, 4} {
-					p := planOf(t, path, append(objective(c.data), fmt.Sprintf("batch.micro_batches=%d", count), fmt.Sprintf("devices.kind=%q", device),
+					p := planOf(t, path, append(objective(c.data), "data.length=16", fmt.Sprintf("batch.micro_batches=%d", count), fmt.Sprintf("devices.kind=%q", device),
 						`optimizer={kind: "sgd", momentum: 0.9, clip_norm: 1}`)...)
 					got := newLab(t, p, 2).train(4)
 					if want == nil {

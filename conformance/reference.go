@@ -1,6 +1,7 @@
 package conformance
 
 import (
+	"errors"
 	"fmt"
 	"math"
 	"os"
@@ -85,6 +86,7 @@ func (r *ReferenceResult) run(folder string, o ReferenceOptions) error {
 
 // trial is a case while it runs.
 type trial struct {
+	device   kernels.Device
 	machine  *runtime.Machine
 	stepper  *runtime.Stepper
 	set      *data.Set
@@ -92,29 +94,36 @@ type trial struct {
 	start    map[string][]float64 // weights before the first step
 }
 
+// newTrial binds a plan, opens its data and gives the weights their starting values.
+func newTrial(p *plan.Plan, expected *safetensors.File, threads int) (t *trial, err error) {
+	t = &trial{expected: expected, start: map[string][]float64{}}
+	if t.device, err = gsc.NewDevice(p.Device, threads); err != nil {
+		return nil, err
+	}
+	if t.machine, err = runtime.Bind(p, t.device); err != nil {
+		return nil, errors.Join(err, t.device.Close())
+	}
+	t.set, err = data.Open(p.Data)
+	if err == nil {
+		t.stepper, err = runtime.NewStepper(t.machine)
+	}
+	if err == nil {
+		err = t.machine.Start()
+	}
+	if err != nil {
+		return nil, errors.Join(err, t.close())
+	}
+	return t, nil
+}
+
+func (t *trial) close() error { return errors.Join(t.machine.Close(), t.device.Close()) }
+
 func (r *ReferenceResult) train(p *plan.Plan, c *referenceCase, expected *safetensors.File, o ReferenceOptions) error {
-	device, err := gsc.NewDevice(p.Device, o.Threads)
+	t, err := newTrial(p, expected, o.Threads)
 	if err != nil {
 		return err
 	}
-	defer device.Close()
-	machine, err := runtime.Bind(p, device)
-	if err != nil {
-		return err
-	}
-	defer machine.Close()
-	set, err := data.Open(p.Data)
-	if err != nil {
-		return err
-	}
-	stepper, err := runtime.NewStepper(machine)
-	if err != nil {
-		return err
-	}
-	if err := machine.Start(); err != nil {
-		return err
-	}
-	t := &trial{machine: machine, stepper: stepper, set: set, expected: expected, start: map[string][]float64{}}
+	defer t.close()
 	if err := r.steps(t, c); err != nil {
 		return err
 	}

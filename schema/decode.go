@@ -188,8 +188,10 @@ func (d *wireData) data(base string, m *Model, o Objective) plan.Data {
 // dataTask says what a row's labels are made of.
 func dataTask(format, task, loss string) string {
 	switch {
-	case format == "safetensors" || loss != "cross_entropy":
+	case format == "safetensors":
 		return "given"
+	case loss != "cross_entropy":
+		return "values"
 	case task == "tokens":
 		return "tags"
 	case task == "sequence":

@@ -57,7 +57,6 @@ func (d *diagnosis) problems() {
 	}
 	d.describeWrong()
 	d.checkArchitecture()
-	d.rest()
 }
 
 // rest notes what no other rule has noted, in CUE's words.

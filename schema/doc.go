@@ -3,7 +3,8 @@
 //
 // [Load] evaluates a strategy, holds it against the definitions and against the
 // rules that tie its sections together, and returns it as a [Strategy] with every default filled
-// in and the position of each value, or all its errors at once ([Errors]).
+// in and the position of each value, or all its errors at once ([Errors]). [Write] writes the definitions out for
+// cue vet and editors.
 //
 // An architecture is data: a definition in CUE that lists its layers, their
 // weights with Hugging Face names, layouts and initialisation, and how its sizes

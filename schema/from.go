@@ -10,6 +10,7 @@ import (
 
 	"cuelang.org/go/cue"
 	"cuelang.org/go/cue/ast"
+	"cuelang.org/go/cue/cuecontext"
 	"cuelang.org/go/cue/errors"
 	cuejson "cuelang.org/go/encoding/json"
 )
@@ -33,7 +34,7 @@ func (e *evaluation) from() (used bool, problem *Error) {
 		cause := json.Unmarshal(text, new(any))
 		return false, &Error{Path: "model.from", Message: fmt.Sprintf("config.json is not JSON: %v", cause), At: union(at, e.src.positionsOf(errors.Positions(err)))}
 	}
-	config := v.Context().BuildExpr(expr)
+	config := cuecontext.New().BuildExpr(expr)
 	kind, err := config.LookupPath(cue.ParsePath("model_type")).String()
 	if err != nil {
 		return false, &Error{Path: "model.from", Message: "config.json has no model_type", At: union(at, []Pos{e.src.pos(expr.Pos())})}

@@ -28,6 +28,7 @@ func Load(path string, opts Options) (*Strategy, error) {
 	d.fromFolder()
 	d.problems()
 	d.rules()
+	d.rest()
 	if err := d.found.sorted(); err != nil {
 		return nil, err
 	}

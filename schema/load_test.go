@@ -50,6 +50,9 @@ func runCase(t *testing.T, name string) {
 	if wrong := strings.HasPrefix(filepath.Base(name), "wrong-"); wrong != strings.HasPrefix(got, "error:\n") {
 		t.Errorf("a case named wrong-… is an error, others are not")
 	}
+	if noise.MatchString(got) {
+		t.Errorf("noise in\n%s", got)
+	}
 	if want >= 0 && string(archive.Files[want].Data) == got {
 		return
 	}

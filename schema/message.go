@@ -7,6 +7,7 @@ import (
 
 	"cuelang.org/go/cue"
 	"cuelang.org/go/cue/build"
+	"cuelang.org/go/cue/cuecontext"
 	"cuelang.org/go/cue/errors"
 )
 
@@ -44,7 +45,7 @@ func (s *source) loadErrors(inst *build.Instance) error {
 // definitions are the evaluated definitions of gsc's own.
 func (e *evaluation) definitions() cue.Value {
 	if inst := imported(e.inst); inst != nil && !e.defined.Exists() {
-		e.defined = e.value.Context().BuildInstance(inst)
+		e.defined = cuecontext.New().BuildInstance(inst)
 	}
 	return e.defined
 }

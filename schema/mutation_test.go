@@ -12,7 +12,7 @@ import (
 )
 
 // noise is what messages must not hold: CUE's own words and gsc's inner names.
-var noise = regexp.MustCompile(`empty disjunction|conflicting values|#Strategy:|_\|_|mismatched types|\(and \d+ more|structural cycle|cannot use|\._|#x\b`)
+var noise = regexp.MustCompile(`empty disjunction|conflicting values|_\|_|mismatched types|\(and \d+ more|structural cycle|_rules|cannot use|\._|#x\b`)
 
 // TestMutations: whatever key is renamed and whatever value replaced in a
 // strategy with every section, the error is one of gsc's, names the place, and holds no noise.

@@ -155,7 +155,8 @@ func nearest(name string, names []string) string {
 // distance is the number of letters to insert, delete, replace or swap with
 // the next one that lead from a to b.
 func distance(a, b string) int {
-	before, last, row := []int{}, []int{}, make([]int, len(b)+1)
+	var before []int
+	last, row := []int{}, make([]int, len(b)+1)
 	for j := range row {
 		row[j] = j
 	}

@@ -22,7 +22,8 @@ func vet(t *testing.T, dir string, args ...string) error {
 	if err != nil {
 		t.Fatal(err)
 	}
-	c.SetOutput(&output)
+	c.SetOut(&output)
+	c.SetErr(&output)
 	if err := c.Run(t.Context()); err != nil {
 		return errors.New(output.String() + err.Error())
 	}

@@ -80,11 +80,15 @@ func onDevice(t testing.TB, d *Device, c kernels.Call) kernels.Call {
 	return c
 }
 
-// TestConformance holds every level, with one and with several threads, to the contract.
+// TestConformance holds every level, with one and with several threads, to the contract; in short mode a few calls only.
 func TestConformance(t *testing.T) {
 	for _, threads := range []int{1, 3} {
+		cases := 8 * threads
+		if testing.Short() {
+			cases = threads
+		}
 		eachLevel(t, threads, func(t *testing.T, d *Device) {
-			for _, r := range kerneltest.Run(d, kerneltest.Options{Seed: int64(threads), CasesPerOp: 8 * threads}) {
+			for _, r := range kerneltest.Run(d, kerneltest.Options{Seed: int64(threads), CasesPerOp: cases}) {
 				if !r.Pass() {
 					t.Error(r)
 				}

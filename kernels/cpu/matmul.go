@@ -143,16 +143,21 @@ func (x *matmul) computePiece(piece, worker int) {
 	i, j := piece/across*x.rows, piece%across*x.cols
 	b := block{
 		m: min(x.rows, s.m-i), n: min(x.cols, s.n-j), k: s.k,
-		a: panels{&x.d.scratch.a[i/t.rows*t.aStep*s.k], t.aStep * s.k, 1, t.aStep},
-		b: panels{&x.d.scratch.b[j*s.k], t.cols * s.k, 1, t.cols},
+		a: x.rowPanels(i), b: panels{&x.d.scratch.b[j*s.k], t.cols * s.k, 1, t.cols},
 		c: at(x.c, (s.i+i)*x.cRow+s.j+j), cRow: x.cRow,
 		add: x.add || s.p > 0,
-	}
-	if x.direct {
-		b.a = panels{x.a.at(s.i+i, s.p).data, t.rows * x.a.lane, x.a.lane, x.a.step}
 	}
 	if s.p == 0 && x.bias != nil {
 		b.bias = at(x.bias, s.j+j)
 	}
 	t.run(&b, x.d.scratch.worker[worker][:edgeFloats])
+}
+
+// rowPanels is the slab's part of a from row i on.
+func (x *matmul) rowPanels(i int) panels {
+	s, t := &x.slab, x.d.tiles
+	if x.direct {
+		return panels{x.a.at(s.i+i, s.p).data, t.rows * x.a.lane, x.a.lane, x.a.step}
+	}
+	return panels{&x.d.scratch.a[i/t.rows*t.aStep*s.k], t.aStep * s.k, 1, t.aStep}
 }
