@@ -20,7 +20,7 @@ func TestGradientsAreTheDerivativeOfTheLoss(t *testing.T) {
 				`optimizer={kind: "sgd"}`, `objective.smoothing=0.1`)
 			l := newLab(t, p, 1)
 			gradients := l.gradients()
-			random := rand.New(rand.NewPCG(1, 2))
+			random := newRandom()
 			l.compare(gradients, l.direction(random, l.weights()...))
 			for _, name := range l.weights() {
 				l.compare(gradients, l.direction(random, name))
@@ -28,6 +28,8 @@ func TestGradientsAreTheDerivativeOfTheLoss(t *testing.T) {
 		})
 	}
 }
+
+func newRandom() *rand.Rand { return rand.New(rand.NewPCG(1, 2)) }
 
 // gradients runs step 1 without moving the weights, and gives their gradients.
 func (l *lab) gradients() map[string][]float64 {

@@ -120,7 +120,7 @@ func prepare(s *schema.Strategy) (plan.Data, error) {
 // orderLabels gives the data's labels the numbers that the model has for them:
 // a head that was trained before knows them by number.
 func orderLabels(s *schema.Strategy, found *plan.Data) error {
-	if len(s.Model.Labels) == 0 || len(found.Labels) == 0 {
+	if len(s.Model.Labels) == 0 || found.Task != "tags" && found.Task != "class" {
 		return nil
 	}
 	for _, label := range found.Labels {

@@ -41,7 +41,7 @@ func TestKilledRunEndsWithTheSameBits(t *testing.T) {
 
 // killSteps is the length of the runs, with dropout, rows in random order,
 // evaluations and many checkpoints.
-const killSteps = 120
+const killSteps = 80
 
 func killCommand(dir, name string) *exec.Cmd {
 	cmd := exec.Command(binary, "train", "--run", name, "--set", fmt.Sprint("schedule.steps=", killSteps),

@@ -4,42 +4,42 @@
 
 package cpu
 
-// softmaxTileAVX2 is tileOps.softmax.
+// softmaxTileAVX2 is scoreOps.softmax.
 //
 //go:noescape
 func softmaxTileAVX2(keys int, vectors int, s *float32, max *float32, sum *float32, alpha *float32)
 
-// gradTileAVX2 is tileOps.grad.
+// gradTileAVX2 is scoreOps.grad.
 //
 //go:noescape
 func gradTileAVX2(keys int, vectors int, p *float32, dp *float32, lse *float32, d *float32, scale float32)
 
-// scaleLanesAVX2 is tileOps.scale.
+// scaleLanesAVX2 is scoreOps.scale.
 //
 //go:noescape
 func scaleLanesAVX2(keys int, vectors int, x *float32, by *float32)
 
-// maskSegmentsAVX2 is tileOps.segments.
+// maskSegmentsAVX2 is scoreOps.segments.
 //
 //go:noescape
 func maskSegmentsAVX2(keys int, vectors int, x *float32, q *int32, k *int32)
 
-// softmaxTileAVX512 is tileOps.softmax.
+// softmaxTileAVX512 is scoreOps.softmax.
 //
 //go:noescape
 func softmaxTileAVX512(keys int, vectors int, s *float32, max *float32, sum *float32, alpha *float32)
 
-// gradTileAVX512 is tileOps.grad.
+// gradTileAVX512 is scoreOps.grad.
 //
 //go:noescape
 func gradTileAVX512(keys int, vectors int, p *float32, dp *float32, lse *float32, d *float32, scale float32)
 
-// scaleLanesAVX512 is tileOps.scale.
+// scaleLanesAVX512 is scoreOps.scale.
 //
 //go:noescape
 func scaleLanesAVX512(keys int, vectors int, x *float32, by *float32)
 
-// maskSegmentsAVX512 is tileOps.segments.
+// maskSegmentsAVX512 is scoreOps.segments.
 //
 //go:noescape
 func maskSegmentsAVX512(keys int, vectors int, x *float32, q *int32, k *int32)

@@ -2,10 +2,14 @@ package cpu
 
 import (
 	"fmt"
+	"math"
 	"math/rand/v2"
+	"slices"
 	"testing"
+	"unsafe"
 
 	"github.com/gsc-project/gsc/kernels"
+	"github.com/gsc-project/gsc/kernels/ref"
 )
 
 // attentionCase is a causal attention over t queries and s keys (0: t), the queries being the last.
@@ -97,6 +101,104 @@ func benchmarkAttention(b *testing.B, call func(attentionCase) kernels.Call) {
 					report(b, l, threads, kernels.FlopsOf(c.Op, s, c.Attrs))
 				})
 			}
+		}
+	}
+}
+
+// inDouble is the same call on copies of its operands in float64, for ref.
+func inDouble(c kernels.Call) kernels.Call {
+	c.Args = slices.Clone(c.Args)
+	for i, arg := range c.Args {
+		if arg.DType != kernels.F32 {
+			continue
+		}
+		data := make([]float64, max(1, arg.Extent()))
+		for j, v := range floats(arg) {
+			data[j] = float64(v)
+		}
+		c.Args[i].DType, c.Args[i].Data = kernels.F64, unsafe.Pointer(&data[0])
+	}
+	return c
+}
+
+// checkAgainstRef runs the call on ref and on each device, and compares the outputs, from the one with index first on, to
+// the largest value of each.
+func checkAgainstRef(t *testing.T, devices []*Device, c kernels.Call, first int) {
+	t.Helper()
+	want := inDouble(c)
+	exact, err := ref.New().Bind(want)
+	if err != nil {
+		t.Fatal(err)
+	}
+	exact()
+	for _, d := range devices {
+		mustBind(t, d, c)()
+		for i := first; i < len(c.Args); i++ {
+			if !c.Args[i].Absent() {
+				compare(t, fmt.Sprint(d.level, " ", kernels.Contracts[c.Op].Params[i].Name), floats(c.Args[i]), kernels.Slice[float64](want.Args[i]))
+			}
+		}
+	}
+}
+
+func compare(t *testing.T, name string, got []float32, want []float64) {
+	t.Helper()
+	largest := 0.0
+	for _, w := range want {
+		if !math.IsInf(w, 0) {
+			largest = max(largest, math.Abs(w))
+		}
+	}
+	for i, w := range want {
+		if g := float64(got[i]); g != w && !(math.Abs(g-w) <= 1e-5*largest) {
+			t.Fatalf("%s: element %d: %v, want %v", name, i, g, w)
+		}
+	}
+}
+
+// everyLevel opens a device of every level that the processor has.
+func everyLevel(t *testing.T, threads int) (devices []*Device) {
+	best, err := chooseLevel()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for l := generic; l <= best; l++ {
+		devices = append(devices, openLevel(t, threads, l))
+	}
+	return devices
+}
+
+// TestAttentionLarge takes what the suite's small cases do not reach: several blocks of keys, groups of tiles, heads
+// whose rows lie 1024 apart, and the two ways of sharing out the gradient.
+func TestAttentionLarge(t *testing.T) {
+	cases := []attentionCase{
+		{b: 1, t: 600, h: 2, g: 1, d: 20}, {b: 8, t: 300, h: 2, g: 1, d: 16}, {b: 1, t: 40, s: 700, h: 16, g: 16, d: 64},
+		{b: 1, t: 300, s: 301, h: 32, g: 8, d: 32}, {b: 2, t: 1, s: 700, h: 4, g: 2, d: 64}, {b: 1, t: 5, s: 300, h: 2, g: 2, d: 40},
+		{b: 1, t: 300, h: 1, g: 1, d: 300}, {b: 2, t: 280, h: 2, g: 2, d: 8, segments: 30}, {b: 1, t: 270, h: 2, g: 1, d: 24, rate: 0.3},
+		{b: 2, t: 2, s: 530, h: 2, g: 1, d: 24, rate: 0.3, segments: 100},
+	}
+	changes := []func(c *kernels.Call, lengths int){
+		func(*kernels.Call, int) {},
+		func(c *kernels.Call, _ int) { c.Attrs.Window = 270 },
+		func(c *kernels.Call, _ int) { c.Attrs.Causal, c.Attrs.Window = false, 70 },
+		func(c *kernels.Call, _ int) { c.Attrs.Causal, c.Attrs.Cap = false, 3 },
+		func(c *kernels.Call, at int) {
+			c.Args[at] = indices(c.Args[0].Shape[:1], func(i int) int { return 290 * i })
+		},
+	}
+	devices := everyLevel(t, 2)
+	for i, x := range cases {
+		for j, change := range changes {
+			if testing.Short() && i != 2*j {
+				continue
+			}
+			r := rand.New(rand.NewPCG(uint64(i), uint64(j)))
+			c, g := x.forward(r), x.backward(r)
+			change(&c, 3)
+			checkAgainstRef(t, devices, c, 10)
+			change(&g, 6)
+			copy(g.Args, []kernels.Tensor{random(r, c.Args[0].Shape...), c.Args[0], c.Args[1], c.Args[2], c.Args[10], c.Args[11]})
+			checkAgainstRef(t, devices, g, 13)
 		}
 	}
 }

@@ -1,18 +1,17 @@
 package cpu
 
-import (
-	"github.com/gsc-project/gsc/kernels"
-)
+import "github.com/gsc-project/gsc/kernels"
 
 // The cutting of a product. Slabs of a and b, at most panelFloats each, are packed into panels; then
 // pieces of the slab's part of c are computed in any order. All sizes follow from the shapes.
 const (
-	kBlock      = 384     // steps of one slab: a panel of a then fits the first cache
-	pieceRows   = 96      // of c in one piece
-	pieceCols   = 256     // with kBlock, what a piece reads of b fits the second cache
-	packFloats  = 1 << 14 // packed by one piece
-	directCols  = 128     // products no wider read a where it lies: packing it would not pay
-	inlineFlops = 1 << 19 // smaller products are one piece: waking workers costs more
+	kBlock       = 384     // steps of one slab: a panel of a then fits the first cache
+	pieceRows    = 96      // of c in one piece
+	pieceCols    = 256     // with kBlock, what a piece reads of b fits the second cache
+	packFloats   = 1 << 14 // packed by one piece
+	enoughPieces = 16      // to share out evenly
+	directCols   = 128     // products no wider read a where it lies: packing it would not pay
+	inlineFlops  = 1 << 19 // smaller products are one piece: waking workers costs more
 )
 
 // matmul is a bound product c = a·b + bias.
@@ -71,7 +70,7 @@ func newMatMul(d *Device, m, n, k int) *matmul {
 	x.kStep = evenly(k, kBlock, 1)
 	x.mStep = evenly(m, panelFloats/(t.aStep*max(1, x.kStep))*t.rows, t.rows)
 	x.nStep = evenly(n, panelFloats/(t.cols*max(1, x.kStep))*t.cols, t.cols)
-	x.rows, x.cols = evenly(m, pieceRows, t.rows), evenly(n, pieceCols, t.cols)
+	x.rows, x.cols = x.pieceSize(min(m, x.mStep), min(n, x.nStep))
 	x.aPer = max(1, packFloats/(t.aStep*max(1, x.kStep)))
 	x.bPer = max(1, packFloats/(t.cols*max(1, x.kStep)))
 	if 2*m*n*k <= inlineFlops {
@@ -80,6 +79,23 @@ func newMatMul(d *Device, m, n, k int) *matmul {
 	}
 	x.pack, x.compute = x.packPiece, x.computePiece
 	return x
+}
+
+// pieceSize cuts m × n elements of c, smaller while there are few pieces and each is worth handing out.
+func (x *matmul) pieceSize(m, n int) (rows, cols int) {
+	t := x.d.tiles
+	rows, cols = evenly(m, pieceRows, t.rows), evenly(n, pieceCols, t.cols)
+	for ceilDiv(m, rows)*ceilDiv(n, cols) < enoughPieces && 2*rows*cols*x.kStep > 2*inlineFlops {
+		switch {
+		case cols > t.cols && (cols >= rows || rows == t.rows):
+			cols = up(cols/2, t.cols)
+		case rows > t.rows:
+			rows = up(rows/2, t.rows)
+		default:
+			return rows, cols
+		}
+	}
+	return rows, cols
 }
 
 // evenly is the step that cuts n into parts of at most limit, as equal as multiples of unit allow.
