@@ -36,12 +36,6 @@ type panels struct {
 	panel, lane, step int
 }
 
-// from is the operand from step p on.
-func (x panels) from(p int) panels {
-	x.data = at(x.data, p*x.step)
-	return x
-}
-
 // block is a product small enough for one worker: c[i, j] = Σ_p a[i, p]·b[p, j] + bias[j].
 type block struct {
 	m, n, k int
