@@ -98,6 +98,28 @@ func TestParameterRules(t *testing.T) {
 	}
 }
 
+// A rate is a factor on the learning rate: gradient descent goes half as far with half of it.
+func TestRateOfAParameterScalesItsUpdate(t *testing.T) {
+	const name = "transformer.h.0.attn.c_attn.weight"
+	path := write(t, gpt2, stream)
+	moved := func(rule string) []float64 {
+		l := newLab(t, planOf(t, path, `optimizer={kind: "sgd"}`, `devices.kind="ref"`, "parameters=["+rule+"]"), 1)
+		values := l.tensor(name)
+		l.step(1, 0.5)
+		for i, after := range l.tensor(name) {
+			values[i] = after - values[i]
+		}
+		return values
+	}
+	whole, half := moved(""), moved(`{match: "*", rate: 3}, {match: "*.attn.*", rate: 0.5}`)
+	for i := range half {
+		half[i] *= 2
+	}
+	if far := farthest(half, whole); !(far < 1e-12) {
+		t.Errorf("twice the update at half the rate differs from the update by %.2g", far)
+	}
+}
+
 func hasGradient(p *plan.Plan, weight string) bool {
 	return slices.ContainsFunc(p.Stages[0].Buffers, func(b plan.Buffer) bool { return b.Class == plan.Gradient && b.Name == "grad."+weight })
 }

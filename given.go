@@ -1,6 +1,7 @@
 package gsc
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"maps"
@@ -40,6 +41,14 @@ func (g *given) name() string {
 		return g.read.Name
 	}
 	return g.strategy.Name
+}
+
+// threads are those of the command line, else of the strategy; a plan says none.
+func (g *given) threads() int {
+	if g.strategy == nil {
+		return g.options.Threads
+	}
+	return cmp.Or(g.options.Threads, g.strategy.Devices.Threads)
 }
 
 func (g *given) what() string {

@@ -34,7 +34,7 @@ func Train(ctx context.Context, path string, o TrainOptions) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, r.unlock()) }()
-	s, err := newSession(r.plan, o.Threads)
+	s, err := newSession(r.plan, r.threads)
 	if err != nil {
 		return err
 	}
@@ -69,10 +69,11 @@ func (s *session) train(ctx context.Context, dir string, r *recorder) (runtime.S
 
 // run is a run folder, and the plan that is followed in it.
 type run struct {
-	dir    string
-	plan   *plan.Plan
-	given  *given // what a new run begins with; nil: the folder holds the run
-	unlock func() error
+	dir     string
+	plan    *plan.Plan
+	threads int    // 0: as many as processors
+	given   *given // what a new run begins with; nil: the folder holds the run
+	unlock  func() error
 }
 
 // openRun finds the run of what is given, and locks it, or plans a new one.
@@ -81,7 +82,7 @@ func openRun(path string, o TrainOptions) (*run, error) {
 	if err != nil {
 		return nil, err
 	}
-	r := &run{dir: o.Run, unlock: func() error { return nil }}
+	r := &run{dir: o.Run, threads: g.threads(), unlock: func() error { return nil }}
 	if r.dir == "" {
 		r.dir = filepath.Join("runs", g.name())
 	}

@@ -67,7 +67,7 @@ func (l *lowerer) buffer(v *graph.Value) int {
 	id := len(l.buffers)
 	l.ids[v] = id
 	l.buffers = append(l.buffers, plan.Buffer{ID: id, Name: v.Name, Class: v.Class, Offset: l.offsets[v],
-		DType: v.DType, Dims: slices.Clone(v.Dims), Lasting: v.Lasting()})
+		DType: v.DType, Dims: append([]plan.Dim{}, v.Dims...), Lasting: v.Lasting()})
 	return id
 }
 

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"math/rand/v2"
@@ -62,6 +63,8 @@ func run(t *testing.T, dir, name string) {
 func killed(t *testing.T, dir, name string, after time.Duration) bool {
 	t.Helper()
 	cmd := killCommand(dir, name)
+	var said bytes.Buffer
+	cmd.Stderr = &said
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
@@ -70,7 +73,7 @@ func killed(t *testing.T, dir, name string, after time.Duration) bool {
 	timer.Stop()
 	var exit *exec.ExitError
 	if errors.As(err, &exit) && exit.Exited() {
-		t.Fatalf("%s: %v: %s", name, err, exit.Stderr)
+		t.Fatalf("%s: %v: %s", name, err, &said)
 	}
 	return err != nil
 }

@@ -17,12 +17,12 @@ func main() {
 	// Arenas lie outside the heap; what is in it is the data, once, and little else. Collecting early keeps
 	// the process near what its plan predicts.
 	debug.SetGCPercent(20)
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	context.AfterFunc(ctx, stop) // the second signal ends the process at once
-	err := root().ExecuteContext(ctx)
-	stop()
+	err := root().Execute()
 	if err == nil {
 		return
+	}
+	if errors.Is(err, context.Canceled) {
+		err = errors.New("interrupted")
 	}
 	if !errors.Is(err, errQuiet) {
 		fmt.Fprintln(os.Stderr, "gsc:", err)
@@ -32,6 +32,14 @@ func main() {
 
 // errQuiet ends the program with status 1 after everything was said.
 var errQuiet = errors.New("")
+
+// interruptible is a context for what ends cleanly when it is interrupted, or
+// asked to terminate. A second signal ends the process at once.
+func interruptible() (ctx context.Context, stop context.CancelFunc) {
+	ctx, stop = signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	context.AfterFunc(ctx, stop)
+	return ctx, stop
+}
 
 func root() *cobra.Command {
 	cmd := &cobra.Command{

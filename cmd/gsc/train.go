@@ -24,7 +24,9 @@ if the strategy has changed since, gsc says how and stops. Ctrl-C saves and ends
 			t.Options = *o
 			t.Out = cmd.OutOrStdout()
 			t.Width = terminalWidth()
-			return gsc.Train(cmd.Context(), args[0], t)
+			ctx, stop := interruptible()
+			defer stop()
+			return gsc.Train(ctx, args[0], t)
 		},
 	}
 	o = strategyFlags(cmd)
@@ -51,7 +53,9 @@ func evalCommand() *cobra.Command {
 		Short: "Evaluate a run's weights on its validation or test split",
 		Args:  exactly(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			scores, err := gsc.Evaluate(cmd.Context(), args[0], e)
+			ctx, stop := interruptible()
+			defer stop()
+			scores, err := gsc.Evaluate(ctx, args[0], e)
 			if err == nil {
 				fmt.Fprint(cmd.OutOrStdout(), scores)
 			}
@@ -72,7 +76,9 @@ func generateCommand() *cobra.Command {
 		Args:  exactly(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			g.Out = cmd.OutOrStdout()
-			return gsc.Generate(cmd.Context(), args[0], g)
+			ctx, stop := interruptible()
+			defer stop()
+			return gsc.Generate(ctx, args[0], g)
 		},
 	}
 	f := cmd.Flags()
