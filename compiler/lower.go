@@ -10,8 +10,6 @@ import (
 
 // lowerer turns the graph of a stage into buffers and instructions.
 type lowerer struct {
-	kind    kernels.Kind
-	graph   *graph.Graph
 	offsets map[*graph.Value]int64
 	ids     map[*graph.Value]int
 	buffers []plan.Buffer

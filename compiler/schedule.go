@@ -9,7 +9,7 @@ import (
 // schedule lowers the graph: offsets, buffers, programs, and the calls of each schedule.
 func (u *unitOfWork) schedule() error {
 	offsets, arenaBytes := allocate(u.kind.AlignBytes, u.lasting(), u.timelines())
-	l := &lowerer{kind: u.kind, graph: u.graph, offsets: offsets, ids: map[*graph.Value]int{}}
+	l := &lowerer{offsets: offsets, ids: map[*graph.Value]int{}}
 	for _, v := range u.lasting() {
 		l.buffer(v)
 	}
