@@ -307,8 +307,8 @@ func (t *Trainer) snapshot(best bool) (checkpoint.Snapshot, error) {
 	for i := range p.Tensors {
 		tensor := &p.Tensors[i]
 		b := &t.machine.stage.Buffers[tensor.Buffer]
-		snap.Tensors = append(snap.Tensors, checkpoint.Tensor{Name: tensor.Name, Class: tensor.Class, Shape: tensor.StoredShape(),
-			DType: tensor.DType, Data: io.NewSectionReader(t.machine.memories[b.Space], b.Offset, b.SizeBytes())})
+		place := io.NewSectionReader(t.machine.memories[b.Space], b.Offset, b.SizeBytes())
+		snap.Tensors = append(snap.Tensors, checkpoint.TensorOf(tensor, place))
 	}
 	return snap, nil
 }

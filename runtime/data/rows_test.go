@@ -163,7 +163,7 @@ func TestCharacters(t *testing.T) {
 	base := write(t, "a.txt", "hello wörld\xff", "b.txt", "hello 世界")
 	spec := plan.Data{Format: "text", Tokenizer: "characters", Train: []string{"a.txt"}, Validation: []string{"b.txt"}, Base: base, Rows: "stream", Length: 4, Task: "next", Ignore: -100}
 	s := mustOpen(t, spec)
-	if got := strings.Join(s.Spec().Vocabulary, ""); got != " dehlorwö\ufffd" || VocabularySize(s.Spec()) != 10 {
+	if got := strings.Join(s.Spec().Vocabulary, ""); got != " dehlorwö\ufffd" || s.Spec().VocabularySize != 10 {
 		t.Errorf("vocabulary %q", got)
 	}
 	if got := string(s.Tokenizer().Decode(s.Document(Validation, 0))); got != "hello \ufffd\ufffd" {

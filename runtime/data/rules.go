@@ -28,9 +28,6 @@ const (
 
 const splits = 3
 
-// VocabularySize is the number that all token ids of a prepared spec are below.
-func VocabularySize(spec plan.Data) int { return spec.VocabularySize }
-
 // Tokenizer is the tokenizer of a prepared spec.
 func Tokenizer(spec plan.Data) (*token.Tokenizer, error) {
 	return token.New(spec.Tokenizer, spec.Vocabulary)
