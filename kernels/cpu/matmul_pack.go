@@ -15,6 +15,13 @@ func (s source) at(i, p int) source {
 	return s
 }
 
+// pack packs the panels of one piece: those of lanes [lane, lane+n) in steps [p, p+k).
+func (o *operand) pack(t *tileSet, to panels, lane, p, n, k, piece int) {
+	for q := piece * o.per; q < (piece+1)*o.per && q*o.lanes < n; q++ {
+		t.packPanel(unsafe.Slice(to.from(q).data, o.stride*k), o.stride, o.at(lane+q*o.lanes, p), min(o.lanes, n-q*o.lanes), k)
+	}
+}
+
 // packPanel writes one panel: dst[p*dstStep+i] = src(i, p) for i < lanes and p < k, and
 // zeros for the lanes up to dstStep.
 func (t *tileSet) packPanel(dst []float32, dstStep int, src source, lanes, k int) {

@@ -19,9 +19,9 @@ func (x *matmul) skinny() func() {
 	}
 	switch {
 	case x.m <= x.n && x.b.step == 1:
-		return x.dotKernel(x.m, x.n, x.a, x.b, dotPlace{x.cRow, 1, 0, 1})
+		return x.dotKernel(x.m, x.n, x.a.source, x.b.source, dotPlace{x.cRow, 1, 0, 1})
 	case x.n < x.m && x.a.step == 1:
-		return x.dotKernel(x.n, x.m, x.b, x.a, dotPlace{1, x.cRow, 1, 0})
+		return x.dotKernel(x.n, x.m, x.b.source, x.a.source, dotPlace{1, x.cRow, 1, 0})
 	case x.m <= x.n:
 		return x.stripeKernel()
 	}

@@ -36,6 +36,12 @@ type panels struct {
 	panel, lane, step int
 }
 
+// from is the panels from panel q on.
+func (x panels) from(q int) panels {
+	x.data = at(x.data, q*x.panel)
+	return x
+}
+
 // block is a product small enough for one worker: c[i, j] = Σ_p a[i, p]·b[p, j] + bias[j].
 type block struct {
 	m, n, k int
