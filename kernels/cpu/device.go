@@ -3,6 +3,7 @@ package cpu
 import (
 	"fmt"
 
+	"golang.org/x/sys/cpu"
 	"golang.org/x/sys/unix"
 
 	"github.com/gsc-project/gsc/kernels"
@@ -13,6 +14,7 @@ type Device struct {
 	pool    *pool
 	level   level
 	tiles   *tileSet
+	bf16    *tileSet // of products in bf16; nil: the processor has no instruction for them
 	scratch *scratchpad
 }
 
@@ -34,7 +36,11 @@ func newDevice(threads int, l level) (*Device, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Device{pool: newPool(threads), level: l, tiles: tileSets[l], scratch: s}, nil
+	d := &Device{pool: newPool(threads), level: l, tiles: tileSets[l], scratch: s}
+	if l == avx512 && cpu.X86.HasAVX512BF16 {
+		d.bf16 = bf16Tiles
+	}
+	return d, nil
 }
 
 // Kind is "cpu".

@@ -14,6 +14,7 @@ import (
 // between slabs, and one of them waits for memory while another computes. A piece waits only for pieces that stand before it.
 type matmul struct {
 	d       *Device
+	t       *tileSet
 	m, n, k int
 	a, b    operand
 	c       *float32
@@ -45,7 +46,7 @@ type slab struct {
 
 func bindMatMul(d *Device, c kernels.Call, s kernels.Sizes) (kernels.Kernel, error) {
 	args := c.Args
-	x := newMatMul(d, s["M"], s["N"], s["K"], sourceOf(args[0], c.Attrs.TransA), sourceOf(args[1], !c.Attrs.TransB))
+	x := newMatMul(d, d.tiles, s["M"], s["N"], s["K"], sourceOf(args[0], c.Attrs.TransA), sourceOf(args[1], !c.Attrs.TransB))
 	x.bias = (*float32)(args[2].Data)
 	x.c, x.cRow = (*float32)(args[3].Data), args[3].Stride(0)
 	x.add = c.Attrs.Accumulate
@@ -56,9 +57,8 @@ func bindMatMul(d *Device, c kernels.Call, s kernels.Sizes) (kernels.Kernel, err
 	return x.run, nil
 }
 
-func newMatMul(d *Device, m, n, k int, a, b source) *matmul {
-	t := d.tiles
-	return &matmul{d: d, m: m, n: n, k: k,
+func newMatMul(d *Device, t *tileSet, m, n, k int, a, b source) *matmul {
+	return &matmul{d: d, t: t, m: m, n: n, k: k,
 		a: operand{source: a, count: m, lanes: t.rows, stride: t.aStep},
 		b: operand{source: b, count: n, lanes: t.cols, stride: t.cols}}
 }
@@ -147,9 +147,9 @@ func (x *matmul) pack(at, piece int) {
 	}
 	s := &x.slabs[at]
 	if piece < s.packA {
-		x.a.pack(x.d.tiles, s.a, s.i, s.p, s.m, s.k, piece)
+		x.a.pack(x.t, s.a, s.i, s.p, s.m, s.k, piece)
 	} else {
-		x.b.pack(x.d.tiles, s.b, s.j, s.p, s.n, s.k, piece-s.packA)
+		x.b.pack(x.t, s.b, s.j, s.p, s.n, s.k, piece-s.packA)
 	}
 	x.toPack[at].Add(-1)
 }
@@ -162,7 +162,7 @@ func (x *matmul) compute(number, piece, worker int) {
 	down := ceilDiv(s.m, x.rows)
 	i, j := piece%down*x.rows, piece/down*x.cols
 	b := block{
-		m: min(x.rows, s.m-i), n: min(x.cols, s.n-j), k: s.k,
+		m: min(x.rows, s.m-i), n: min(x.cols, s.n-j), k: x.t.elements(s.k),
 		a: s.a.from(i / x.a.lanes), b: s.b.from(j / x.b.lanes),
 		c: at(x.c, (s.i+i)*x.cRow+s.j+j), cRow: x.cRow,
 		add: x.add || s.p > 0,
@@ -170,7 +170,7 @@ func (x *matmul) compute(number, piece, worker int) {
 	if s.p == 0 && x.bias != nil {
 		b.bias = at(x.bias, s.j+j)
 	}
-	x.d.tiles.run(&b, x.d.scratch.worker[worker][:edgeFloats])
+	x.t.run(&b, x.d.scratch.worker[worker][:edgeFloats])
 	x.sums[s.sums+piece].Add(1)
 	x.toDo[number].Add(-1)
 }

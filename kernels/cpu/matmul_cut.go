@@ -4,7 +4,7 @@ import "sync/atomic"
 
 // The cutting of a product. All sizes follow from the shapes.
 const (
-	kBlock         = 384             // steps of one slab: a panel of a then fits the first cache
+	kBlock         = 384             // elements for each lane of one slab: a panel of a then fits the first cache
 	pieceRows      = 96              // of c in one piece
 	pieceCols      = 256             // with kBlock, what a piece reads of b fits the second cache
 	packFloats     = 1 << 14         // packed by one piece
@@ -37,22 +37,22 @@ type part struct {
 	packs int // pieces that pack it; 0: it is there already
 }
 
-// floats is the size of the packed operand.
-func (o *operand) floats(k int) int { return up(o.count, o.lanes) / o.lanes * o.stride * max(1, k) }
+// floats is the size of the packed operand, k elements for each lane.
+func (o *operand) floats(k int) int { return up(o.count, o.lanes) / o.lanes * o.stride * k }
 
 // cut makes the list of pieces. The slabs of one operand, the outer one, are gone through once, and those of the other
 // for each of them: they are packed anew each time, unless the whole of it is resident.
 func (x *matmul) cut() {
-	t := x.d.tiles
-	x.kStep = evenly(x.k, kBlock, 1)
-	x.a.direct = x.n <= directCols && x.a.lane%512 != 0 && x.a.step%512 != 0
-	outer, inner := &x.b, &x.a
-	if small := x.b.floats(x.k) <= residentFloats; small && (x.a.direct || x.a.floats(x.k) >= x.b.floats(x.k)) {
+	t := x.t
+	x.kStep = evenly(x.k, kBlock*t.steps, t.steps)
+	x.a.direct = t.steps == 1 && x.n <= directCols && x.a.lane%512 != 0 && x.a.step%512 != 0
+	outer, inner, k := &x.b, &x.a, t.elements(x.k)
+	if small := x.b.floats(k) <= residentFloats; small && (x.a.direct || x.a.floats(k) >= x.b.floats(k)) {
 		outer, inner = inner, outer
 	}
-	inner.resident = inner.floats(x.k) <= residentFloats
-	x.a.place(x.d.scratch.a, x.kStep)
-	x.b.place(x.d.scratch.b, x.kStep)
+	inner.resident = inner.floats(k) <= residentFloats
+	x.a.place(x.d.scratch.a, t.elements(x.kStep))
+	x.b.place(x.d.scratch.b, t.elements(x.kStep))
 	x.rows, x.cols = x.pieceSize(min(x.m, x.a.slab), min(x.n, x.b.slab))
 	if x.inline = 2*x.m*x.n*x.k <= inlineFlops; x.inline {
 		x.rows, x.cols = up(x.m, t.rows), up(x.n, t.cols)
@@ -63,14 +63,14 @@ func (x *matmul) cut() {
 	x.job = x.piece
 }
 
-// place gives an operand the space for its slabs.
-func (o *operand) place(space []float32, kStep int) {
-	kStep = max(1, kStep)
-	o.per = max(1, packFloats/(o.stride*kStep))
+// place gives an operand the space for its slabs, k elements for each lane.
+func (o *operand) place(space []float32, k int) {
+	k = max(1, k)
+	o.per = max(1, packFloats/(o.stride*k))
 	o.slab = max(o.lanes, up(o.count, o.lanes))
 	o.space = [2]*float32{&space[0], &space[0]}
 	if !o.resident && !o.direct {
-		o.slab = evenly(o.count, slabFloats/(o.stride*kStep)*o.lanes, o.lanes)
+		o.slab = evenly(o.count, slabFloats/(o.stride*k)*o.lanes, o.lanes)
 		o.space[1] = &space[slabFloats]
 	}
 }
@@ -83,8 +83,8 @@ func (x *matmul) list(outer, inner *operand) {
 		for p := 0; p < max(1, x.k); p += x.kStep {
 			for i := 0; i < inner.count; i += inner.slab {
 				k := min(x.kStep, x.k-p)
-				outer.turnTo(o, p, k, i == 0)
-				inner.turnTo(i, p, k, o == 0 || !inner.resident)
+				outer.turnTo(x.t, o, p, k, i == 0)
+				inner.turnTo(x.t, i, p, k, o == 0 || !inner.resident)
 				s := x.slab(p, k)
 				if p == 0 {
 					first = append(first, sums)
@@ -99,16 +99,16 @@ func (x *matmul) list(outer, inner *operand) {
 }
 
 // turnTo makes lanes from lane on, in steps [p, p+k), the operand's part of the slab; fresh says that it is not packed yet.
-func (o *operand) turnTo(lane, p, k int, fresh bool) {
+func (o *operand) turnTo(t *tileSet, lane, p, k int, fresh bool) {
 	o.now.lane, o.now.n, o.now.packs = lane, min(o.slab, o.count-lane), 0
 	if o.direct {
 		o.now.panels = panels{o.at(lane, p).data, o.lanes * o.lane, o.lane, o.step}
 		return
 	}
 	if o.resident {
-		o.now.panels = panels{at(o.space[0], o.floats(1)*p), o.stride * k, 1, o.stride}
+		o.now.panels = panels{at(o.space[0], o.floats(t.elements(p))), o.stride * t.elements(k), 1, o.stride}
 	} else if fresh {
-		o.now.panels = panels{o.space[o.now.turn%2], o.stride * k, 1, o.stride}
+		o.now.panels = panels{o.space[o.now.turn%2], o.stride * t.elements(k), 1, o.stride}
 	}
 	if fresh {
 		o.now.turn++
@@ -135,9 +135,9 @@ func (x *matmul) append(s slab) {
 
 // pieceSize cuts m × n elements of c, smaller while there are few pieces and each is worth handing out.
 func (x *matmul) pieceSize(m, n int) (rows, cols int) {
-	t := x.d.tiles
+	t := x.t
 	rows, cols = evenly(m, pieceRows, t.rows), evenly(n, pieceCols, t.cols)
-	for ceilDiv(m, rows)*ceilDiv(n, cols) < enoughPieces && 2*rows*cols*x.kStep > 2*inlineFlops {
+	for ceilDiv(m, rows)*ceilDiv(n, cols) < enoughPieces && 2*rows*cols*t.elements(x.kStep) > 2*inlineFlops {
 		switch {
 		case cols > t.cols && (cols >= rows || rows == t.rows):
 			cols = up(cols/2, t.cols)

@@ -63,7 +63,7 @@ func bindNewtonSchulz(d *Device, c kernels.Call, s kernels.Sizes) (kernels.Kerne
 }
 
 func (x *newtonSchulz) product(m, n, k int, a, b source, c []float32, add bool) kernels.Kernel {
-	p := newMatMul(x.d, m, n, k, a, b)
+	p := newMatMul(x.d, x.d.tiles, m, n, k, a, b)
 	p.c, p.cRow, p.add = &c[0], n, add
 	p.cut()
 	return p.run

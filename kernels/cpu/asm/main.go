@@ -8,6 +8,7 @@ import (
 	"os"
 
 	"github.com/mmcloughlin/avo/build"
+	"github.com/mmcloughlin/avo/pass"
 )
 
 // groups are the files that can be asked for.
@@ -27,5 +28,6 @@ func main() {
 	}
 	build.ConstraintExpr("amd64")
 	write()
+	pass.Compile = pass.Concat(pass.Compile, pass.Func(encode))
 	build.Generate()
 }
