@@ -19,6 +19,7 @@ import (
 // ReferenceOptions say how reference cases are run.
 type ReferenceOptions struct {
 	Device        string // "cpu" or "ref"
+	Level         string // of its kernels; empty: the best
 	Threads       int
 	Recompute     string // memory.recompute; empty: none
 	WriteStrategy string // folder that keeps the strategies; empty: none is kept
@@ -95,9 +96,9 @@ type trial struct {
 }
 
 // newTrial binds a plan, opens its data and gives the weights their starting values.
-func newTrial(p *plan.Plan, expected *safetensors.File, threads int) (t *trial, err error) {
+func newTrial(p *plan.Plan, expected *safetensors.File, level string, threads int) (t *trial, err error) {
 	t = &trial{expected: expected, start: map[string][]float64{}}
-	if t.device, err = gsc.NewDevice(p.Device, threads); err != nil {
+	if t.device, err = gsc.NewDeviceAt(p.Device, level, threads); err != nil {
 		return nil, err
 	}
 	if t.machine, err = runtime.Bind(p, t.device); err != nil {
@@ -119,7 +120,7 @@ func newTrial(p *plan.Plan, expected *safetensors.File, threads int) (t *trial, 
 func (t *trial) close() error { return errors.Join(t.machine.Close(), t.device.Close()) }
 
 func (r *ReferenceResult) train(p *plan.Plan, c *referenceCase, expected *safetensors.File, o ReferenceOptions) error {
-	t, err := newTrial(p, expected, o.Threads)
+	t, err := newTrial(p, expected, o.Level, o.Threads)
 	if err != nil {
 		return err
 	}

@@ -79,7 +79,7 @@ func trialWeights(t *testing.T, folder, strategy string) map[string][]float64 {
 		t.Fatal(err)
 	}
 	defer expected.Close()
-	trial, err := newTrial(p, expected, 1)
+	trial, err := newTrial(p, expected, "", 1)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -21,14 +21,24 @@ type Device struct {
 // New makes a cpu device that works with the given number of threads, the
 // caller's own included.
 func New(threads int) (*Device, error) {
-	if threads < 1 {
-		return nil, fmt.Errorf("cpu: %d threads: use at least 1", threads)
-	}
 	l, err := chooseLevel()
 	if err != nil {
 		return nil, err
 	}
-	return newDevice(threads, l)
+	return NewAt(l.String(), threads)
+}
+
+// NewAt is New with the kernels of one of [Levels].
+func NewAt(name string, threads int) (*Device, error) {
+	if threads < 1 {
+		return nil, fmt.Errorf("cpu: %d threads: use at least 1", threads)
+	}
+	for _, l := range levels() {
+		if l.String() == name {
+			return newDevice(threads, l)
+		}
+	}
+	return nil, fmt.Errorf("cpu: this processor has no level %q: use one of %v", name, levels())
 }
 
 func newDevice(threads int, l level) (*Device, error) {

@@ -14,11 +14,7 @@ import (
 
 // eachLevel runs f with a device of every level that the processor has.
 func eachLevel(t *testing.T, threads int, f func(t *testing.T, d *Device)) {
-	best, err := chooseLevel()
-	if err != nil {
-		t.Fatal(err)
-	}
-	for l := generic; l <= best; l++ {
+	for _, l := range levels() {
 		t.Run(l.String(), func(t *testing.T) { f(t, openLevel(t, threads, l)) })
 	}
 }
@@ -143,8 +139,7 @@ var large = map[string]func(r *rand.Rand) (kernels.Call, []int){
 // TestThreads: the number of threads changes no bit.
 func TestThreads(t *testing.T) {
 	for name, call := range large {
-		best, _ := chooseLevel()
-		for l := generic; l <= best; l++ {
+		for _, l := range levels() {
 			t.Run(name+"/"+l.String(), func(t *testing.T) {
 				var first []uint32
 				for _, threads := range []int{1, 2, 4} {

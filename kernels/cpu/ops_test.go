@@ -196,7 +196,7 @@ func TestPieces(t *testing.T) {
 				t.Fatal(err)
 			}
 			k()
-			for l := generic; l <= mustLevel(t); l++ {
+			for _, l := range levels() {
 				got, first := c.run(t, openLevel(t, 1, l), o)
 				compareOperands(t, c, got, o.ref)
 				for _, threads := range []int{2, 4} {
@@ -252,15 +252,16 @@ func compareFloats(t *testing.T, name string, got []float32, want []float64) {
 	}
 }
 
-// TestKernelsAllocateNothing runs every case with workers.
+// TestKernelsAllocateNothing runs every case with workers, at every level.
 func TestKernelsAllocateNothing(t *testing.T) {
-	d := openLevel(t, 3, mustLevel(t))
-	for _, c := range opCases() {
-		k := mustBind(t, d, kernels.Call{Op: c.op, Attrs: c.attrs, Args: c.operands().cpu})
-		if n := testing.AllocsPerRun(3, k); n != 0 {
-			t.Errorf("%s allocates %v times a run", c.name(), n)
+	eachLevel(t, 3, func(t *testing.T, d *Device) {
+		for _, c := range opCases() {
+			k := mustBind(t, d, kernels.Call{Op: c.op, Attrs: c.attrs, Args: c.operands().cpu})
+			if n := testing.AllocsPerRun(3, k); n != 0 {
+				t.Errorf("%s allocates %v times a run", c.name(), n)
+			}
 		}
-	}
+	})
 }
 
 // TestCasesCoverBinders: an operation that is bound has a case here, or a test file of its own.
@@ -278,7 +279,7 @@ func TestCasesCoverBinders(t *testing.T) {
 
 // TestNaNReachesNorm: a NaN anywhere in a gradient gives a NaN norm and factor.
 func TestNaNReachesNorm(t *testing.T) {
-	for l := generic; l <= mustLevel(t); l++ {
+	for _, l := range levels() {
 		d := openLevel(t, 2, l)
 		for _, at := range []int{0, 77, 70_000, caseLong - 1} {
 			o := opCase{kernels.SumSquares, kernels.Attrs{}, func(o *operands) { o.f(caseLong).real(0).real(0).real(0).counter(1) }}.operands()
