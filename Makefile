@@ -30,6 +30,14 @@ race: ## run the tests of what runs concurrently under the race detector (needs 
 conformance: build ## hold this machine's kernels and the reference cases to the definition of correct
 	@$(GSC) conformance
 
+.PHONY: levels
+levels: build ## the same at each level of the processor's features, forced one by one
+	@scripts/levels $(GSC)
+
+.PHONY: arm64
+arm64: ## run the kernels' tests and a short training run as built for arm64, under qemu elsewhere
+	@scripts/arm64
+
 .PHONY: fuzz
 fuzz: ## fuzz what reads bytes from outside, FUZZTIME each (10m when not given)
 	@set -e; for f in $$(grep -rlE '^func Fuzz' --include='*_test.go' .); do \

@@ -125,20 +125,14 @@ func kernelSuite(name string, results []kerneltest.Result) Suite {
 	return s
 }
 
-// References runs reference cases at each level of the device. A folder without a case.json of its own stands for the cases in it.
+// References runs reference cases. A folder without a case.json of its own stands for the cases in it.
 func References(folders []string, o ReferenceOptions) (Report, error) {
 	r := Report{Device: o.Device}
 	cases, err := findCases(folders)
 	if err != nil {
 		return r, err
 	}
-	levels, err := gsc.Levels(o.Device)
-	if err != nil {
-		return r, err
-	}
-	for _, o.Level = range levels {
-		r.add(referenceSuite(cases, o))
-	}
+	r.add(referenceSuite(cases, o))
 	return r, nil
 }
 
@@ -179,7 +173,7 @@ func findCases(folders []string) ([]string, error) {
 	return cases, nil
 }
 
-// All runs every suite that needs no files of the user's: the kernels, and the project's own reference cases.
+// All runs every suite that needs no files of the user's: the kernels, and the project's own reference cases, at each level of the device.
 func All(device string, threads int, o KernelOptions) (Report, error) {
 	r, err := Kernels(device, threads, o)
 	if err != nil {
@@ -193,12 +187,16 @@ func All(device string, threads int, o KernelOptions) (Report, error) {
 	if err := unpack(dir); err != nil {
 		return r, err
 	}
-	refs, err := References([]string{dir}, ReferenceOptions{Device: device, Threads: threads})
+	levels, err := gsc.Levels(device)
 	if err != nil {
 		return r, err
 	}
-	for _, s := range refs.Suites {
-		r.add(s)
+	for _, level := range levels {
+		refs, err := References([]string{dir}, ReferenceOptions{Device: device, Level: level, Threads: threads})
+		if err != nil {
+			return r, err
+		}
+		r.add(refs.Suites[0])
 	}
 	return r, nil
 }
