@@ -145,7 +145,7 @@ func (s *session) command(args ...string) ([]byte, *os.ProcessState, error) {
 	out, err := cmd.Output()
 	if err != nil {
 		if said, _, _ := strings.Cut(strings.TrimSpace(stderr.String()), "\n"); said != "" {
-			return nil, nil, fmt.Errorf("gsc %s: %s", args[0], strings.TrimPrefix(said, "gsc: "))
+			return nil, nil, fmt.Errorf("gsc %s: %s", args[0], strings.TrimSuffix(strings.TrimPrefix(said, "gsc: "), ":"))
 		}
 		return nil, nil, fmt.Errorf("gsc %s: %w", args[0], err)
 	}

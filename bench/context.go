@@ -25,7 +25,7 @@ type stretch struct {
 	flops     float64   // of them
 }
 
-// contextScaling compares how much longer a step takes at each length than at the first with what attention's operations, at the
+// contextScaling compares how much longer attention takes at each length than at the first with what its operations, at the
 // rate they have at the first, come to.
 func contextScaling(s *session, r row) ([]line, error) {
 	list := make([]*stretch, len(contexts))
@@ -68,11 +68,12 @@ func (s *session) stretch(x *stretch) ([]float64, error) {
 // beside is the line of a length beside the first.
 func (x *stretch) beside(r row, first *stretch, length int) line {
 	l := r.line("s")
-	l.Work, l.Must = fmt.Sprintf("context %d, a step's time above that at %d", length, contexts[0]), "0.85 to 1.15 ×"
-	base := median(first.attention)
-	l.compare([]float64{median(x.steps) - median(first.steps)}, []float64{base * (x.flops/first.flops - 1)})
+	l.Work, l.Must = fmt.Sprintf("context %d, attention's time a step above that at %d", length, contexts[0]), "0.85 to 1.15 ×"
+	here, base := median(x.attention), median(first.attention)
+	l.compare([]float64{here - base}, []float64{base * (x.flops/first.flops - 1)})
 	l.Verdict = verdictOf(math.Abs(l.Ratio-1) <= contextTime)
-	l.Note = fmt.Sprintf("peer: by attention's rate at %d, %.0f GFLOP/s; its rate here %.0f", contexts[0], first.flops/base/1e9, x.flops/median(x.attention)/1e9)
+	l.Note = fmt.Sprintf("peer: by its operations and its rate at %d, %.0f GFLOP/s; its rate here %.0f; whole step %+.3f s",
+		contexts[0], first.flops/base/1e9, x.flops/here/1e9, median(x.steps)-median(first.steps))
 	return l
 }
 

@@ -14,7 +14,7 @@ func narrowSteps(m model, times float64) func(*session, row) ([]line, error) {
 	return func(s *session, r row) ([]line, error) {
 		narrow := m.with(bf16)
 		if err := s.can(narrow); err != nil {
-			return nil, fmt.Errorf("no bf16 yet: %w", err)
+			return nil, fmt.Errorf("this gsc has no bf16: %w", err)
 		}
 		if _, err := s.checked(m, narrow); err != nil {
 			return nil, err
@@ -62,7 +62,7 @@ func curve(s *session, r row) ([]line, error) {
 	wide := task{strategy: "curve"}
 	narrow := wide.with(bf16)
 	if err := s.can(narrow); err != nil {
-		return nil, fmt.Errorf("no bf16 yet: %w", err)
+		return nil, fmt.Errorf("this gsc has no bf16: %w", err)
 	}
 	a, err := s.train(narrow)
 	if err != nil {
