@@ -122,8 +122,9 @@ var Contracts = [opCount]Contract{
 		Attrs: "rate key", InPlace: [][2]string{{"y", "x"}}, Check: checkRate, Flops: perElement(10)},
 
 	MatMul: {Name: "matmul", Params: []Param{in("a", "M K").strided().swapped("trans_a"), in("b", "K N").strided().swapped("trans_b"),
-		in("bias", "N").opt(), out("c", "M N").strided().sums()}, Attrs: "trans_a trans_b accumulate",
-		Flops: func(s Sizes, _ Attrs) float64 { return 2 * float64(s["M"]) * float64(s["N"]) * float64(s["K"]) }},
+		in("bias", "N").opt(), out("c", "M N").strided().sums(), in("x", "M N").strided().opt(), in("residual", "M N").strided().opt(),
+		out("pre", "M N").strided().opt()}, Attrs: "trans_a trans_b accumulate alpha kind derivative cap",
+		InPlace: [][2]string{{"c", "residual"}}, Check: checkEpilogue, Needs: needsEpilogue, Flops: matMulFlops},
 	SumRows: {Name: "sum_rows", Params: []Param{in("x", "... N").strided(), out("y", "N").sums()}, Attrs: "accumulate", Flops: perRow(1, "N")},
 
 	LayerNorm: {Name: "layer_norm", Params: []Param{in("x", "... C"), in("weight", "C").opt(), in("bias", "C").opt(),
@@ -242,6 +243,36 @@ func checkActivation(_ Sizes, a Attrs) error {
 		return fmt.Errorf("cap = %v does not go with activation %q", a.Cap, a.Kind)
 	}
 	return nil
+}
+
+// checkEpilogue: a product need not have an activation.
+func checkEpilogue(s Sizes, a Attrs) error {
+	if a.Kind == "" && a.Cap == 0 {
+		return nil
+	}
+	return checkActivation(s, a)
+}
+
+// needsEpilogue: x and pre belong to an activation, and what accumulates is a product alone.
+func needsEpilogue(has func(string) bool, a Attrs) error {
+	switch {
+	case a.Kind == "" && (has("x") || has("pre")):
+		return fmt.Errorf("x and pre mean nothing without kind")
+	case a.Derivative && !has("x"):
+		return fmt.Errorf("derivative means nothing without x")
+	case a.Accumulate && (a.Alpha != 0 || a.Kind != "" || has("residual")):
+		return fmt.Errorf("what accumulates has no epilogue")
+	}
+	return nil
+}
+
+// matMulFlops counts an activation as Activate does.
+func matMulFlops(s Sizes, a Attrs) float64 {
+	each := 2 * float64(s["K"])
+	if a.Kind != "" {
+		each += 10
+	}
+	return each * float64(s["M"]) * float64(s["N"])
 }
 
 func checkIndex(s Sizes, a Attrs) error {

@@ -23,8 +23,9 @@ type matmul struct {
 	cRow    int
 	bias    *float32
 	add     bool
-	direct  bool // a is read where it lies
-	kStep   int  // of the slabs
+	end     *epilogue // nil: none
+	direct  bool      // a is read where it lies
+	kStep   int       // of the slabs
 	mStep   int
 	nStep   int
 
@@ -46,6 +47,7 @@ func bindMatMul(d *Device, c kernels.Call, s kernels.Sizes) (kernels.Kernel, err
 	x.bias = (*float32)(args[2].Data)
 	x.c, x.cRow = (*float32)(args[3].Data), args[3].Stride(0)
 	x.add = c.Attrs.Accumulate
+	x.end = newEpilogue(x, c)
 	if run := x.skinny(); run != nil {
 		return run, nil
 	}
@@ -167,6 +169,9 @@ func (x *matmul) computePiece(piece, worker int) {
 		b.bias = at(x.bias, s.j+j)
 	}
 	t.run(&b, x.d.scratch.worker[worker][:edgeFloats])
+	if s.p+s.k == x.k {
+		x.end.finish(s.i+i, s.j+j, b.m, b.n, worker)
+	}
 }
 
 // rowPanels is the slab's part of a from row i on.

@@ -51,7 +51,7 @@ var recipes = map[kernels.Op]recipe{
 	kernels.GateGrad:     {tolerance: functions, attrs: activationCap, values: smoothPoints, terms: gateGradTerms},
 	kernels.Dropout:      {tolerance: products},
 
-	kernels.MatMul:  {tolerance: sums, terms: matMulTerms},
+	kernels.MatMul:  {tolerance: sums, attrs: epilogueAttrs, presence: epilogueOperands, values: smoothPoints, terms: matMulTerms},
 	kernels.SumRows: {tolerance: sums, terms: termsOf("x")},
 
 	kernels.LayerNorm:     {tolerance: sums, values: offCentre, terms: normTerms},
@@ -107,6 +107,28 @@ func activationCap(g *generator, a *kernels.Attrs) {
 	if a.Kind == "soft_cap" {
 		a.Cap = g.between(0.5, 30)
 	}
+}
+
+// epilogueAttrs leaves some products bare: those that accumulate, and those whose derivatives are taken, since a
+// compiler differentiates before it fuses.
+func epilogueAttrs(g *generator, a *kernels.Attrs) {
+	if a.Accumulate || g.extent == small || g.oneIn(4) {
+		a.Alpha, a.Kind, a.Derivative = 0, "", false
+	}
+	if g.coin() {
+		a.Alpha = 0
+	}
+	if g.oneIn(4) {
+		a.Kind, a.Derivative = "", false
+	}
+	activationCap(g, a)
+}
+
+func epilogueOperands(g *generator, has map[string]bool) {
+	a := g.sample.attrs
+	active := a.Kind != ""
+	has["x"], has["pre"] = active && (has["x"] || a.Derivative), active && has["pre"]
+	has["residual"] = has["residual"] && !a.Accumulate && g.extent == full
 }
 
 func ropeFactors(_ *generator, a *kernels.Attrs) {
