@@ -48,6 +48,7 @@ var passes = []struct {
 	{"differentiate", (*unitOfWork).differentiate}, // forward → backward
 	{"recompute", (*unitOfWork).recompute},         // what the backward program computes again instead of keeping
 	{"update", (*unitOfWork).makeUpdate},           // norm, clipping, optimizer
+	{"fuse", (*unitOfWork).fuse},                   // what products take in of what follows them
 	{"precision", (*unitOfWork).precision},         // storage types; workspaces, which depend on them
 	{"schedule", (*unitOfWork).schedule},           // programs → calls; allocate: offsets by liveness
 	{"estimate", (*unitOfWork).estimate},           // operations, bytes, time
@@ -149,6 +150,13 @@ func (u *unitOfWork) recompute() error {
 func (u *unitOfWork) makeUpdate() (err error) {
 	u.update, u.states, err = update(u.graph, u.strategy, u.weights)
 	return err
+}
+
+func (u *unitOfWork) fuse() error {
+	if !u.strategy.Compile.Unfused {
+		fuse(u.graph, u.kind)
+	}
+	return nil
 }
 
 func (u *unitOfWork) precision() error {

@@ -151,8 +151,9 @@ var Contracts = [opCount]Contract{
 		out("dq", "B T H D").strided(), out("dk", "B S G D").strided(), out("dv", "B S G D").strided(), workspace()),
 		Attrs: maskAttrs, Check: checkAttention, Needs: needsMask, Flops: attentionFlops(10)},
 
-	CrossEntropy: {Name: "cross_entropy", Params: []Param{in("logits", "... V"), index("labels", "..."), out("loss", "..."), out("lse", "...")},
-		Attrs: "ignore_index smoothing", Flops: perRow(5, "V")},
+	CrossEntropy: {Name: "cross_entropy", Params: []Param{in("logits", "... V"), index("labels", "..."), out("loss", "..."), out("lse", "..."),
+		in("row_weights", "...").opt(), real64("weight").opt(), out("dlogits", "... V").opt()}, Attrs: "ignore_index smoothing",
+		InPlace: [][2]string{{"dlogits", "logits"}}, Needs: needsWeight, Flops: perRow(5, "V")},
 	CrossEntropyGrad: {Name: "cross_entropy_grad", Params: []Param{in("logits", "... V"), index("labels", "..."), in("lse", "..."),
 		in("row_weights", "...").opt(), real64("weight"), out("dlogits", "... V")}, Attrs: "ignore_index smoothing",
 		InPlace: [][2]string{{"dlogits", "logits"}}, Flops: perRow(5, "V")},
@@ -330,6 +331,14 @@ func needsMask(has func(string) bool, a Attrs) error {
 	}
 	if a.Rate > 0 && !(has("seed") && has("step") && has("origin")) {
 		return fmt.Errorf("dropout needs seed, step and origin")
+	}
+	return nil
+}
+
+// needsWeight: the weights of the rows and their sum are those of a gradient.
+func needsWeight(has func(string) bool, _ Attrs) error {
+	if has("dlogits") != has("weight") || has("row_weights") && !has("dlogits") {
+		return fmt.Errorf("dlogits goes with weight, and row_weights with both")
 	}
 	return nil
 }

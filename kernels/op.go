@@ -128,7 +128,8 @@ const (
 	// weight = Σ wᵢ, known before the first micro-batch.
 
 	// CrossEntropy sets, for each row with label y, lse = log Σ_v e^(z_v) and ℓ = lse − (1−smoothing)·z_y − smoothing·Σz/V.
-	// A row whose label is ignore_index or outside [0, V) gives ℓ = 0, and its lse all the same. Source: Szegedy et al., arXiv:1512.00567, section 7.
+	// A row whose label is ignore_index or outside [0, V) gives ℓ = 0, and its lse all the same. With dlogits it does what
+	// CrossEntropyGrad does besides, with the lse that it wrote. Source: Szegedy et al., arXiv:1512.00567, section 7.
 	CrossEntropy
 	// CrossEntropyGrad sets dz_v = w/weight·(e^(z_v − lse) − (1−smoothing)·[v = y] − smoothing/V), 0 for ignored rows.
 	CrossEntropyGrad

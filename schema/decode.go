@@ -25,6 +25,7 @@ type wire struct {
 	Schedule   wireSchedule
 	Precision  Precision
 	Memory     wireMemory
+	Compile    wireCompile
 	Devices    Devices
 	Evaluate   plan.Evaluation
 	Checkpoint plan.Checkpoint
@@ -99,6 +100,8 @@ type wireSchedule struct {
 	Epochs float64
 }
 
+type wireCompile struct{ Fuse bool }
+
 type wireMemory struct {
 	Limit     any
 	Recompute string
@@ -127,6 +130,7 @@ func (e *evaluation) decode() (*Strategy, error) {
 	if err != nil {
 		return nil, err
 	}
+	s.Compile.Unfused = !w.Compile.Fuse
 	s.Memory = Memory{LimitBytes: limit, Recompute: w.Memory.Recompute}
 	for i, r := range w.Parameters {
 		pos := s.Positions[fmt.Sprintf("parameters[%d].match", i)]

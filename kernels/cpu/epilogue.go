@@ -69,11 +69,33 @@ func (e *epilogue) finish(i, j, m, n, worker int) {
 		return
 	}
 	for r := i; r < i+m; r++ {
+		if next := r + rowsAhead; next < i+m {
+			e.fetch(next, j, n)
+		}
 		for from := j; from < j+n; from += tile {
 			e.run(r, from, min(tile, j+n-from), worker)
 		}
 	}
 }
+
+// rowsAhead is the distance at which an epilogue asks for what it will read and write: the rows of a block lie far
+// apart, and no processor foresees the next.
+const rowsAhead = 4
+
+// fetch asks for n elements of row i from column j on of what the product itself has not touched.
+func (e *epilogue) fetch(i, j, n int) {
+	lines := ceilDiv(4*n, lineBytes)
+	for _, g := range [...]grid{e.x, e.residual} {
+		if g.data != nil {
+			prefetch(at(g.data, i*g.row+j), lines)
+		}
+	}
+	if e.c.data != e.v.data {
+		prefetch(at(e.c.data, i*e.c.row+j), lines)
+	}
+}
+
+const lineBytes = 64
 
 // run works on n elements of row i from column j on.
 func (e *epilogue) run(i, j, n, worker int) {

@@ -48,6 +48,7 @@ var derivatives = []derivative{
 	{grad: kernels.Rotary, forward: kernels.Rotary, attrs: turnedBack, upstream: names{"y": "x"}, wrt: names{"x": "y"}},
 	{grad: kernels.AttentionGrad, forward: kernels.Attention,
 		upstream: names{"o": "do"}, wrt: names{"q": "dq", "k": "dk", "v": "dv"}},
+	{grad: kernels.CrossEntropy, forward: kernels.CrossEntropy, wrt: names{"logits": "dlogits"}},
 	{grad: kernels.CrossEntropyGrad, forward: kernels.CrossEntropy, wrt: names{"logits": "dlogits"}},
 	{grad: kernels.BinaryCrossEntropyGrad, forward: kernels.BinaryCrossEntropy, wrt: names{"logits": "dlogits"}},
 	{grad: kernels.SquaredErrorGrad, forward: kernels.SquaredError, wrt: names{"logits": "dlogits"}},

@@ -66,7 +66,7 @@ var recipes = map[kernels.Op]recipe{
 	kernels.AttentionGrad: {tolerance: nested, sizes: groupedHeads, presence: maskOperands, values: maskValues,
 		derive: attentionRows, terms: attentionGradTerms},
 
-	kernels.CrossEntropy:           {tolerance: functions, terms: lossTerms},
+	kernels.CrossEntropy:           {tolerance: functions, presence: lossGradient, terms: crossEntropyTerms},
 	kernels.CrossEntropyGrad:       {tolerance: functions, derive: crossEntropyRows, terms: shareTerms},
 	kernels.BinaryCrossEntropy:     {tolerance: functions, terms: lossTerms},
 	kernels.BinaryCrossEntropyGrad: {tolerance: functions, terms: shareTerms},
@@ -129,6 +129,12 @@ func epilogueOperands(g *generator, has map[string]bool) {
 	active := a.Kind != ""
 	has["x"], has["pre"] = active && (has["x"] || a.Derivative), active && has["pre"]
 	has["residual"] = has["residual"] && !a.Accumulate && g.extent == full
+}
+
+// lossGradient: a loss gives its gradient with all that this takes, or without; always where finite differences judge it.
+func lossGradient(g *generator, has map[string]bool) {
+	has["dlogits"] = has["dlogits"] || g.extent == small
+	has["weight"], has["row_weights"] = has["dlogits"], has["dlogits"] && has["row_weights"]
 }
 
 func ropeFactors(_ *generator, a *kernels.Attrs) {

@@ -178,6 +178,13 @@ func lossTerms(s *sample, _ string) float64 {
 	return math.Sqrt(float64(len(z)/s.width("logits"))) * (1 + rms(z))
 }
 
+func crossEntropyTerms(s *sample, output string) float64 {
+	if output == "dlogits" {
+		return shareTerms(s, output)
+	}
+	return lossTerms(s, output)
+}
+
 // shareTerms: an element of a loss's gradient is w/weight times a difference of two probabilities, over V where the loss is a mean.
 func shareTerms(s *sample, _ string) float64 {
 	total := 0.0
