@@ -124,7 +124,7 @@ var Contracts = [opCount]Contract{
 	MatMul: {Name: "matmul", Params: []Param{in("a", "M K").strided().swapped("trans_a"), in("b", "K N").strided().swapped("trans_b"),
 		in("bias", "N").opt(), out("c", "M N").strided().sums(), in("x", "M N").strided().opt(), in("residual", "M N").strided().opt(),
 		out("pre", "M N").strided().opt()}, Attrs: "trans_a trans_b accumulate alpha kind derivative cap",
-		InPlace: [][2]string{{"c", "residual"}}, Check: checkEpilogue, Needs: needsEpilogue, Flops: matMulFlops},
+		Check: checkEpilogue, Needs: needsEpilogue, Flops: matMulFlops},
 	SumRows: {Name: "sum_rows", Params: []Param{in("x", "... N").strided(), out("y", "N").sums()}, Attrs: "accumulate", Flops: perRow(1, "N")},
 
 	LayerNorm: {Name: "layer_norm", Params: []Param{in("x", "... C"), in("weight", "C").opt(), in("bias", "C").opt(),

@@ -103,8 +103,9 @@ type wireSchedule struct {
 type wireCompile struct{ Fuse bool }
 
 type wireMemory struct {
-	Limit     any
-	Recompute string
+	Limit      any
+	Recompute  string
+	LossChunks int `json:"loss_chunks"`
 }
 
 // decode makes a Strategy of an evaluated value that has no errors.
@@ -131,7 +132,7 @@ func (e *evaluation) decode() (*Strategy, error) {
 		return nil, err
 	}
 	s.Compile.Unfused = !w.Compile.Fuse
-	s.Memory = Memory{LimitBytes: limit, Recompute: w.Memory.Recompute}
+	s.Memory = Memory{LimitBytes: limit, Recompute: w.Memory.Recompute, LossChunks: w.Memory.LossChunks}
 	for i, r := range w.Parameters {
 		pos := s.Positions[fmt.Sprintf("parameters[%d].match", i)]
 		s.Parameters = append(s.Parameters, ParameterRule{Match: r.Match, Train: r.Train, Rate: r.Rate, Decay: r.Decay, Pos: pos})
@@ -213,6 +214,7 @@ func (w *wire) open(s *Strategy) []string {
 	}{
 		{"batch.micro_batches", w.Batch.MicroBatches == 0},
 		{"memory.recompute", w.Memory.Recompute == ""},
+		{"memory.loss_chunks", w.Memory.LossChunks == 0},
 		{"model.vocabulary", s.Model.Vocabulary == 0},
 		{"model.classes", s.Model.Task != "causal" && s.Model.Outputs == 0},
 	} {

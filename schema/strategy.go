@@ -92,6 +92,7 @@ type Precision struct {
 type Memory struct {
 	LimitBytes int64  // 0: none
 	Recompute  string // "none", "selective", "full", or "" when the compiler chooses
+	LossChunks int    // that the rows of the logits are cut into; 0 when the compiler chooses
 }
 
 // Compile is what the compiler may do.

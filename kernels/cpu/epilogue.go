@@ -9,7 +9,7 @@ import (
 // epilogue is what happens to the elements of a product once their sums are complete (see [kernels.MatMul]). It works on
 // the blocks of c that the workers finish, while these are in cache.
 type epilogue struct {
-	c, v, x, residual, pre grid     // v holds the sums: c, pre, or memory of its own
+	c, v, x, residual, pre grid     // v holds the sums: c or pre
 	bias                   *float32 // nil: none, or in the sums already
 	alpha                  float32
 	slope                  bool
@@ -42,12 +42,7 @@ func newEpilogue(x *matmul, c kernels.Call) *epilogue {
 	if a.Kind != "" {
 		e.act = x.d.newActivator(a)
 	}
-	inPlace := e.residual.data != nil && e.residual.data == e.c.data
-	switch {
-	case e.act == nil && a.Alpha == 0 && inPlace:
-		x.add = true
-		return nil
-	case e.act == nil && a.Alpha == 0 && e.residual.data == nil:
+	if e.act == nil && a.Alpha == 0 && e.residual.data == nil {
 		return nil
 	}
 	if a.Alpha != 0 { // the bias is not multiplied
@@ -56,8 +51,6 @@ func newEpilogue(x *matmul, c kernels.Call) *epilogue {
 	e.v = e.c
 	if e.pre.data != nil {
 		e.v = e.pre
-	} else if inPlace { // the sums would overwrite the residual
-		e.v = grid{unsafe.SliceData(make([]float32, x.m*x.n)), x.n}
 	}
 	x.c, x.cRow = e.v.data, e.v.row
 	return e
@@ -106,20 +99,15 @@ func (e *epilogue) run(i, j, n, worker int) {
 	if e.bias != nil {
 		e.vec.add(v, v, unsafe.Slice(at(e.bias, j), n))
 	}
-	if e.act != nil {
-		y := c
-		if e.residual.data != nil { // it may lie where c does
-			y = e.scratch[worker][3*tile:][:n]
-		}
-		if e.x.data == nil {
-			e.act.apply(y, v)
-		} else {
-			e.vec.mul(y, v, e.factor(e.x.at(i, j, n), worker))
-		}
-		v = y
+	switch {
+	case e.act == nil:
+	case e.x.data == nil:
+		e.act.apply(c, v)
+	default:
+		e.vec.mul(c, v, e.factor(e.x.at(i, j, n), worker))
 	}
 	if e.residual.data != nil {
-		e.vec.add(c, v, e.residual.at(i, j, n))
+		e.vec.add(c, c, e.residual.at(i, j, n))
 	}
 }
 
