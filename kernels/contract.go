@@ -122,8 +122,9 @@ var Contracts = [opCount]Contract{
 		Attrs: "rate key", InPlace: [][2]string{{"y", "x"}}, Check: checkRate, Flops: perElement(10)},
 
 	MatMul: {Name: "matmul", Params: []Param{in("a", "M K").strided().swapped("trans_a"), in("b", "K N").strided().swapped("trans_b"),
-		in("bias", "N").opt(), out("c", "M N").strided().sums()}, Attrs: "trans_a trans_b accumulate",
-		Flops: func(s Sizes, _ Attrs) float64 { return 2 * float64(s["M"]) * float64(s["N"]) * float64(s["K"]) }},
+		in("bias", "N").opt(), out("c", "M N").strided().sums(), in("x", "M N").strided().opt(), in("residual", "M N").strided().opt(),
+		out("pre", "M N").strided().opt()}, Attrs: "trans_a trans_b accumulate alpha kind derivative cap",
+		Check: checkEpilogue, Needs: needsEpilogue, Flops: matMulFlops},
 	SumRows: {Name: "sum_rows", Params: []Param{in("x", "... N").strided(), out("y", "N").sums()}, Attrs: "accumulate", Flops: perRow(1, "N")},
 
 	LayerNorm: {Name: "layer_norm", Params: []Param{in("x", "... C"), in("weight", "C").opt(), in("bias", "C").opt(),
@@ -150,8 +151,9 @@ var Contracts = [opCount]Contract{
 		out("dq", "B T H D").strided(), out("dk", "B S G D").strided(), out("dv", "B S G D").strided(), workspace()),
 		Attrs: maskAttrs, Check: checkAttention, Needs: needsMask, Flops: attentionFlops(10)},
 
-	CrossEntropy: {Name: "cross_entropy", Params: []Param{in("logits", "... V"), index("labels", "..."), out("loss", "..."), out("lse", "...")},
-		Attrs: "ignore_index smoothing", Flops: perRow(5, "V")},
+	CrossEntropy: {Name: "cross_entropy", Params: []Param{in("logits", "... V"), index("labels", "..."), out("loss", "..."), out("lse", "..."),
+		in("row_weights", "...").opt(), real64("weight").opt(), out("dlogits", "... V").opt()}, Attrs: "ignore_index smoothing",
+		InPlace: [][2]string{{"dlogits", "logits"}}, Needs: needsWeight, Flops: perRow(5, "V")},
 	CrossEntropyGrad: {Name: "cross_entropy_grad", Params: []Param{in("logits", "... V"), index("labels", "..."), in("lse", "..."),
 		in("row_weights", "...").opt(), real64("weight"), out("dlogits", "... V")}, Attrs: "ignore_index smoothing",
 		InPlace: [][2]string{{"dlogits", "logits"}}, Flops: perRow(5, "V")},
@@ -244,6 +246,36 @@ func checkActivation(_ Sizes, a Attrs) error {
 	return nil
 }
 
+// checkEpilogue: a product need not have an activation.
+func checkEpilogue(s Sizes, a Attrs) error {
+	if a.Kind == "" && a.Cap == 0 {
+		return nil
+	}
+	return checkActivation(s, a)
+}
+
+// needsEpilogue: x and pre belong to an activation, and what accumulates is a product alone.
+func needsEpilogue(has func(string) bool, a Attrs) error {
+	switch {
+	case a.Kind == "" && (has("x") || has("pre")):
+		return fmt.Errorf("x and pre mean nothing without kind")
+	case a.Derivative && !has("x"):
+		return fmt.Errorf("derivative means nothing without x")
+	case a.Accumulate && (a.Alpha != 0 || a.Kind != "" || has("residual")):
+		return fmt.Errorf("what accumulates has no epilogue")
+	}
+	return nil
+}
+
+// matMulFlops counts an activation as Activate does.
+func matMulFlops(s Sizes, a Attrs) float64 {
+	each := 2 * float64(s["K"])
+	if a.Kind != "" {
+		each += 10
+	}
+	return each * float64(s["M"]) * float64(s["N"])
+}
+
 func checkIndex(s Sizes, a Attrs) error {
 	if a.Index < 0 || a.Index >= s["T"] {
 		return fmt.Errorf("index %d is outside the %d positions", a.Index, s["T"])
@@ -299,6 +331,14 @@ func needsMask(has func(string) bool, a Attrs) error {
 	}
 	if a.Rate > 0 && !(has("seed") && has("step") && has("origin")) {
 		return fmt.Errorf("dropout needs seed, step and origin")
+	}
+	return nil
+}
+
+// needsWeight: the weights of the rows and their sum are those of a gradient.
+func needsWeight(has func(string) bool, _ Attrs) error {
+	if has("dlogits") != has("weight") || has("row_weights") && !has("dlogits") {
+		return fmt.Errorf("dlogits goes with weight, and row_weights with both")
 	}
 	return nil
 }

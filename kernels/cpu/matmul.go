@@ -21,6 +21,7 @@ type matmul struct {
 	cRow    int
 	bias    *float32
 	add     bool
+	end     *epilogue // nil: none
 
 	kStep      int // of the slabs
 	rows, cols int // of c in one piece
@@ -50,6 +51,7 @@ func bindMatMul(d *Device, c kernels.Call, s kernels.Sizes) (kernels.Kernel, err
 	x.bias = (*float32)(args[2].Data)
 	x.c, x.cRow = (*float32)(args[3].Data), args[3].Stride(0)
 	x.add = c.Attrs.Accumulate
+	x.end = newEpilogue(x, c)
 	if run := x.skinny(); run != nil {
 		return run, nil
 	}
@@ -171,6 +173,9 @@ func (x *matmul) compute(number, piece, worker int) {
 		b.bias = at(x.bias, s.j+j)
 	}
 	x.t.run(&b, x.d.scratch.worker[worker][:edgeFloats])
+	if s.p+s.k == x.k {
+		x.end.finish(s.i+i, s.j+j, b.m, b.n, worker)
+	}
 	x.sums[s.sums+piece].Add(1)
 	x.toDo[number].Add(-1)
 }

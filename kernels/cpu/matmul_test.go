@@ -47,7 +47,7 @@ func (x matmulCase) call(r *rand.Rand) kernels.Call {
 	if x.transB {
 		b = matrix(r, x.n, x.k, gap)
 	}
-	c := kernels.Call{Op: kernels.MatMul, Args: []kernels.Tensor{a, b, {}, matrix(r, x.m, x.n, gap)}}
+	c := kernels.Call{Op: kernels.MatMul, Args: []kernels.Tensor{a, b, {}, matrix(r, x.m, x.n, gap), {}, {}, {}}}
 	c.Attrs = kernels.Attrs{TransA: x.transA, TransB: x.transB, Accumulate: x.accumulate}
 	if x.bias {
 		c.Args[2] = random(r, x.n)

@@ -113,7 +113,18 @@ func opCases() []opCase {
 		}},
 		{kernels.RotaryTable, kernels.Attrs{Theta: 10000}, func(o *operands) { o.i(1000, caseB, 600).f(caseB, 600, caseD) }},
 		{kernels.Rotary, kernels.Attrs{}, func(o *operands) { o.f(caseB, caseT, caseH, caseD).f(1, caseT, caseD).f(caseB, caseT, caseH, caseD) }},
-		{kernels.CrossEntropy, kernels.Attrs{IgnoreIndex: 7, Smoothing: 0.1}, func(o *operands) { o.f(70, caseV).i(caseV, 70).f(70).f(70) }},
+		{kernels.MatMul, kernels.Attrs{Kind: "gelu_tanh"}, func(o *operands) { // bias, residual and pre
+			o.f(caseR, caseD).f(caseD, caseC).f(caseC).f(caseR, caseC).absent().f(caseR, caseC).f(caseR, caseC)
+		}},
+		{kernels.MatMul, kernels.Attrs{Kind: "silu", Derivative: true, TransB: true, Alpha: 0.3}, func(o *operands) {
+			o.f(caseR, caseD).f(caseC, caseD).absent().f(caseR, caseC).f(caseR, caseC).absent().absent()
+		}},
+		{kernels.CrossEntropy, kernels.Attrs{IgnoreIndex: 7, Smoothing: 0.1}, func(o *operands) {
+			o.f(70, caseV).i(caseV, 70).f(70).f(70).absent().absent().absent()
+		}},
+		{kernels.CrossEntropy, kernels.Attrs{IgnoreIndex: 7}, func(o *operands) {
+			o.f(70, caseV).i(caseV, 70).f(70).f(70).p(70).real(50).f(70, caseV)
+		}},
 		{kernels.CrossEntropyGrad, kernels.Attrs{IgnoreIndex: 7, Smoothing: 0.1}, func(o *operands) {
 			o.f(70, caseV).i(caseV, 70).each([]int{70}, func() float64 { return 9 + o.r.Float64() }).p(70).real(50).f(70, caseV)
 		}},
@@ -322,7 +333,10 @@ func BenchmarkOps(b *testing.B) {
 			o.f(rows, width).f(rows, width).f(width).p(rows).f(rows, width).f(width).absent()
 		}},
 		{kernels.Rotary, kernels.Attrs{}, func(o *operands) { o.f(4, rows/4, 12, 64).f(1, rows/4, 64).f(4, rows/4, 12, 64) }},
-		{kernels.CrossEntropy, kernels.Attrs{IgnoreIndex: -1}, func(o *operands) { o.f(256, vocabulary).i(vocabulary, 256).f(256).f(256) }},
+		{kernels.CrossEntropy, kernels.Attrs{IgnoreIndex: -1}, func(o *operands) { o.f(256, vocabulary).i(vocabulary, 256).f(256).f(256).absent().absent().absent() }},
+		{kernels.CrossEntropy, kernels.Attrs{IgnoreIndex: -1}, func(o *operands) {
+			o.f(256, vocabulary).i(vocabulary, 256).f(256).f(256).absent().real(50).f(256, vocabulary)
+		}},
 		{kernels.CrossEntropyGrad, kernels.Attrs{IgnoreIndex: -1}, func(o *operands) {
 			o.f(256, vocabulary).i(vocabulary, 256).each([]int{256}, func() float64 { return 12 }).absent().real(50).f(256, vocabulary)
 		}},
