@@ -1,6 +1,7 @@
 package kernels
 
 import (
+	"errors"
 	"fmt"
 	"reflect"
 	"slices"
@@ -86,7 +87,7 @@ var maskParams = []Param{
 }
 
 const (
-	maskAttrs = "causal window scale cap rate key"
+	maskAttrs = "causal window scale cap rate key compute"
 	ropeAttrs = "theta rope_scaling rope_factor rope_low rope_high rope_original"
 )
 
@@ -122,7 +123,7 @@ var Contracts = [opCount]Contract{
 		Attrs: "rate key", InPlace: [][2]string{{"y", "x"}}, Check: checkRate, Flops: perElement(10)},
 
 	MatMul: {Name: "matmul", Params: []Param{in("a", "M K").strided().swapped("trans_a"), in("b", "K N").strided().swapped("trans_b"),
-		in("bias", "N").opt(), out("c", "M N").strided().sums()}, Attrs: "trans_a trans_b accumulate",
+		in("bias", "N").opt(), out("c", "M N").strided().sums()}, Attrs: "trans_a trans_b accumulate compute", Check: checkCompute,
 		Flops: func(s Sizes, _ Attrs) float64 { return 2 * float64(s["M"]) * float64(s["N"]) * float64(s["K"]) }},
 	SumRows: {Name: "sum_rows", Params: []Param{in("x", "... N").strided(), out("y", "N").sums()}, Attrs: "accumulate", Flops: perRow(1, "N")},
 
@@ -194,8 +195,8 @@ var Contracts = [opCount]Contract{
 		Flops: func(s Sizes, _ Attrs) float64 { return 10 * float64(s["R"]) * float64(s["C"]) }},
 	MuonMomentum: {Name: "muon_momentum", Params: []Param{in("grad", "..."), inout("m", "..."), real64("factor"), out("u", "...")},
 		Attrs: "momentum nesterov", Flops: perElement(5)},
-	NewtonSchulz: {Name: "newton_schulz", Params: []Param{in("x", "M N"), out("y", "M N"), workspace()}, Attrs: "steps epsilon",
-		InPlace: [][2]string{{"y", "x"}}, Flops: newtonSchulzFlops},
+	NewtonSchulz: {Name: "newton_schulz", Params: []Param{in("x", "M N"), out("y", "M N"), workspace()}, Attrs: "steps epsilon compute",
+		InPlace: [][2]string{{"y", "x"}}, Check: checkCompute, Flops: newtonSchulzFlops},
 	MuonApply: {Name: "muon_apply", Params: []Param{inout("weight", "..."), in("u", "..."), real64("rate")}, Attrs: "alpha decay rate_scale",
 		Flops: perElement(4)},
 }
@@ -289,7 +290,14 @@ func checkAttention(s Sizes, a Attrs) error {
 	if a.Window < 0 || !(a.Cap >= 0) || !(a.Scale >= 0) {
 		return fmt.Errorf("window %d, cap %v and scale %v must not be negative", a.Window, a.Cap, a.Scale)
 	}
-	return checkRate(s, a)
+	return errors.Join(checkRate(s, a), checkCompute(s, a))
+}
+
+func checkCompute(_ Sizes, a Attrs) error {
+	if a.Compute != "" && a.Compute != "bf16" && a.Compute != "f16" {
+		return fmt.Errorf("unknown compute type %q: use bf16 or f16, or leave it out", a.Compute)
+	}
+	return nil
 }
 
 // needsMask: segments of queries mean nothing without those of keys, and dropout needs all that its random bits are made of.

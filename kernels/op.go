@@ -64,6 +64,11 @@ const (
 
 	// MatMul sets c[m, n] = Σ_k a[m, k]·b[k, n] + bias[n]. With trans_a the operand a is stored [K, M], with trans_b
 	// the operand b is stored [N, K]. Order within the sum over k is the device's own but depends on the shapes alone.
+	//
+	// The attribute compute names the type that operands of products are rounded to, to nearest even: with "bf16" or "f16",
+	// c[m, n] = Σ_k round(a[m, k])·round(b[k, n]) + bias[n]. Products and sums keep the storage type (and at least f32), so that only
+	// the rounding of the operands is lost. A device may take subnormal values of the type for 0. Attention, AttentionGrad and
+	// NewtonSchulz take the attribute too. Sources: Micikevicius et al., arXiv:1710.03740, section 3.3; Kalamkar et al., arXiv:1905.12322, section 3.
 	MatMul
 	// SumRows sets y[n] = Σ_m x[m, n].
 	SumRows
@@ -105,14 +110,17 @@ const (
 	// Key j is visible to query i when all of these hold: j < lengths[b]; q_segments[b, i] = k_segments[b, j] (when q_segments
 	// is absent but k_segments is not, 1 = k_segments[b, j]); with causal, j ≤ i + offset; with window w > 0, i + offset − j < w and,
 	// unless causal, j − i − offset < w; an absent offset is 0. A query that sees no key gets o = 0 and lse = −Inf. drop is Dropout's rule on the
-	// logical tensor [B, H, T, S], its origin as there. Source: Vaswani et al., arXiv:1706.03762, section 3.2; running softmax: Dao, arXiv:2307.08691, section 3.1.
+	// logical tensor [B, H, T, S], its origin as there. With compute, q, k, v and drop(p_j) are rounded where they are multiplied; a
+	// device may round drop(p_j) before it divides by the sum, e^(s_j) being taken relative to the largest score it knows.
+	// Source: Vaswani et al., arXiv:1706.03762, section 3.2; running softmax: Dao, arXiv:2307.08691, section 3.1.
 	Attention
 	// AttentionGrad sets dq, dk, dv from do: with p and drop as in Attention, D_i = Σ do_i·o_i,
 	//
 	//	dp_ij = drop′(do_i·v_j), ds_ij = p_ij·(dp_ij − D_i), times 1 − (s_ij/cap)² with soft cap
 	//	dq_i = scale·Σ_j ds_ij·k_j; dk_j = scale·Σ_h Σ_i ds_ij·q_i; dv_j = Σ_h Σ_i drop(p_ij)·do_i
 	//
-	// summed over the heads h that share the key-value head. A query that sees no key gives nothing.
+	// summed over the heads h that share the key-value head. A query that sees no key gives nothing. With compute, q, k, v, do,
+	// drop(p_ij) and scale·ds_ij are rounded where they are multiplied, but in D_i.
 	AttentionGrad
 
 	// Losses: unnormalised rows. The step's loss is Σ wᵢℓᵢ / Σ wᵢ over the global batch; the gradients are divided by the scalar
@@ -169,7 +177,8 @@ const (
 	// Source: Jordan et al., Muon: an optimizer for hidden layers in neural networks (2024).
 	MuonMomentum
 	// NewtonSchulz sets x₀ = x/max(‖x‖, epsilon), transposed if M > N, then steps times A = xxᵀ, B = b·A + c·A², x = a·x + B·x with
-	// (a, b, c) = (3.4445, −4.7750, 2.0315), and y = the last x, transposed back. The source is Muon's.
+	// (a, b, c) = (3.4445, −4.7750, 2.0315), and y = the last x, transposed back. With compute, the operands of the three products are
+	// rounded. The source is Muon's.
 	NewtonSchulz
 	// MuonApply sets w −= η·λ·w, then w −= η·alpha·u.
 	MuonApply
@@ -221,6 +230,7 @@ type Attrs struct {
 	TransA      bool    `json:"trans_a,omitempty"`
 	TransB      bool    `json:"trans_b,omitempty"`
 	Accumulate  bool    `json:"accumulate,omitempty"` // add to what the summing outputs hold, instead of replacing it
+	Compute     string  `json:"compute,omitempty"`    // type that operands of products are rounded to: "bf16" or "f16"; "": they are not
 	Alpha       float64 `json:"alpha,omitempty"`
 	Kind        string  `json:"kind,omitempty"` // of an activation
 	Cap         float64 `json:"cap,omitempty"`  // soft cap; 0: none

@@ -12,6 +12,7 @@ var attributes = map[string]func(g *generator, a *kernels.Attrs){
 	"trans_a":    func(g *generator, a *kernels.Attrs) { a.TransA = g.coin() },
 	"trans_b":    func(g *generator, a *kernels.Attrs) { a.TransB = g.coin() },
 	"accumulate": func(g *generator, a *kernels.Attrs) { a.Accumulate = g.extent == full && g.coin() },
+	"compute":    func(g *generator, a *kernels.Attrs) { a.Compute = g.compute() },
 	"alpha":      func(g *generator, a *kernels.Attrs) { a.Alpha = float64(float32(g.NormFloat64())) },
 	"kind":       func(g *generator, a *kernels.Attrs) { a.Kind = pick(g, kernels.Activations...) },
 	"cap":        func(g *generator, a *kernels.Attrs) { a.Cap = pick(g, 0, g.between(0.5, 30)) },
@@ -82,6 +83,14 @@ var integersByName = map[string]func(g *generator) int64{
 	"seed":       func(g *generator) int64 { return int64(g.Uint64()) },
 	"step":       func(g *generator) int64 { return int64(pick(g, 1, 2, 1+g.IntN(30), 1+g.IntN(100000))) },
 	"origin":     func(g *generator) int64 { return int64(g.IntN(70)) },
+}
+
+// compute is a type of products; finite differences see none, since rounding is no smooth function.
+func (g *generator) compute() string {
+	if g.extent == small {
+		return ""
+	}
+	return pick(g, "", "", "bf16", "f16")
 }
 
 func (g *generator) positive() float64 { return math.Abs(g.NormFloat64()) + 1e-3 }
