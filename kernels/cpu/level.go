@@ -12,7 +12,7 @@ type level int
 
 const (
 	generic level = iota // plain Go
-	avx2                 // AVX2 and FMA
+	avx2                 // AVX2, FMA and F16C
 	avx512               // AVX-512 F, BW, DQ, VL, and BMI2
 )
 
@@ -23,7 +23,7 @@ func (l level) String() string { return levelNames[l] }
 // chooseLevel takes the highest level the processor has, or what GSC_CPU forces.
 func chooseLevel() (level, error) {
 	best := generic
-	if cpu.X86.HasAVX2 && cpu.X86.HasFMA {
+	if cpu.X86.HasAVX2 && cpu.X86.HasFMA && cpu.X86.HasF16C {
 		best = avx2
 	}
 	if best == avx2 && cpu.X86.HasAVX512F && cpu.X86.HasAVX512BW && cpu.X86.HasAVX512DQ && cpu.X86.HasAVX512VL && cpu.X86.HasBMI2 {

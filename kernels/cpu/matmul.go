@@ -23,8 +23,9 @@ type matmul struct {
 	cRow    int
 	bias    *float32
 	add     bool
-	direct  bool // a is read where it lies
-	kStep   int  // of the slabs
+	round   roundFunc // of a and b where they are packed or copied; nil: none
+	direct  bool      // a is read where it lies
+	kStep   int       // of the slabs
 	mStep   int
 	nStep   int
 
@@ -45,11 +46,11 @@ func bindMatMul(d *Device, c kernels.Call, s kernels.Sizes) (kernels.Kernel, err
 	x.b = sourceOf(args[1], !c.Attrs.TransB)
 	x.bias = (*float32)(args[2].Data)
 	x.c, x.cRow = (*float32)(args[3].Data), args[3].Stride(0)
-	x.add = c.Attrs.Accumulate
+	x.add, x.round = c.Attrs.Accumulate, d.rounding(c.Attrs.Compute)
 	if run := x.skinny(); run != nil {
 		return run, nil
 	}
-	if x.direct = x.n <= directCols && x.a.lane%512 != 0 && x.a.step%512 != 0; x.direct {
+	if x.direct = x.round == nil && x.n <= directCols && x.a.lane%512 != 0 && x.a.step%512 != 0; x.direct {
 		x.mStep = up(x.m, d.tiles.rows)
 	}
 	return x.run, nil
@@ -149,6 +150,9 @@ func (x *matmul) packPanels(dst []float32, dstStep, lanes int, src source, n, fi
 	size := dstStep * x.slab.k
 	for q := first; q < first+count && q*lanes < n; q++ {
 		x.d.tiles.packPanel(dst[q*size:], dstStep, src.at(q*lanes, 0), min(lanes, n-q*lanes), x.slab.k)
+		if x.round != nil {
+			x.round(dst[q*size:][:size], dst[q*size:][:size])
+		}
 	}
 }
 

@@ -14,6 +14,7 @@ import (
 // and x and next change places.
 type newtonSchulz struct {
 	d          *Device
+	round      roundFunc // of the operands of products; nil: none
 	in, out    []float32
 	rows, cols int // of x
 	swapped    bool
@@ -45,7 +46,7 @@ func bindNewtonSchulz(d *Device, c kernels.Call, s kernels.Sizes) (kernels.Kerne
 	if m*n == 0 {
 		return func() {}, nil
 	}
-	x := &newtonSchulz{d: d, in: floats(c.Args[0]), out: floats(c.Args[1]), rows: min(m, n), cols: max(m, n),
+	x := &newtonSchulz{d: d, round: d.rounding(c.Attrs.Compute), in: floats(c.Args[0]), out: floats(c.Args[1]), rows: min(m, n), cols: max(m, n),
 		swapped: m > n, epsilon: c.Attrs.Epsilon, steps: c.Attrs.Steps}
 	area, square := x.rows*x.cols, x.rows*x.rows
 	part := floatsOf(c.Args[2], 2*area+2*square)
@@ -64,7 +65,7 @@ func bindNewtonSchulz(d *Device, c kernels.Call, s kernels.Sizes) (kernels.Kerne
 
 func (x *newtonSchulz) product(m, n, k int, a, b source, c []float32, add bool) kernels.Kernel {
 	p := newMatMul(x.d, m, n, k)
-	p.a, p.b, p.c, p.cRow, p.add = a, b, &c[0], n, add
+	p.a, p.b, p.c, p.cRow, p.add, p.round = a, b, &c[0], n, add, x.round
 	return p.run
 }
 

