@@ -48,7 +48,7 @@ var passes = []struct {
 	{"differentiate", (*unitOfWork).differentiate}, // forward → backward
 	{"recompute", (*unitOfWork).recompute},         // what the backward program computes again instead of keeping
 	{"update", (*unitOfWork).makeUpdate},           // norm, clipping, optimizer
-	{"precision", (*unitOfWork).precision},         // storage types; workspaces, which depend on them
+	{"precision", (*unitOfWork).precision},         // types of storage and of products; workspaces, which depend on them
 	{"schedule", (*unitOfWork).schedule},           // programs → calls; allocate: offsets by liveness
 	{"estimate", (*unitOfWork).estimate},           // operations, bytes, time
 }
@@ -153,5 +153,6 @@ func (u *unitOfWork) makeUpdate() (err error) {
 
 func (u *unitOfWork) precision() error {
 	setTypes(u.graph, u.kind)
+	setCompute(u.graph, computeTypes[u.strategy.Precision.Compute])
 	return addWorkspace(u.graph, u.kind)
 }
