@@ -154,23 +154,25 @@ var Contracts = [opCount]Contract{
 	CrossEntropy: {Name: "cross_entropy", Params: []Param{in("logits", "... V"), index("labels", "..."), out("loss", "..."), out("lse", "...")},
 		Attrs: "ignore_index smoothing", Flops: perRow(5, "V")},
 	CrossEntropyGrad: {Name: "cross_entropy_grad", Params: []Param{in("logits", "... V"), index("labels", "..."), in("lse", "..."),
-		in("row_weights", "...").opt(), real64("weight"), out("dlogits", "... V")}, Attrs: "ignore_index smoothing",
+		in("row_weights", "...").opt(), real64("weight"), real64("scale").opt(), out("dlogits", "... V")}, Attrs: "ignore_index smoothing",
 		InPlace: [][2]string{{"dlogits", "logits"}}, Flops: perRow(5, "V")},
 	BinaryCrossEntropy: {Name: "binary_cross_entropy", Params: []Param{in("logits", "... V"), in("targets", "... V"), out("loss", "...")},
 		Flops: perRow(8, "V")},
 	BinaryCrossEntropyGrad: {Name: "binary_cross_entropy_grad", Params: []Param{in("logits", "... V"), in("targets", "... V"),
-		in("row_weights", "...").opt(), real64("weight"), out("dlogits", "... V")}, InPlace: [][2]string{{"dlogits", "logits"}}, Flops: perRow(6, "V")},
+		in("row_weights", "...").opt(), real64("weight"), real64("scale").opt(), out("dlogits", "... V")}, InPlace: [][2]string{{"dlogits", "logits"}}, Flops: perRow(6, "V")},
 	SquaredError: {Name: "squared_error", Params: []Param{in("logits", "... V"), in("targets", "... V"), out("loss", "...")},
 		Flops: perRow(3, "V")},
 	SquaredErrorGrad: {Name: "squared_error_grad", Params: []Param{in("logits", "... V"), in("targets", "... V"),
-		in("row_weights", "...").opt(), real64("weight"), out("dlogits", "... V")}, InPlace: [][2]string{{"dlogits", "logits"}}, Flops: perRow(3, "V")},
+		in("row_weights", "...").opt(), real64("weight"), real64("scale").opt(), out("dlogits", "... V")}, InPlace: [][2]string{{"dlogits", "logits"}}, Flops: perRow(3, "V")},
 	LossSum: {Name: "loss_sum", Params: []Param{in("loss", "..."), in("row_weights", "...").opt(), out("total", "1").of(Real).sums()},
 		Attrs: "accumulate", Flops: perElement(2)},
 	ArgMax: {Name: "argmax", Params: []Param{in("x", "... V"), out("y", "...").of(Index)}, Flops: perRow(1, "V")},
 
 	SumSquares: {Name: "sum_squares", Params: []Param{in("x", "..."), out("total", "1").of(Real).sums()}, Attrs: "accumulate", Flops: perElement(2)},
-	ClipFactor: {Name: "clip_factor", Params: []Param{real64("total"), out("norm", "1").of(Real), out("factor", "1").of(Real),
+	ClipFactor: {Name: "clip_factor", Params: []Param{real64("total"), real64("scale").opt(), out("norm", "1").of(Real), out("factor", "1").of(Real),
 		out("finite", "1").of(Counter)}, Attrs: "max_norm", Flops: perElement(0)},
+	LossScale: {Name: "loss_scale", Params: []Param{counter("finite"), real64("loss"), inout("scale", "1").of(Real), inout("good", "1").of(Counter),
+		inout("updates", "1").of(Counter)}, Attrs: "growth growth_interval backoff", Check: checkLossScale, Flops: perElement(0)},
 	SGD: {Name: "sgd", Params: []Param{inout("weight", "..."), in("grad", "..."), inout("m", "...").opt(), real64("rate"), real64("factor")},
 		Attrs: "momentum nesterov decay rate_scale", Flops: perElement(6)},
 	Adam: {Name: "adam", Params: []Param{inout("weight", "..."), in("grad", "..."), inout("m", "..."), inout("v", "..."), real64("rate"),
@@ -296,6 +298,13 @@ func checkAttention(s Sizes, a Attrs) error {
 func checkCompute(_ Sizes, a Attrs) error {
 	if a.Compute != "" && a.Compute != "bf16" && a.Compute != "f16" {
 		return fmt.Errorf("unknown compute type %q: use bf16 or f16, or leave it out", a.Compute)
+	}
+	return nil
+}
+
+func checkLossScale(_ Sizes, a Attrs) error {
+	if !(a.Growth >= 1) || !(a.Backoff >= 0 && a.Backoff < 1) || a.GrowthInterval < 0 {
+		return fmt.Errorf("growth %v must be at least 1, backoff %v at least 0 and under 1, and growth_interval %d not negative", a.Growth, a.Backoff, a.GrowthInterval)
 	}
 	return nil
 }

@@ -124,20 +124,20 @@ const (
 	AttentionGrad
 
 	// Losses: unnormalised rows. The step's loss is Σ wᵢℓᵢ / Σ wᵢ over the global batch; the gradients are divided by the scalar
-	// weight = Σ wᵢ, known before the first micro-batch.
+	// weight = Σ wᵢ, known before the first micro-batch, and multiplied by the scalar scale, 1 when absent, which ClipFactor takes out again.
 
 	// CrossEntropy sets, for each row with label y, lse = log Σ_v e^(z_v) and ℓ = lse − (1−smoothing)·z_y − smoothing·Σz/V.
 	// A row whose label is ignore_index or outside [0, V) gives ℓ = 0, and its lse all the same. Source: Szegedy et al., arXiv:1512.00567, section 7.
 	CrossEntropy
-	// CrossEntropyGrad sets dz_v = w/weight·(e^(z_v − lse) − (1−smoothing)·[v = y] − smoothing/V), 0 for ignored rows.
+	// CrossEntropyGrad sets dz_v = scale·w/weight·(e^(z_v − lse) − (1−smoothing)·[v = y] − smoothing/V), 0 for ignored rows.
 	CrossEntropyGrad
 	// BinaryCrossEntropy sets, for each row, ℓ = Σ_v (max(z, 0) − z·t + log(1 + e^(−|z|)))/V.
 	BinaryCrossEntropy
-	// BinaryCrossEntropyGrad sets dz_v = w/weight·(1/(1+e^(−z)) − t)/V.
+	// BinaryCrossEntropyGrad sets dz_v = scale·w/weight·(1/(1+e^(−z)) − t)/V.
 	BinaryCrossEntropyGrad
 	// SquaredError sets, for each row, ℓ = Σ_v (z − t)²/V.
 	SquaredError
-	// SquaredErrorGrad sets dz_v = w/weight·2·(z − t)/V.
+	// SquaredErrorGrad sets dz_v = scale·w/weight·2·(z − t)/V.
 	SquaredErrorGrad
 	// LossSum sets total = Σ_rows w·ℓ in float64, in ascending order.
 	LossSum
@@ -149,9 +149,14 @@ const (
 
 	// SumSquares sets total = Σ x² in float64 over pieces of SquaresPiece elements, combined in order.
 	SumSquares
-	// ClipFactor sets norm = √total; factor = min(1, max_norm/(norm + 1e-6)), or 1 when max_norm is 0; finite = 1 where norm is
-	// finite, else 0. Source: Pascanu et al., arXiv:1211.5063, section 3.2.
+	// ClipFactor sets norm = √total/scale; factor = min(1, max_norm/(norm + 1e-6))/scale, or 1/scale when max_norm is 0; finite = 1 where
+	// norm is finite, else 0. scale is what the gradients were multiplied by, 1 when absent. Source: Pascanu et al., arXiv:1211.5063, section 3.2.
 	ClipFactor
+	// LossScale keeps the scale of the gradients in the range where they are finite. After a step whose finite is not 0 and whose
+	// loss is finite, it adds 1 to updates and to good, and where good is then growth_interval (not 0), multiplies scale by growth and
+	// sets good = 0. After another, it multiplies scale by backoff and sets good = 0. Correctly rounded.
+	// Source: Micikevicius et al., arXiv:1710.03740, section 3.2.
+	LossScale
 	// SGD sets g += λ·w; m = momentum·m + g; w −= η·m, or η·(g + momentum·m) with nesterov, or η·g without m.
 	SGD
 	// Adam sets g += λ·w; m = β₁·m + (1−β₁)·g; v = β₂·v + (1−β₂)·g²; w −= η·(m/(1−β₁ᵗ))/(√(v/(1−β₂ᵗ)) + epsilon).
@@ -262,7 +267,12 @@ type Attrs struct {
 	Decay     float64 `json:"decay,omitempty"`
 	RateScale float64 `json:"rate_scale,omitempty"`
 	MaxNorm   float64 `json:"max_norm,omitempty"`
-	MaxRMS    float64 `json:"max_rms,omitempty"`
-	Epsilon2  float64 `json:"epsilon2,omitempty"`
-	Steps     int     `json:"steps,omitempty"` // of an iteration
+
+	Growth         float64 `json:"growth,omitempty"` // of a loss scale
+	GrowthInterval int     `json:"growth_interval,omitempty"`
+	Backoff        float64 `json:"backoff,omitempty"`
+
+	MaxRMS   float64 `json:"max_rms,omitempty"`
+	Epsilon2 float64 `json:"epsilon2,omitempty"`
+	Steps    int     `json:"steps,omitempty"` // of an iteration
 }

@@ -93,6 +93,7 @@ var recipes = map[kernels.Op]recipe{
 
 	kernels.SumSquares:       {tolerance: double},
 	kernels.ClipFactor:       {tolerance: double, values: anyTotal},
+	kernels.LossScale:        {tolerance: exact},
 	kernels.SGD:              {tolerance: products, terms: stateTerms},
 	kernels.Adam:             {tolerance: functions, values: untouched, terms: stateTerms},
 	kernels.AdamW:            {tolerance: functions, values: untouched, terms: stateTerms},
