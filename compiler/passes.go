@@ -119,6 +119,9 @@ func (u *unitOfWork) buildGeneration() error {
 }
 
 func (u *unitOfWork) differentiate() error {
+	if scaled(u.strategy) {
+		u.graph.Scalar(plan.ScalarLossScale)
+	}
 	trained := map[*graph.Value]bool{}
 	for _, w := range u.weights.list {
 		if !treat(u.strategy, w).frozen {

@@ -3,6 +3,7 @@ package compiler
 import (
 	"github.com/gsc-project/gsc/compiler/graph"
 	"github.com/gsc-project/gsc/kernels"
+	"github.com/gsc-project/gsc/schema"
 )
 
 // computeTypes are what precision.compute means to the operations that take the attribute.
@@ -27,3 +28,6 @@ func setCompute(g *graph.Graph, compute string) {
 		}
 	}
 }
+
+// scaled says whether gradients are computed multiplied by a scale.
+func scaled(s *schema.Strategy) bool { return s.Precision.LossScale.Initial > 0 }
