@@ -79,7 +79,7 @@ func joinGradient(g *graph.Graph, forward, backward *graph.Program) {
 	if logits := loss.Arg("logits"); grad.Arg("logits") != logits || logits.View != nil || readers(g, logits) > 2 {
 		return
 	}
-	for _, operand := range []string{"row_weights", "weight", "dlogits"} {
+	for _, operand := range []string{"row_weights", "weight", "scale", "dlogits"} {
 		set(loss, operand, grad.Args[grad.Contract().Param(operand)])
 	}
 	loss.Name += "+grad"

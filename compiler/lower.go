@@ -47,15 +47,6 @@ func tensors(n *graph.Node) []kernels.Tensor {
 	return list
 }
 
-// setTypes is the precision pass: it gives every float value the type the kind computes in.
-func setTypes(g *graph.Graph, kind kernels.Kind) {
-	for _, v := range g.Values {
-		if v.DType == kernels.F32 {
-			v.DType = kind.Compute
-		}
-	}
-}
-
 // buffer finds or makes the buffer of a value's storage.
 func (l *lowerer) buffer(v *graph.Value) int {
 	v = v.Root()

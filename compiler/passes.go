@@ -52,7 +52,7 @@ var passes = []struct {
 	{"update", (*unitOfWork).makeUpdate},           // norm, clipping, optimizer
 	{"head", (*unitOfWork).head},                   // the loss with its gradient, in chunks where logits are large
 	{"fuse", (*unitOfWork).fuse},                   // what products take in of what follows them
-	{"precision", (*unitOfWork).precision},         // storage types; workspaces, which depend on them
+	{"precision", (*unitOfWork).precision},         // types of storage and of products; workspaces, which depend on them
 	{"schedule", (*unitOfWork).schedule},           // programs → calls; allocate: offsets by liveness
 	{"estimate", (*unitOfWork).estimate},           // operations, bytes, time
 }
@@ -123,6 +123,9 @@ func (u *unitOfWork) buildGeneration() error {
 }
 
 func (u *unitOfWork) differentiate() error {
+	if scaled(u.strategy) {
+		u.graph.Scalar(plan.ScalarLossScale)
+	}
 	trained := map[*graph.Value]bool{}
 	for _, w := range u.weights.list {
 		if !treat(u.strategy, w).frozen {
@@ -164,5 +167,6 @@ func (u *unitOfWork) fuse() error {
 
 func (u *unitOfWork) precision() error {
 	setTypes(u.graph, u.kind)
+	setCompute(u.graph, computeTypes[u.strategy.Precision.Compute])
 	return addWorkspace(u.graph, u.kind)
 }

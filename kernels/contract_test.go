@@ -162,9 +162,9 @@ func TestCheck(t *testing.T) {
 		{"too few dims", LayerNorm, Attrs{}, []Tensor{f32(), absent, absent, f32(), f32(), f32()}, "fewer dims than ... C"},
 		{"rows of another number", LayerNorm, Attrs{}, []Tensor{f32(2, 8), absent, absent, f32(2, 8), f32(3), f32(2)}, "operand mean: leading dims [3]"},
 
-		{"scalar of rank 0", ClipFactor, Attrs{}, []Tensor{real64s(), real64s(1), real64s(), i64s()}, ""},
-		{"scalar of length 2", ClipFactor, Attrs{}, []Tensor{real64s(2), real64s(), real64s(), i64s()}, "length 2, want 1"},
-		{"float32 scalar", ClipFactor, Attrs{}, []Tensor{f32(), real64s(), real64s(), i64s()}, "type f32, want f64"},
+		{"scalar of rank 0", ClipFactor, Attrs{}, []Tensor{real64s(), {}, real64s(1), real64s(), i64s()}, ""},
+		{"scalar of length 2", ClipFactor, Attrs{}, []Tensor{real64s(2), {}, real64s(), real64s(), i64s()}, "length 2, want 1"},
+		{"float32 scalar", ClipFactor, Attrs{}, []Tensor{f32(), {}, real64s(), real64s(), i64s()}, "type f32, want f64"},
 
 		{"activation", Activate, Attrs{Kind: "swish"}, []Tensor{f32(3), f32(3)}, `unknown activation "swish"`},
 		{"soft cap without cap", Activate, Attrs{Kind: "soft_cap"}, []Tensor{f32(3), f32(3)}, "cap = 0"},

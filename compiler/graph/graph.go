@@ -197,7 +197,7 @@ func (g *Graph) Find(name string) *Value { return g.byName[name] }
 func (g *Graph) Scalar(name string) *Value {
 	dtype := kernels.F64
 	switch name {
-	case plan.ScalarStep, plan.ScalarSeed, plan.ScalarOrigin, plan.ScalarPosition, plan.ScalarFinite:
+	case plan.ScalarStep, plan.ScalarSeed, plan.ScalarOrigin, plan.ScalarPosition, plan.ScalarFinite, plan.ScalarGood, plan.ScalarUpdates:
 		dtype = kernels.I64
 	}
 	v, _ := g.Lasting(name, plan.ScalarKind, dtype)

@@ -15,9 +15,8 @@ type crossEntropy struct {
 	ignore    int
 	smoothing float64
 
-	rowWeights []float32 // of the gradient
-	weight     *float64
-	dlogits    []float32 // nil: no gradient
+	share   rowShare  // of the gradient
+	dlogits []float32 // nil: no gradient
 }
 
 func newCrossEntropy(d *Device, c kernels.Call, s kernels.Sizes) crossEntropy {
@@ -36,7 +35,7 @@ func (e *crossEntropy) row(row int) (logits []float32, label int, scored bool) {
 func bindCrossEntropy(d *Device, c kernels.Call, s kernels.Sizes) (kernels.Kernel, error) {
 	e := newCrossEntropy(d, c, s)
 	loss, lse := floats(c.Args[2]), floats(c.Args[3])
-	e.rowWeights, e.weight, e.dlogits = floats(c.Args[4]), scalar[float64](c.Args[5]), floats(c.Args[6])
+	e.share, e.dlogits = newRowShare(c.Args[4:7]), floats(c.Args[7])
 	return d.overRows(len(e.labels), e.classes, func(row, _ int) {
 		z, label, scored := e.row(row)
 		l := logSumExp(e.vec, z)
@@ -67,7 +66,7 @@ func (e *crossEntropy) slope(row int, lse float32) {
 		clear(dz)
 		return
 	}
-	k := rowWeight(e.rowWeights, row) / *e.weight
+	k := e.share.of(row)
 	spread := e.smoothing / float64(e.classes)
 	// p − 1 of the label loses nothing where p is almost 1.
 	own := k * (math.Expm1(float64(z[label])-float64(lse)) + e.smoothing - spread)
@@ -94,7 +93,7 @@ func logSumExp(vec *vectorTable, z []float32) float64 {
 func bindCrossEntropyGrad(d *Device, c kernels.Call, s kernels.Sizes) (kernels.Kernel, error) {
 	e := newCrossEntropy(d, c, s)
 	lse := floats(c.Args[2])
-	e.rowWeights, e.weight, e.dlogits = floats(c.Args[3]), scalar[float64](c.Args[4]), floats(c.Args[5])
+	e.share, e.dlogits = newRowShare(c.Args[3:6]), floats(c.Args[6])
 	return d.overRows(len(e.labels), e.classes, func(row, _ int) { e.slope(row, lse[row]) }), nil
 }
 
@@ -104,6 +103,25 @@ func rowWeight(weights []float32, row int) float64 {
 		return 1
 	}
 	return float64(weights[row])
+}
+
+// rowShare is the factor scale·w/weight of a row's gradient.
+type rowShare struct {
+	weights       []float32
+	weight, scale *float64 // scale nil: 1
+}
+
+// newRowShare takes the operands row_weights, weight and scale.
+func newRowShare(args []kernels.Tensor) rowShare {
+	return rowShare{floats(args[0]), scalar[float64](args[1]), scalar[float64](args[2])}
+}
+
+func (s *rowShare) of(row int) float64 {
+	k := rowWeight(s.weights, row) / *s.weight
+	if s.scale != nil {
+		k *= *s.scale
+	}
+	return k
 }
 
 // pointwise is a loss that averages over the elements of a row.
@@ -136,10 +154,10 @@ func (p pointwise) bind(d *Device, c kernels.Call, s kernels.Sizes) (kernels.Ker
 }
 
 func (p pointwise) bindGrad(d *Device, c kernels.Call, s kernels.Sizes) (kernels.Kernel, error) {
-	logits, targets, rowWeights := floats(c.Args[0]), floats(c.Args[1]), floats(c.Args[2])
-	weight, dlogits, classes := scalar[float64](c.Args[3]), floats(c.Args[4]), s["V"]
+	logits, targets, share := floats(c.Args[0]), floats(c.Args[1]), newRowShare(c.Args[2:5])
+	dlogits, classes := floats(c.Args[5]), s["V"]
 	return d.overRows(s["..."], classes, func(row, _ int) {
-		k := rowWeight(rowWeights, row) / *weight / float64(classes)
+		k := share.of(row) / float64(classes)
 		t, dz := targets[row*classes:][:classes], dlogits[row*classes:][:classes]
 		for i, z := range logits[row*classes:][:classes] {
 			dz[i] = float32(k * p.slope(float64(z), float64(t[i])))

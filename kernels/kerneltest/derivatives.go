@@ -31,7 +31,7 @@ type derivative struct {
 
 type names = map[string]string
 
-// derivatives are the pairs that finite differences can judge. A loss has no upstream: the derivative by row i is w_i/weight.
+// derivatives are the pairs that finite differences can judge. A loss has no upstream: the derivative by row i is scale·w_i/weight.
 // Zero, Copy, Iota, CacheWrite, Add, RotaryTable, LossSum and ArgMax have no gradient operation, and the
 // operations of the update are held against other implementations in package ref.
 var derivatives = []derivative{
@@ -138,7 +138,7 @@ func (d derivative) upstreamOf(s *sample) map[string][]float64 {
 	}
 	if d.upstream == nil {
 		for i := range s.sizes["..."] {
-			upstream["loss"] = append(upstream["loss"], s.or("row_weights", i, 1)/s.scalar("weight"))
+			upstream["loss"] = append(upstream["loss"], s.or("scale", 0, 1)*s.or("row_weights", i, 1)/s.scalar("weight"))
 		}
 	}
 	return upstream

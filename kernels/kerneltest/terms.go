@@ -185,12 +185,12 @@ func crossEntropyTerms(s *sample, output string) float64 {
 	return lossTerms(s, output)
 }
 
-// shareTerms: an element of a loss's gradient is w/weight times a difference of two probabilities, over V where the loss is a mean.
+// shareTerms: an element of a loss's gradient is scale·w/weight times a difference of two probabilities, over V where the loss is a mean.
 func shareTerms(s *sample, _ string) float64 {
 	total := 0.0
 	width := float64(s.width("logits"))
 	s.eachRow("logits", func(i int, _ []float64) {
-		w := s.or("row_weights", i, 1) / s.scalar("weight")
+		w := s.or("scale", 0, 1) * s.or("row_weights", i, 1) / s.scalar("weight")
 		if s.operand("targets") != nil {
 			w /= math.Sqrt(width)
 		}

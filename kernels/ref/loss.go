@@ -46,9 +46,9 @@ func (c *call) crossEntropySlope(i int, z, dz []float64, y int32, lse float64) {
 	}
 }
 
-// rowShare is w/weight of row i.
+// rowShare is scale·w/weight of row i.
 func (c *call) rowShare(i int) float64 {
-	return c.floats("row_weights").or(i, 1) / c.scalar("weight")
+	return c.floats("scale").or(0, 1) * c.floats("row_weights").or(i, 1) / c.scalar("weight")
 }
 
 // meanOver sets loss to the mean over each row of f(z, t).
@@ -64,7 +64,7 @@ func (c *call) meanOver(f func(z, t float64) float64) {
 	}
 }
 
-// meanOverGrad sets dz = w/weight·f′(z, t)/V.
+// meanOverGrad sets dz = scale·w/weight·f′(z, t)/V.
 func (c *call) meanOverGrad(slope func(z, t float64) float64) {
 	logits, targets, dlogits := c.floats("logits"), c.floats("targets"), c.floats("dlogits")
 	for i := range c.sizes["..."] {

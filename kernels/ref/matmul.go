@@ -1,7 +1,7 @@
 package ref
 
 func matMul(c *call) {
-	a, b := c.floats("a").transposed(c.TransA), c.floats("b").transposed(c.TransB)
+	a, b := c.operand("a").transposed(c.TransA), c.operand("b").transposed(c.TransB)
 	bias, out := c.floats("bias"), c.floats("c")
 	epilogue := c.epilogue()
 	for m := range c.sizes["M"] {
