@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"math"
+	"os"
 	"path/filepath"
 	"reflect"
 	"slices"
@@ -11,6 +12,10 @@ import (
 	"testing"
 
 	"github.com/gsc-project/gsc"
+	"github.com/gsc-project/gsc/compiler/plan"
+	"github.com/gsc-project/gsc/kernels"
+	"github.com/gsc-project/gsc/runtime"
+	"github.com/gsc-project/gsc/runtime/checkpoint/safetensors"
 )
 
 // overflowing begins with a scale that no gradient survives, and grows it so soon that it is too large again and again.
@@ -20,6 +25,7 @@ const overflowing = `precision={compute: "fp16", loss_scale: {initial: 1e12, gro
 var precisions = []struct{ name, set string }{
 	{"bf16", `precision.compute="bf16"`},
 	{"fp16", `precision.compute="fp16"`},
+	{"bf16 master", `precision={compute: "bf16", master: "bf16"}`},
 	{"fp16, overflowing", overflowing},
 }
 
@@ -36,12 +42,12 @@ func means(losses []float64) []float64 {
 	return list
 }
 
-// A model learns in bf16 and in fp16 what it learns in f32: the loss curve is within a hundredth of that of f32.
+// A model learns in bf16 and in fp16, and with weights kept in bf16, what it learns in f32: the loss curve is within a hundredth of that of f32.
 func TestPrecisionsLearnAlike(t *testing.T) {
 	const steps = 200
 	path := write(t, gpt2, stream)
 	want := means(newLab(t, planOf(t, path), 2).train(steps))
-	for _, p := range precisions[:2] {
+	for _, p := range precisions[:3] {
 		got := means(newLab(t, planOf(t, path, p.set), 2).train(steps))
 		for i := range want {
 			if far := math.Abs(got[i]-want[i]) / want[i]; far > 0.01 {
@@ -178,5 +184,92 @@ func TestLeastScaleStopsTheRun(t *testing.T) {
 	_, _, again := train(t, path, "run", set...)
 	if again == nil || again.Error() != err.Error() {
 		t.Errorf("resumed, it said %v, first %v", again, err)
+	}
+}
+
+// With a master of bf16 the matrices, and they alone, are kept in half the memory, in the arena and in the checkpoint, and
+// a run that goes on from one ends with the bits of a run that was never stopped.
+func TestMasterInHalfTheMemory(t *testing.T) {
+	path := write(t, gpt2, stream)
+	set := []string{precisions[2].set, `checkpoint={every: 5, keep: 0}`}
+	whole := mustTrain(t, path, "whole", append(set, "schedule.steps=10")...)
+	p := planOf(t, path, set...)
+	for _, tensor := range p.Tensors {
+		want := kernels.F32
+		if tensor.Class == plan.Weight && len(tensor.StoredShape()) > 1 {
+			want = kernels.BF16
+		}
+		if b := p.Stages[0].Buffers[tensor.Buffer]; tensor.DType != want || b.DType != want {
+			t.Errorf("%s is kept in %v, its buffer in %v, want %v", tensor.Name, tensor.DType, b.DType, want)
+		}
+	}
+	saved := readTensors(t, filepath.Join(whole, runtime.CheckpointsDir, "step-00000010", safetensors.ModelFile))
+	for _, v := range saved["transformer.wte.weight"].values {
+		if kernels.BF16.Round(v) != v {
+			t.Fatalf("%v in the checkpoint is no bf16", v)
+		}
+	}
+	parts := filepath.Join(filepath.Dir(path), "parts")
+	if err := os.CopyFS(parts, os.DirFS(whole)); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.RemoveAll(filepath.Join(parts, runtime.CheckpointsDir, "step-00000010")); err != nil {
+		t.Fatal(err)
+	}
+	if _, said, err := train(t, path, "parts", append(set, "schedule.steps=10")...); err != nil || !strings.Contains(said, "step-00000005") {
+		t.Fatalf("%v: %s", err, said)
+	}
+	for name, tensor := range readTensors(t, filepath.Join(parts, runtime.CheckpointsDir, "step-00000010", safetensors.ModelFile)) {
+		if !slices.Equal(tensor.values, saved[name].values) {
+			t.Errorf("%s of the run that went on is another", name)
+		}
+	}
+}
+
+// An update far below the distance of two bf16 values is lost when it is rounded to nearest, and kept in the mean when it is rounded by chance.
+func TestStochasticRoundingKeepsSmallUpdates(t *testing.T) {
+	path := write(t, gpt2, stream)
+	const rate, steps = 1e-5, int64(20)
+	moved := func(master string) float64 {
+		l := newLab(t, planOf(t, path, "precision="+master, `optimizer={kind: "lion", betas: [0, 0]}`), 2)
+		name := "transformer.h.0.mlp.c_fc.weight"
+		before := l.tensor(name)
+		for step := range steps {
+			l.step(step+1, rate)
+		}
+		exact := newLab(t, planOf(t, path, `optimizer={kind: "lion", betas: [0, 0]}`), 2)
+		start := exact.tensor(name)
+		for step := range steps {
+			exact.step(step+1, rate)
+		}
+		after, sum, size := l.tensor(name), 0.0, 0.0 // how far the weights went along the way of those in f32
+		for i, end := range exact.tensor(name) {
+			way := end - start[i]
+			sum, size = sum+way*(after[i]-before[i]), size+way*way
+		}
+		return sum / size
+	}
+	if got := moved(`{master: "bf16", rounding: "nearest"}`); math.Abs(got) > 0.1 {
+		t.Errorf("rounded to nearest, the weights went %.2f of the way: the case is not what it should be", got)
+	}
+	if got := moved(`{master: "bf16"}`); got < 0.6 || got > 1.4 {
+		t.Errorf("rounded by chance, the weights went %.2f of the way, want about 1", got)
+	}
+}
+
+// Every optimizer and every architecture trains in every precision, on cpu and on ref.
+func TestPrecisionsGoWithEverything(t *testing.T) {
+	const both = `precision={compute: "fp16", master: "bf16"}`
+	for _, optimizer := range []string{"adamw", "adam", "sgd", "lion", "lamb", "adafactor", "muon"} {
+		path := write(t, gpt2, stream)
+		set := []string{both, fmt.Sprintf("optimizer={kind: %q, clip_norm: 1}", optimizer)}
+		cpu, exact := newLab(t, planOf(t, path, set...), 2), newLab(t, planOf(t, path, append(set, `devices.kind="ref"`)...), 1)
+		got, want := cpu.train(4), exact.train(4)
+		if far := farthest(got, want); far > 0.01 {
+			t.Errorf("%s: losses %v on cpu, %v on ref", optimizer, got, want)
+		}
+	}
+	for _, a := range architectures {
+		newLab(t, planOf(t, write(t, a.model, a.data), both, "batch.micro_batches=2", `memory.recompute="full"`), 2).train(2)
 	}
 }

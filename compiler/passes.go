@@ -168,5 +168,6 @@ func (u *unitOfWork) fuse() error {
 func (u *unitOfWork) precision() error {
 	setTypes(u.graph, u.kind)
 	setCompute(u.graph, computeTypes[u.strategy.Precision.Compute])
+	u.storeMasters()
 	return addWorkspace(u.graph, u.kind)
 }

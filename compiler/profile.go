@@ -25,7 +25,7 @@ type Profile struct {
 
 // Profiles are the built-in device profiles.
 var Profiles = map[string]Profile{
-	"cpu": {Name: "cpu", MatMulFlops: 70e9, OtherFlops: 4e9, BytesPerSecond: 14e9, CallSeconds: 4e-6, ProcessBytes: 56 << 20, ScratchBytes: 8 << 20, ThreadBytes: 1 << 20},
+	"cpu": {Name: "cpu", MatMulFlops: 70e9, ComputeFlops: map[string]float64{"bf16": 66e9, "f16": 66e9}, OtherFlops: 4e9, BytesPerSecond: 14e9, CallSeconds: 4e-6, ProcessBytes: 56 << 20, ScratchBytes: 8 << 20, ThreadBytes: 1 << 20},
 	"ref": {Name: "ref", MatMulFlops: 0.5e9, OtherFlops: 0.2e9, BytesPerSecond: 8e9, CallSeconds: 4e-6, ProcessBytes: 56 << 20},
 }
 

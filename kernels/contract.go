@@ -33,6 +33,7 @@ const (
 	Counter              // I64
 	Bytes                // U8: workspace
 	Any                  // F32, F64 or I32, the same for all such operands of a call
+	Half                 // BF16: weights as they are stored
 )
 
 // Param is one operand of an operation.
@@ -105,6 +106,10 @@ var Contracts = [opCount]Contract{
 		Flops: perElement(0)},
 	CacheWrite: {Name: "cache_write", Params: []Param{in("x", "B T G D").strided(), counter("offset"), inout("cache", "B S G D")},
 		Flops: perElement(0)},
+
+	Widen: {Name: "widen", Params: []Param{in("x", "...").of(Half), out("y", "...")}, Flops: perElement(0)},
+	Round: {Name: "round", Params: []Param{in("x", "..."), counter("seed").opt(), counter("step").opt(), out("y", "...").of(Half)},
+		Attrs: "rounding key", Check: checkRounding, Needs: needsWords, Flops: perElement(1)},
 
 	Add: {Name: "add", Params: []Param{in("x", "...").strided(), in("y", "...").strided(), out("z", "...").strided()},
 		InPlace: [][2]string{{"z", "x"}, {"z", "y"}}, Flops: perElement(1)},
@@ -359,6 +364,21 @@ func needsMask(has func(string) bool, a Attrs) error {
 func needsWeight(has func(string) bool, _ Attrs) error {
 	if has("dlogits") != has("weight") || has("row_weights") && !has("dlogits") {
 		return fmt.Errorf("dlogits goes with weight, and row_weights with both")
+	}
+	return nil
+}
+
+func checkRounding(_ Sizes, a Attrs) error {
+	if a.Rounding != "" && a.Rounding != "stochastic" {
+		return fmt.Errorf("unknown rounding %q: use stochastic, or leave it out", a.Rounding)
+	}
+	return nil
+}
+
+// needsWords: stochastic rounding needs all that its random bits are made of.
+func needsWords(has func(string) bool, a Attrs) error {
+	if a.Rounding != "" && !(has("seed") && has("step")) {
+		return fmt.Errorf("stochastic rounding needs seed and step")
 	}
 	return nil
 }

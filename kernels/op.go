@@ -30,6 +30,14 @@ const (
 	// CacheWrite sets cache[b, offset+t, g, d] = x[b, t, g, d]. Exact; rows past the end of the cache are not written.
 	CacheWrite
 
+	// Types of storage. Weights may be stored in bf16; what reads or updates them works on a copy in the compute type.
+
+	// Widen sets y = x. Exact.
+	Widen
+	// Round sets y to x rounded to y's type: to nearest even, or with rounding "stochastic" as DType.RoundStochastically says,
+	// element i of the tensor by word i mod 4 of Philox(seed, i div 4, step, key).
+	Round
+
 	// Elementwise.
 
 	// Add sets z = x + y. Correctly rounded.
@@ -246,6 +254,7 @@ type Attrs struct {
 	TransB      bool    `json:"trans_b,omitempty"`
 	Accumulate  bool    `json:"accumulate,omitempty"` // add to what the summing outputs hold, instead of replacing it
 	Compute     string  `json:"compute,omitempty"`    // type that operands of products are rounded to: "bf16" or "f16"; "": they are not
+	Rounding    string  `json:"rounding,omitempty"`   // "stochastic"; "": to nearest even
 	Alpha       float64 `json:"alpha,omitempty"`
 	Kind        string  `json:"kind,omitempty"`       // of an activation
 	Derivative  bool    `json:"derivative,omitempty"` // of the activation, in place of its value

@@ -18,6 +18,23 @@ func (d DType) Round(x float64) float64 {
 	return y
 }
 
+// RoundStochastically gives one of the two values of the type beside x, the farther from 0 with a probability that is x's share
+// of the way to it: sign(x)·⌊|x|/u + r/2¹⁶⌋·u, u the distance between values at x and r the word's low 16 bits. The mean over
+// all words is x, if 16 bits tell its place between the two. Source: Gupta et al., arXiv:1502.02551, section 3.1.
+func (d DType) RoundStochastically(x float64, word uint32) float64 {
+	digits, least, largest := d.format()
+	if digits == 0 || x == 0 || math.IsNaN(x) || math.IsInf(x, 0) {
+		return x
+	}
+	_, exponent := math.Frexp(x)
+	unit := math.Ldexp(1, max(exponent, least)-digits)
+	y := math.Floor(math.Abs(x)/unit+float64(word&0xFFFF)/(1<<16)) * unit
+	if y > largest {
+		y = math.Inf(1)
+	}
+	return math.Copysign(y, x)
+}
+
 // format gives the significant bits of a type, the exponent of its least normal value as Frexp counts, and its largest value.
 func (d DType) format() (digits, least int, largest float64) {
 	switch d {

@@ -64,3 +64,21 @@ func TestFastRoundings(t *testing.T) {
 		}
 	}
 }
+
+// The mean over all words is x, at values of every size; the ends of an interval stay where they are.
+func TestRoundStochasticallyIsUnbiased(t *testing.T) {
+	for _, x := range []float64{1 + 3.0/1024, -1 - 3.0/1024, 0x1.0012p-20, 0x1.8p-134, 1e30, 1, -2} {
+		x := float64(float32(x))
+		low, high, total := math.Inf(1), math.Inf(-1), 0.0
+		for word := range uint32(1 << 16) {
+			y := BF16.RoundStochastically(x, word|0xABCD0000)
+			if BF16.Round(y) != y {
+				t.Fatalf("%g rounds to %g, which is no bf16", x, y)
+			}
+			low, high, total = min(low, y), max(high, y), total+y/(1<<16)
+		}
+		if math.Abs(total-x) > 1e-12*math.Abs(x) || low > x || high < x || (BF16.Round(x) == x) != (low == high) {
+			t.Errorf("%g rounds to between %g and %g, to %g in the mean", x, low, high, total)
+		}
+	}
+}

@@ -99,9 +99,12 @@ func random(in plan.Init, w [4]uint32) (v [4]float64) {
 func encode(dtype kernels.DType, values []float64) []byte {
 	out := make([]byte, 0, len(values)*dtype.Size())
 	for _, v := range values {
-		if dtype == kernels.F64 {
+		switch dtype {
+		case kernels.F64:
 			out = binary.LittleEndian.AppendUint64(out, math.Float64bits(v))
-		} else {
+		case kernels.BF16: // the upper half of a float32
+			out = binary.LittleEndian.AppendUint16(out, uint16(math.Float32bits(float32(kernels.BF16.Round(v)))>>16))
+		default:
 			out = binary.LittleEndian.AppendUint32(out, math.Float32bits(float32(v)))
 		}
 	}

@@ -80,9 +80,12 @@ func (m *Machine) load(values []float64, b *plan.Buffer, element, n int) []float
 // decode appends the values of a storage type's little-endian bytes.
 func decode(values []float64, dtype kernels.DType, raw []byte) []float64 {
 	for i := 0; i < len(raw); i += dtype.Size() {
-		if dtype == kernels.F64 {
+		switch dtype {
+		case kernels.F64:
 			values = append(values, math.Float64frombits(binary.LittleEndian.Uint64(raw[i:])))
-		} else {
+		case kernels.BF16:
+			values = append(values, float64(math.Float32frombits(uint32(binary.LittleEndian.Uint16(raw[i:]))<<16)))
+		default:
 			values = append(values, float64(math.Float32frombits(binary.LittleEndian.Uint32(raw[i:]))))
 		}
 	}

@@ -35,7 +35,7 @@ var hints = map[string]string{
 	"memory.limit":      `write bytes, or a number with a unit: "8GiB"`,
 	"name":              "use letters, digits, dots, dashes and underscores",
 	"precision.compute": `use one of "f32", "bf16", "fp16"`,
-	"precision.master":  `this version has "f32"`,
+	"precision.master":  `use one of "f32", "bf16"`,
 	"precision.reduce":  `this version has "f32"`,
 }
 

@@ -86,7 +86,8 @@ type Length struct {
 // Precision gives the types.
 type Precision struct {
 	Compute   string // of what products multiply: "f32", "bf16" or "fp16"
-	Master    string
+	Master    string // of the weights: "f32", or "bf16" for matrices
+	Rounding  string // of a bf16 master: "stochastic" or "nearest"
 	Reduce    string
 	LossScale LossScale `json:"loss_scale"` // fp16
 }

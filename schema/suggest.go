@@ -22,9 +22,11 @@ func (d *diagnosis) unknownKey(path string) (message, fix string) {
 	if best := synonyms[name]; slices.Contains(allowed, best) {
 		return message, didYouMean(join(section, best))
 	}
-	if kinds := d.kindsWith(section, name); len(kinds) > 0 {
-		kind, _ := d.value.LookupPath(cue.ParsePath(kindPath(section))).String()
-		return fmt.Sprintf("%s %q has no such key", kindPath(section), kind), fmt.Sprintf("it belongs to %s", quotedList(kinds))
+	for _, by := range []string{section + ".kind", section + ".format", section + ".compute", section + ".master"} {
+		if kinds := d.kindsWith(by, name); len(kinds) > 0 {
+			kind, _ := d.value.LookupPath(cue.ParsePath(by)).String()
+			return fmt.Sprintf("%s %q has no such key", by, kind), fmt.Sprintf("it belongs to %s", quotedList(kinds))
+		}
 	}
 	if best := d.elsewhere(name); best != "" {
 		return message, didYouMean(best)
@@ -103,23 +105,16 @@ func (d *diagnosis) elsewhere(name string) string {
 	return found[0]
 }
 
-func kindPath(section string) string {
-	switch section {
-	case "data":
-		return "data.format"
-	case "precision":
-		return "precision.compute"
-	}
-	return section + ".kind"
+// tables are the definitions of keys that a section has for one of its kinds only, by what names the kind.
+var tables = map[string]string{
+	"optimizer.kind": "#Optimizers", "schedule.kind": "#Schedules", "data.format": "#Formats",
+	"precision.compute": "#Precisions", "precision.master": "#Masters",
 }
 
-// tables are the definitions of sections whose keys depend on their kind.
-var tables = map[string]string{"optimizer": "#Optimizers", "schedule": "#Schedules", "data": "#Formats", "precision": "#Precisions"}
-
-// kindsWith are the kinds of a section that have the key.
-func (d *diagnosis) kindsWith(section, name string) []string {
+// kindsWith are the kinds that have the key.
+func (d *diagnosis) kindsWith(by, name string) []string {
 	var kinds []string
-	table, ok := tables[section]
+	table, ok := tables[by]
 	if !ok {
 		return nil
 	}

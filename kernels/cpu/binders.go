@@ -17,6 +17,9 @@ var binders = map[kernels.Op]binder{
 	kernels.SelectGrad:    bindSelectGrad,
 	kernels.CacheWrite:    bindCacheWrite,
 
+	kernels.Widen: bindWiden,
+	kernels.Round: bindRound,
+
 	kernels.Add:          bindAdd,
 	kernels.Scale:        bindScale,
 	kernels.Activate:     bindActivate,

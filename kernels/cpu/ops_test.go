@@ -56,6 +56,15 @@ func (o *operands) i(n int, shape ...int) *operands {
 	return o.add(tensorOf(kernels.I32, shape, data), tensorOf(kernels.I32, shape, slices.Clone(data)))
 }
 
+// half adds an operand of bf16.
+func (o *operands) half(shape ...int) *operands {
+	data := make([]uint16, kernels.Elements(shape))
+	for i := range data {
+		data[i] = uint16(math.Float32bits(float32(o.r.NormFloat64())) >> 16)
+	}
+	return o.add(tensorOf(kernels.BF16, shape, data), tensorOf(kernels.BF16, shape, slices.Clone(data)))
+}
+
 func (o *operands) real(values ...float64) *operands {
 	shape := []int{len(values)}
 	return o.add(tensorOf(kernels.F64, shape, values), tensorOf(kernels.F64, shape, slices.Clone(values)))
@@ -97,6 +106,8 @@ func opCases() []opCase {
 		{kernels.Select, kernels.Attrs{Index: 3}, func(o *operands) { o.f(caseB, caseT, caseC).f(caseB, caseC) }},
 		{kernels.SelectGrad, kernels.Attrs{Index: 3}, func(o *operands) { o.f(caseB, caseC).f(caseB, caseT, caseC) }},
 		{kernels.CacheWrite, kernels.Attrs{}, func(o *operands) { o.f(caseB, caseT, caseH, caseD).counter(20).f(caseB, 140, caseH, caseD) }},
+		{kernels.Widen, kernels.Attrs{}, func(o *operands) { o.half(caseLong).f(caseLong) }},
+		{kernels.Round, kernels.Attrs{Rounding: "stochastic", Key: 7}, func(o *operands) { o.f(caseLong).counter(5).counter(6).half(caseLong) }},
 		{kernels.Add, kernels.Attrs{}, func(o *operands) { o.f(caseLong).f(caseLong).f(caseLong) }},
 		{kernels.Scale, kernels.Attrs{Alpha: 0.3}, func(o *operands) { o.f(caseLong).f(caseLong) }},
 		{kernels.Dropout, kernels.Attrs{Rate: 0.1, Key: 7}, func(o *operands) {
@@ -242,6 +253,10 @@ func compareOperands(t *testing.T, c opCase, got, want []kernels.Tensor) {
 		case got[i].DType == kernels.F64:
 			for j, v := range kernels.Slice[float64](got[i]) {
 				nearNumber(t, p.Name, v, kernels.Slice[float64](want[i])[j], 1e-6)
+			}
+		case got[i].DType == kernels.BF16:
+			if !slices.Equal(kernels.Slice[uint16](got[i]), kernels.Slice[uint16](want[i])) {
+				t.Errorf("%s differs", p.Name)
 			}
 		case got[i].DType == kernels.I32:
 			if !slices.Equal(kernels.Slice[int32](got[i]), kernels.Slice[int32](want[i])) {

@@ -185,7 +185,7 @@ func (a *arena) decode(after []byte) []values {
 }
 
 func (v *values) grow(c kernels.Class, n int) {
-	if c == kernels.Float || c == kernels.Real {
+	if c == kernels.Float || c == kernels.Real || c == kernels.Half {
 		v.floats = make([]float64, 0, n)
 	}
 }
@@ -196,6 +196,8 @@ func (v *values) encode(to []byte, d kernels.DType, n int) {
 		binary.LittleEndian.PutUint32(to, math.Float32bits(float32(v.floats[n])))
 	case kernels.F64:
 		binary.LittleEndian.PutUint64(to, math.Float64bits(v.floats[n]))
+	case kernels.BF16:
+		binary.LittleEndian.PutUint16(to, uint16(math.Float32bits(float32(v.floats[n]))>>16))
 	case kernels.I32:
 		binary.LittleEndian.PutUint32(to, uint32(v.ints[n]))
 	case kernels.I64:
@@ -209,6 +211,8 @@ func (v *values) decode(from []byte, d kernels.DType) {
 		v.floats = append(v.floats, float64(math.Float32frombits(binary.LittleEndian.Uint32(from))))
 	case kernels.F64:
 		v.floats = append(v.floats, math.Float64frombits(binary.LittleEndian.Uint64(from)))
+	case kernels.BF16:
+		v.floats = append(v.floats, float64(math.Float32frombits(uint32(binary.LittleEndian.Uint16(from))<<16)))
 	case kernels.I32:
 		v.ints = append(v.ints, int64(int32(binary.LittleEndian.Uint32(from))))
 	case kernels.I64:

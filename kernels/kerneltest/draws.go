@@ -13,6 +13,7 @@ var attributes = map[string]func(g *generator, a *kernels.Attrs){
 	"trans_b":    func(g *generator, a *kernels.Attrs) { a.TransB = g.coin() },
 	"accumulate": func(g *generator, a *kernels.Attrs) { a.Accumulate = g.extent == full && g.coin() },
 	"compute":    func(g *generator, a *kernels.Attrs) { a.Compute = g.compute() },
+	"rounding":   func(g *generator, a *kernels.Attrs) { a.Rounding = pick(g, "", "stochastic") },
 	"alpha":      func(g *generator, a *kernels.Attrs) { a.Alpha = float64(float32(g.NormFloat64())) },
 	"kind":       func(g *generator, a *kernels.Attrs) { a.Kind = pick(g, kernels.Activations...) },
 	"derivative": func(g *generator, a *kernels.Attrs) { a.Derivative = g.coin() },

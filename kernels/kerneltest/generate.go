@@ -264,7 +264,7 @@ func (g *generator) drawValues() error {
 func (g *generator) fill(p kernels.Param, o *operand) error {
 	n := kernels.Elements(o.shape)
 	switch {
-	case o.class == kernels.Float || o.class == kernels.Real:
+	case o.class == kernels.Float || o.class == kernels.Real || o.class == kernels.Half:
 		draw := floatsByName[p.Name]
 		if p.Class == kernels.Real {
 			draw = scalarsByName[p.Name]

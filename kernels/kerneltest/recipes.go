@@ -59,6 +59,9 @@ var recipes = map[kernels.Op]recipe{
 	kernels.SelectGrad:    {tolerance: exact},
 	kernels.CacheWrite:    {tolerance: exact, values: cachePlace},
 
+	kernels.Widen: {tolerance: exact},
+	kernels.Round: {tolerance: exact, presence: roundingWords},
+
 	kernels.Add:          {tolerance: rounded},
 	kernels.Scale:        {tolerance: rounded},
 	kernels.Activate:     {tolerance: functions, attrs: activationCap, values: smoothPoints, terms: termsOf("x")},
@@ -167,6 +170,12 @@ func maskOperands(g *generator, has map[string]bool) {
 	has["q_segments"] = has["q_segments"] && has["k_segments"]
 	if g.sample.attrs.Rate > 0 {
 		has["seed"], has["step"], has["origin"] = true, true, true
+	}
+}
+
+func roundingWords(g *generator, has map[string]bool) {
+	if g.sample.attrs.Rounding != "" {
+		has["seed"], has["step"] = true, true
 	}
 }
 

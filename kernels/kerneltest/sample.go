@@ -47,6 +47,8 @@ func (o *operand) dtype(compute kernels.DType) kernels.DType {
 		return kernels.I64
 	case kernels.Bytes:
 		return kernels.U8
+	case kernels.Half:
+		return kernels.BF16
 	}
 	return compute
 }
@@ -87,13 +89,16 @@ func (s *sample) width(name string) int {
 	return shape[len(shape)-1]
 }
 
-// round makes floats exact in float32, so that devices of either type see the same values.
+// round makes floats exact in float32, or in the type they are stored in, so that devices of either type see the same values.
 func (s *sample) round() {
 	for i := range s.operands {
 		o := &s.operands[i]
 		for j := range o.floats {
-			if o.class == kernels.Float {
+			switch o.class {
+			case kernels.Float:
 				o.floats[j] = float64(float32(o.floats[j]))
+			case kernels.Half:
+				o.floats[j] = kernels.BF16.Round(o.floats[j])
 			}
 		}
 	}

@@ -112,6 +112,8 @@ func change(t kernels.Tensor, offset int) {
 		*(*float32)(at) += 0.01 + 0.01*max(*(*float32)(at), -*(*float32)(at))
 	case kernels.F64:
 		*(*float64)(at) += 0.01 + 0.01*max(*(*float64)(at), -*(*float64)(at))
+	case kernels.BF16:
+		*(*uint16)(at) += 2
 	case kernels.I32:
 		*(*int32)(at)++
 	case kernels.I64:

@@ -29,7 +29,7 @@ func (*Device) Bind(c kernels.Call) (kernels.Kernel, error) {
 	}
 	contract := &kernels.Contracts[c.Op]
 	for i, arg := range c.Args {
-		if arg.DType.Float() && arg.DType != kernels.F64 {
+		if contract.Params[i].Class != kernels.Half && arg.DType.Float() && arg.DType != kernels.F64 {
 			return nil, fmt.Errorf("%v: operand %s: the ref device computes in f64, not %v", c.Op, contract.Params[i].Name, arg.DType)
 		}
 	}
@@ -51,6 +51,9 @@ var definitions = map[kernels.Op]func(*call){
 	kernels.Select:        selectPosition,
 	kernels.SelectGrad:    selectPositionGrad,
 	kernels.CacheWrite:    cacheWrite,
+
+	kernels.Widen: widen,
+	kernels.Round: roundStored,
 
 	kernels.Add:          add,
 	kernels.Scale:        scale,

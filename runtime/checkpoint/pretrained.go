@@ -238,6 +238,10 @@ func (p *Pretrained) Read(t *plan.Tensor, dst io.WriterAt) error {
 		return convert(p.model, name, info.Elements(), dst, func(b []byte, v float64) []byte {
 			return binary.LittleEndian.AppendUint64(b, math.Float64bits(v))
 		})
+	case t.DType == kernels.BF16:
+		return convert(p.model, name, info.Elements(), dst, func(b []byte, v float32) []byte {
+			return binary.LittleEndian.AppendUint16(b, uint16(math.Float32bits(kernels.RoundBF16(v))>>16))
+		})
 	default:
 		err = fmt.Errorf("%s cannot be read as %v", info.DType, t.DType)
 	}

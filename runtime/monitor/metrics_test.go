@@ -41,6 +41,30 @@ func content(t *testing.T, path string) string {
 	return string(b)
 }
 
+// A step that loss scaling skipped has no norm; its record is kept with the run's state all the same.
+func TestSkippedStep(t *testing.T) {
+	r := record(3)
+	r.Loss, r.GradNorm, r.LossScale, r.Skipped = math.NaN(), math.Inf(1), 65536, 2
+	if got, want := string(r.appendJSON(nil)), `"loss_scale":65536,"skipped":2}`+"\n"; !strings.HasSuffix(got, want) {
+		t.Errorf("got %s, want it to end with %s", got, want)
+	}
+	text, err := json.Marshal(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var back Record
+	if err := json.Unmarshal(text, &back); err != nil {
+		t.Fatal(err)
+	}
+	if !math.IsNaN(back.Loss) || !math.IsNaN(back.GradNorm) || back.Step != 3 || back.LossScale != 65536 || back.Skipped != 2 {
+		t.Errorf("%s is read as %+v", text, back)
+	}
+	text, _ = json.Marshal(record(4))
+	if err := json.Unmarshal(text, &back); err != nil || back.Loss != 2.5 || back.GradNorm != 0.1 {
+		t.Errorf("%s is read as %+v: %v", text, back, err)
+	}
+}
+
 func TestLines(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "metrics.jsonl")
 	m := openMetrics(t, path, 0)
