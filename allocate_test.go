@@ -2,7 +2,7 @@ package gsc_test
 
 import (
 	goruntime "runtime"
-	"runtime/metrics"
+	runtimemetrics "runtime/metrics"
 	"testing"
 
 	"github.com/gsc-project/gsc"
@@ -59,7 +59,7 @@ func (l *lab) takesNothing(name string, work func()) {
 }
 
 func goroutinesCreated() uint64 {
-	sample := []metrics.Sample{{Name: "/sched/goroutines-created:goroutines"}}
-	metrics.Read(sample)
+	sample := []runtimemetrics.Sample{{Name: "/sched/goroutines-created:goroutines"}}
+	runtimemetrics.Read(sample)
 	return sample[0].Value.Uint64()
 }
