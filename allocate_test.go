@@ -2,7 +2,7 @@ package gsc_test
 
 import (
 	goruntime "runtime"
-	runtimemetrics "runtime/metrics"
+	measured "runtime/metrics"
 	"testing"
 
 	"github.com/gsc-project/gsc"
@@ -59,7 +59,7 @@ func (l *lab) takesNothing(name string, work func()) {
 }
 
 func goroutinesCreated() uint64 {
-	sample := []runtimemetrics.Sample{{Name: "/sched/goroutines-created:goroutines"}}
-	runtimemetrics.Read(sample)
+	sample := []measured.Sample{{Name: "/sched/goroutines-created:goroutines"}}
+	measured.Read(sample)
 	return sample[0].Value.Uint64()
 }
