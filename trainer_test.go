@@ -137,7 +137,7 @@ func TestInfInTheStartingWeightsIsNamed(t *testing.T) {
 		tensors["transformer.h.1.mlp.c_fc.bias"].values[3] = math.Inf(1)
 	})
 	_, _, err := train(t, path, "next", fmt.Sprintf("model.from=%q", folder))
-	wantError(t, err, "step 1: loss NaN", "first appears in program forward, instruction ", "matmul h.1.mlp.c_fc, output c", "gpt2.cue:", "the weights of step 0 are kept")
+	wantError(t, err, "step 1: loss NaN", "first appears in program forward, instruction ", "matmul h.1.mlp.c_fc+act, output c", "gpt2.cue:", "the weights of step 0 are kept")
 }
 
 // The squares of large errors overflow though their gradients do not: the update is not made all the same.

@@ -12,8 +12,8 @@ var recomputePolicies = []string{"none", "selective", "full"}
 
 // choose settles what the strategy leaves open: the fastest of the settings
 // whose memory is within the limit, by the estimate; without a limit, one micro-batch and no recomputation.
-func choose(s *schema.Strategy, compile func(settings) (*plan.Plan, error)) (*plan.Plan, error) {
-	candidates := candidates(s)
+func choose(s *schema.Strategy, length int, compile func(settings) (*plan.Plan, error)) (*plan.Plan, error) {
+	candidates := candidates(s, length)
 	var best, smallest *plan.Plan
 	var chosen settings
 	for _, c := range candidates {
@@ -33,11 +33,11 @@ func choose(s *schema.Strategy, compile func(settings) (*plan.Plan, error)) (*pl
 		return nil, s.Wrong("memory.limit", fmt.Sprintf("nothing fits into %s: the least of the %d settings tried takes %s",
 			plan.FormatBytes(s.Memory.LimitBytes), len(candidates), plan.FormatBytes(smallest.PeakBytes())), "raise the limit, or take a smaller batch or model")
 	}
-	best.Choices = explain(s, chosen, len(candidates))
+	best.Choices = append(explain(s, chosen, len(candidates)), best.Choices...)
 	return best, nil
 }
 
-func candidates(s *schema.Strategy) []settings {
+func candidates(s *schema.Strategy, length int) []settings {
 	counts := []int{s.Batch.MicroBatches}
 	if s.Batch.MicroBatches == 0 {
 		counts = []int{1}
@@ -57,10 +57,20 @@ func candidates(s *schema.Strategy) []settings {
 	var list []settings
 	for _, n := range counts {
 		for _, policy := range policies {
-			list = append(list, settings{microBatches: n, recompute: policy})
+			for _, size := range chunkSizes(s, s.Batch.Sequences/n*length) {
+				list = append(list, settings{microBatches: n, recompute: policy, chunkBytes: size})
+			}
 		}
 	}
 	return list
+}
+
+// chunkSizes are the sizes of logits to try, for so many tokens of a micro-batch.
+func chunkSizes(s *schema.Strategy, tokens int) []int64 {
+	if s.Memory.LimitBytes > 0 && s.Memory.LossChunks == 0 && int64(tokens)*int64(s.Model.Outputs)*4 > smallChunk {
+		return []int64{largeChunk, smallChunk}
+	}
+	return []int64{largeChunk}
 }
 
 func explain(s *schema.Strategy, chosen settings, tried int) []plan.Choice {

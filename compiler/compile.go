@@ -25,7 +25,7 @@ func Compile(s *schema.Strategy, data plan.Data, opts Options) (*plan.Plan, erro
 	if !ok {
 		return nil, s.Wrong("devices.kind", fmt.Sprintf("unknown device kind %q", s.Devices.Kind), "use cpu or ref")
 	}
-	return choose(s, func(set settings) (*plan.Plan, error) {
+	return choose(s, data.Length, func(set settings) (*plan.Plan, error) {
 		u := &unitOfWork{strategy: s, data: data, kind: kind, settings: set}
 		if err := u.run(after(opts)); err != nil {
 			return nil, err
@@ -33,6 +33,7 @@ func Compile(s *schema.Strategy, data plan.Data, opts Options) (*plan.Plan, erro
 		if err := u.reserve(opts); err != nil {
 			return nil, err
 		}
+		u.plan.Choices = u.choices
 		return u.plan, u.plan.Verify()
 	})
 }

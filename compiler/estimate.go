@@ -47,7 +47,7 @@ func (u *unitOfWork) price(p Profile, stage *plan.Stage, program *plan.Program) 
 		}
 		f := kernels.FlopsOf(in.Op, sizes, in.Attrs)
 		flops += f
-		seconds += p.seconds(u.strategy.Devices.Threads, in.Op, f, kernels.TrafficBytes(in.Op, in.Attrs, args))
+		seconds += p.seconds(u.strategy.Devices.Threads, in.Op, in.Attrs.Compute, f, kernels.TrafficBytes(in.Op, in.Attrs, args))
 	}
 	return flops, seconds
 }

@@ -47,15 +47,6 @@ func tensors(n *graph.Node) []kernels.Tensor {
 	return list
 }
 
-// setTypes is the precision pass: it gives every float value the type the kind computes in.
-func setTypes(g *graph.Graph, kind kernels.Kind) {
-	for _, v := range g.Values {
-		if v.DType == kernels.F32 {
-			v.DType = kind.Compute
-		}
-	}
-}
-
 // buffer finds or makes the buffer of a value's storage.
 func (l *lowerer) buffer(v *graph.Value) int {
 	v = v.Root()
@@ -75,7 +66,9 @@ func (l *lowerer) operand(a graph.Arg) plan.Operand {
 	}
 	o := plan.Operand{Buffer: l.buffer(a.Value), Shape: slices.Clone(a.ViewShape())}
 	if a.Value.View != nil {
-		o.Offset, o.Strides = a.Value.Strides()
+		if o.Offset, o.Strides = a.Value.Strides(); a.Value.View.Run {
+			o.Strides = nil // dense in any shape
+		}
 	}
 	return o
 }

@@ -13,6 +13,7 @@ import (
 type settings struct {
 	microBatches int
 	recompute    string // "none", "selective" or "full"
+	chunkBytes   int64  // of logits at most, unless the strategy says how many chunks
 }
 
 // unitOfWork is a strategy on its way to a plan.
@@ -29,6 +30,7 @@ type unitOfWork struct {
 	cached  []*graph.Program // prefill and decode, when the model generates
 	update  *graph.Program
 	plan    *plan.Plan
+	choices []plan.Choice // that passes made
 }
 
 // bucket is the programs for one length of rows.
@@ -48,7 +50,9 @@ var passes = []struct {
 	{"differentiate", (*unitOfWork).differentiate}, // forward → backward
 	{"recompute", (*unitOfWork).recompute},         // what the backward program computes again instead of keeping
 	{"update", (*unitOfWork).makeUpdate},           // norm, clipping, optimizer
-	{"precision", (*unitOfWork).precision},         // storage types; workspaces, which depend on them
+	{"head", (*unitOfWork).head},                   // the loss with its gradient, in chunks where logits are large
+	{"fuse", (*unitOfWork).fuse},                   // what products take in of what follows them
+	{"precision", (*unitOfWork).precision},         // types of storage and of products; workspaces, which depend on them
 	{"schedule", (*unitOfWork).schedule},           // programs → calls; allocate: offsets by liveness
 	{"estimate", (*unitOfWork).estimate},           // operations, bytes, time
 }
@@ -119,6 +123,9 @@ func (u *unitOfWork) buildGeneration() error {
 }
 
 func (u *unitOfWork) differentiate() error {
+	if scaled(u.strategy) {
+		u.graph.Scalar(plan.ScalarLossScale)
+	}
 	trained := map[*graph.Value]bool{}
 	for _, w := range u.weights.list {
 		if !treat(u.strategy, w).frozen {
@@ -151,7 +158,15 @@ func (u *unitOfWork) makeUpdate() (err error) {
 	return err
 }
 
+func (u *unitOfWork) fuse() error {
+	if !u.strategy.Compile.Unfused {
+		fuse(u.graph, u.kind)
+	}
+	return nil
+}
+
 func (u *unitOfWork) precision() error {
 	setTypes(u.graph, u.kind)
+	setCompute(u.graph, computeTypes[u.strategy.Precision.Compute])
 	return addWorkspace(u.graph, u.kind)
 }

@@ -13,13 +13,14 @@ import (
 // reach, for one thread of a processor or one whole accelerator.
 type Profile struct {
 	Name           string
-	MatMulFlops    float64 // floating-point operations a second in contractions
-	OtherFlops     float64 // and elsewhere
-	BytesPerSecond float64 // of memory, all threads together
-	CallSeconds    float64 // cost of an instruction beside its work
-	ProcessBytes   int64   // what the process itself takes: code, runtime, buffers of the operating system
-	ScratchBytes   int64   // scratch of the kernels, common to all threads
-	ThreadBytes    int64   // and for each thread
+	MatMulFlops    float64            // floating-point operations a second in contractions
+	ComputeFlops   map[string]float64 // likewise, by compute type where that changes it
+	OtherFlops     float64            // and elsewhere
+	BytesPerSecond float64            // of memory, all threads together
+	CallSeconds    float64            // cost of an instruction beside its work
+	ProcessBytes   int64              // what the process itself takes: code, runtime, buffers of the operating system
+	ScratchBytes   int64              // scratch of the kernels, common to all threads
+	ThreadBytes    int64              // and for each thread
 }
 
 // Profiles are the built-in device profiles.
@@ -45,10 +46,13 @@ func (u *unitOfWork) profile() (Profile, error) {
 var contractions = []kernels.Op{kernels.MatMul, kernels.Attention, kernels.AttentionGrad, kernels.NewtonSchulz}
 
 // seconds is the time of one call: the larger of its arithmetic and its memory traffic, and a fixed cost.
-func (p Profile) seconds(threads int, op kernels.Op, flops float64, bytes int64) float64 {
+func (p Profile) seconds(threads int, op kernels.Op, compute string, flops float64, bytes int64) float64 {
 	rate := p.OtherFlops
 	if slices.Contains(contractions, op) {
 		rate = p.MatMulFlops
+		if own, ok := p.ComputeFlops[compute]; ok {
+			rate = own
+		}
 	}
 	return p.CallSeconds + max(flops/(rate*float64(threads)), float64(bytes)/p.BytesPerSecond)
 }

@@ -111,5 +111,6 @@ func (u *unitOfWork) tensors(l *lowerer) []plan.Tensor {
 func (u *unitOfWork) training() plan.Training {
 	s := u.strategy
 	return plan.Training{Seed: s.Seed, Steps: steps(s, u.data), Sequences: s.Batch.Sequences, MicroBatches: u.settings.microBatches,
-		Objective: s.Objective.Loss, Rate: s.Schedule, Evaluation: s.Evaluate, Checkpoint: s.Checkpoint}
+		Objective: s.Objective.Loss, Rate: s.Schedule, Evaluation: s.Evaluate, Checkpoint: s.Checkpoint,
+		LossScale: plan.LossScale{Initial: s.Precision.LossScale.Initial, Minimum: s.Precision.LossScale.Minimum}}
 }

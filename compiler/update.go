@@ -46,6 +46,7 @@ func treat(s *schema.Strategy, w *weight) treatment {
 type updater struct {
 	graph.Emitter
 	optimizer schema.Optimizer
+	scaling   schema.LossScale // zero: none
 	states    []*state
 }
 
@@ -59,8 +60,10 @@ type state struct {
 // and the optimizer's step for each trained weight, skipped when the norm is not finite.
 func update(g *graph.Graph, s *schema.Strategy, w *weights) (*graph.Program, []*state, error) {
 	p := &graph.Program{Name: "update"}
-	u := &updater{Emitter: graph.Emitter{Graph: g, Program: p, Region: "update", Pos: string(s.Positions["optimizer"])}, optimizer: s.Optimizer}
+	u := &updater{Emitter: graph.Emitter{Graph: g, Program: p, Region: "update", Pos: string(s.Positions["optimizer"])}, optimizer: s.Optimizer,
+		scaling: s.Precision.LossScale}
 	u.norm(w)
+	u.lossScale()
 	finite := g.Scalar(plan.ScalarFinite)
 	from := len(p.Nodes)
 	for _, weight := range w.list {
@@ -91,9 +94,25 @@ func (u *updater) norm(w *weights) {
 		u.Emit(kernels.SumSquares, "norm."+weight.value.Name, kernels.Attrs{Accumulate: !first}, graph.Args{"x": graph.Is(grad), "total": graph.Is(total)})
 		first = false
 	}
-	u.Emit(kernels.ClipFactor, "norm", kernels.Attrs{MaxNorm: u.optimizer.ClipNorm}, graph.Args{
+	args := graph.Args{
 		"total": graph.Is(total), "norm": graph.Is(u.Graph.Scalar(plan.ScalarNorm)),
-		"factor": graph.Is(u.factor()), "finite": graph.Is(u.Graph.Scalar(plan.ScalarFinite))})
+		"factor": graph.Is(u.factor()), "finite": graph.Is(u.Graph.Scalar(plan.ScalarFinite))}
+	if u.scaling.Initial > 0 {
+		args["scale"] = graph.Is(u.Graph.Scalar(plan.ScalarLossScale))
+	}
+	u.Emit(kernels.ClipFactor, "norm", kernels.Attrs{MaxNorm: u.optimizer.ClipNorm}, args)
+}
+
+// lossScale moves the scale of the next step's gradients, and counts the updates: it runs whether the norm is finite or not.
+func (u *updater) lossScale() {
+	l := u.scaling
+	if l.Initial == 0 {
+		return
+	}
+	scalar := func(name string) graph.Arg { return graph.Is(u.Graph.Scalar(name)) }
+	u.Emit(kernels.LossScale, "loss_scale", kernels.Attrs{Growth: l.Growth, GrowthInterval: l.GrowthInterval, Backoff: l.Backoff}, graph.Args{
+		"finite": scalar(plan.ScalarFinite), "loss": scalar(plan.ScalarLoss), "scale": scalar(plan.ScalarLossScale),
+		"good": scalar(plan.ScalarGood), "updates": scalar(plan.ScalarUpdates)})
 }
 
 func (u *updater) factor() *graph.Value {
@@ -111,9 +130,12 @@ func (u *updater) state(w *weight, suffix string, dims ...plan.Dim) *graph.Value
 
 func (u *updater) scalars(args graph.Args, names ...string) graph.Args {
 	for _, name := range names {
-		if name == "factor" {
+		switch {
+		case name == "factor":
 			args[name] = graph.Is(u.factor())
-		} else {
+		case name == "step" && u.scaling.Initial > 0: // steps that were skipped do not count
+			args[name] = graph.Is(u.Graph.Scalar(plan.ScalarUpdates))
+		default:
 			args[name] = graph.Is(u.Graph.Scalar(name))
 		}
 	}

@@ -1,6 +1,7 @@
 package kernels
 
 import (
+	"errors"
 	"fmt"
 	"reflect"
 	"slices"
@@ -86,7 +87,7 @@ var maskParams = []Param{
 }
 
 const (
-	maskAttrs = "causal window scale cap rate key"
+	maskAttrs = "causal window scale cap rate key compute"
 	ropeAttrs = "theta rope_scaling rope_factor rope_low rope_high rope_original"
 )
 
@@ -122,8 +123,9 @@ var Contracts = [opCount]Contract{
 		Attrs: "rate key", InPlace: [][2]string{{"y", "x"}}, Check: checkRate, Flops: perElement(10)},
 
 	MatMul: {Name: "matmul", Params: []Param{in("a", "M K").strided().swapped("trans_a"), in("b", "K N").strided().swapped("trans_b"),
-		in("bias", "N").opt(), out("c", "M N").strided().sums()}, Attrs: "trans_a trans_b accumulate",
-		Flops: func(s Sizes, _ Attrs) float64 { return 2 * float64(s["M"]) * float64(s["N"]) * float64(s["K"]) }},
+		in("bias", "N").opt(), out("c", "M N").strided().sums(), in("x", "M N").strided().opt(), in("residual", "M N").strided().opt(),
+		out("pre", "M N").strided().opt()}, Attrs: "trans_a trans_b accumulate compute alpha kind derivative cap",
+		Check: checkEpilogue, Needs: needsEpilogue, Flops: matMulFlops},
 	SumRows: {Name: "sum_rows", Params: []Param{in("x", "... N").strided(), out("y", "N").sums()}, Attrs: "accumulate", Flops: perRow(1, "N")},
 
 	LayerNorm: {Name: "layer_norm", Params: []Param{in("x", "... C"), in("weight", "C").opt(), in("bias", "C").opt(),
@@ -150,26 +152,29 @@ var Contracts = [opCount]Contract{
 		out("dq", "B T H D").strided(), out("dk", "B S G D").strided(), out("dv", "B S G D").strided(), workspace()),
 		Attrs: maskAttrs, Check: checkAttention, Needs: needsMask, Flops: attentionFlops(10)},
 
-	CrossEntropy: {Name: "cross_entropy", Params: []Param{in("logits", "... V"), index("labels", "..."), out("loss", "..."), out("lse", "...")},
-		Attrs: "ignore_index smoothing", Flops: perRow(5, "V")},
+	CrossEntropy: {Name: "cross_entropy", Params: []Param{in("logits", "... V"), index("labels", "..."), out("loss", "..."), out("lse", "..."),
+		in("row_weights", "...").opt(), real64("weight").opt(), real64("scale").opt(), out("dlogits", "... V").opt()}, Attrs: "ignore_index smoothing",
+		InPlace: [][2]string{{"dlogits", "logits"}}, Needs: needsWeight, Flops: perRow(5, "V")},
 	CrossEntropyGrad: {Name: "cross_entropy_grad", Params: []Param{in("logits", "... V"), index("labels", "..."), in("lse", "..."),
-		in("row_weights", "...").opt(), real64("weight"), out("dlogits", "... V")}, Attrs: "ignore_index smoothing",
+		in("row_weights", "...").opt(), real64("weight"), real64("scale").opt(), out("dlogits", "... V")}, Attrs: "ignore_index smoothing",
 		InPlace: [][2]string{{"dlogits", "logits"}}, Flops: perRow(5, "V")},
 	BinaryCrossEntropy: {Name: "binary_cross_entropy", Params: []Param{in("logits", "... V"), in("targets", "... V"), out("loss", "...")},
 		Flops: perRow(8, "V")},
 	BinaryCrossEntropyGrad: {Name: "binary_cross_entropy_grad", Params: []Param{in("logits", "... V"), in("targets", "... V"),
-		in("row_weights", "...").opt(), real64("weight"), out("dlogits", "... V")}, InPlace: [][2]string{{"dlogits", "logits"}}, Flops: perRow(6, "V")},
+		in("row_weights", "...").opt(), real64("weight"), real64("scale").opt(), out("dlogits", "... V")}, InPlace: [][2]string{{"dlogits", "logits"}}, Flops: perRow(6, "V")},
 	SquaredError: {Name: "squared_error", Params: []Param{in("logits", "... V"), in("targets", "... V"), out("loss", "...")},
 		Flops: perRow(3, "V")},
 	SquaredErrorGrad: {Name: "squared_error_grad", Params: []Param{in("logits", "... V"), in("targets", "... V"),
-		in("row_weights", "...").opt(), real64("weight"), out("dlogits", "... V")}, InPlace: [][2]string{{"dlogits", "logits"}}, Flops: perRow(3, "V")},
+		in("row_weights", "...").opt(), real64("weight"), real64("scale").opt(), out("dlogits", "... V")}, InPlace: [][2]string{{"dlogits", "logits"}}, Flops: perRow(3, "V")},
 	LossSum: {Name: "loss_sum", Params: []Param{in("loss", "..."), in("row_weights", "...").opt(), out("total", "1").of(Real).sums()},
 		Attrs: "accumulate", Flops: perElement(2)},
 	ArgMax: {Name: "argmax", Params: []Param{in("x", "... V"), out("y", "...").of(Index)}, Flops: perRow(1, "V")},
 
 	SumSquares: {Name: "sum_squares", Params: []Param{in("x", "..."), out("total", "1").of(Real).sums()}, Attrs: "accumulate", Flops: perElement(2)},
-	ClipFactor: {Name: "clip_factor", Params: []Param{real64("total"), out("norm", "1").of(Real), out("factor", "1").of(Real),
+	ClipFactor: {Name: "clip_factor", Params: []Param{real64("total"), real64("scale").opt(), out("norm", "1").of(Real), out("factor", "1").of(Real),
 		out("finite", "1").of(Counter)}, Attrs: "max_norm", Flops: perElement(0)},
+	LossScale: {Name: "loss_scale", Params: []Param{counter("finite"), real64("loss"), inout("scale", "1").of(Real), inout("good", "1").of(Counter),
+		inout("updates", "1").of(Counter)}, Attrs: "growth growth_interval backoff", Check: checkLossScale, Flops: perElement(0)},
 	SGD: {Name: "sgd", Params: []Param{inout("weight", "..."), in("grad", "..."), inout("m", "...").opt(), real64("rate"), real64("factor")},
 		Attrs: "momentum nesterov decay rate_scale", Flops: perElement(6)},
 	Adam: {Name: "adam", Params: []Param{inout("weight", "..."), in("grad", "..."), inout("m", "..."), inout("v", "..."), real64("rate"),
@@ -194,8 +199,8 @@ var Contracts = [opCount]Contract{
 		Flops: func(s Sizes, _ Attrs) float64 { return 10 * float64(s["R"]) * float64(s["C"]) }},
 	MuonMomentum: {Name: "muon_momentum", Params: []Param{in("grad", "..."), inout("m", "..."), real64("factor"), out("u", "...")},
 		Attrs: "momentum nesterov", Flops: perElement(5)},
-	NewtonSchulz: {Name: "newton_schulz", Params: []Param{in("x", "M N"), out("y", "M N"), workspace()}, Attrs: "steps epsilon",
-		InPlace: [][2]string{{"y", "x"}}, Flops: newtonSchulzFlops},
+	NewtonSchulz: {Name: "newton_schulz", Params: []Param{in("x", "M N"), out("y", "M N"), workspace()}, Attrs: "steps epsilon compute",
+		InPlace: [][2]string{{"y", "x"}}, Check: checkCompute, Flops: newtonSchulzFlops},
 	MuonApply: {Name: "muon_apply", Params: []Param{inout("weight", "..."), in("u", "..."), real64("rate")}, Attrs: "alpha decay rate_scale",
 		Flops: perElement(4)},
 }
@@ -244,6 +249,39 @@ func checkActivation(_ Sizes, a Attrs) error {
 	return nil
 }
 
+// checkEpilogue: a product need not have an activation.
+func checkEpilogue(s Sizes, a Attrs) error {
+	if err := checkCompute(s, a); err != nil {
+		return err
+	}
+	if a.Kind == "" && a.Cap == 0 {
+		return nil
+	}
+	return checkActivation(s, a)
+}
+
+// needsEpilogue: x and pre belong to an activation, and what accumulates is a product alone.
+func needsEpilogue(has func(string) bool, a Attrs) error {
+	switch {
+	case a.Kind == "" && (has("x") || has("pre")):
+		return fmt.Errorf("x and pre mean nothing without kind")
+	case a.Derivative && !has("x"):
+		return fmt.Errorf("derivative means nothing without x")
+	case a.Accumulate && (a.Alpha != 0 || a.Kind != "" || has("residual")):
+		return fmt.Errorf("what accumulates has no epilogue")
+	}
+	return nil
+}
+
+// matMulFlops counts an activation as Activate does.
+func matMulFlops(s Sizes, a Attrs) float64 {
+	each := 2 * float64(s["K"])
+	if a.Kind != "" {
+		each += 10
+	}
+	return each * float64(s["M"]) * float64(s["N"])
+}
+
 func checkIndex(s Sizes, a Attrs) error {
 	if a.Index < 0 || a.Index >= s["T"] {
 		return fmt.Errorf("index %d is outside the %d positions", a.Index, s["T"])
@@ -289,7 +327,21 @@ func checkAttention(s Sizes, a Attrs) error {
 	if a.Window < 0 || !(a.Cap >= 0) || !(a.Scale >= 0) {
 		return fmt.Errorf("window %d, cap %v and scale %v must not be negative", a.Window, a.Cap, a.Scale)
 	}
-	return checkRate(s, a)
+	return errors.Join(checkRate(s, a), checkCompute(s, a))
+}
+
+func checkCompute(_ Sizes, a Attrs) error {
+	if a.Compute != "" && a.Compute != "bf16" && a.Compute != "f16" {
+		return fmt.Errorf("unknown compute type %q: use bf16 or f16, or leave it out", a.Compute)
+	}
+	return nil
+}
+
+func checkLossScale(_ Sizes, a Attrs) error {
+	if !(a.Growth >= 1) || !(a.Backoff >= 0 && a.Backoff < 1) || a.GrowthInterval < 0 {
+		return fmt.Errorf("growth %v must be at least 1, backoff %v at least 0 and under 1, and growth_interval %d not negative", a.Growth, a.Backoff, a.GrowthInterval)
+	}
+	return nil
 }
 
 // needsMask: segments of queries mean nothing without those of keys, and dropout needs all that its random bits are made of.
@@ -299,6 +351,14 @@ func needsMask(has func(string) bool, a Attrs) error {
 	}
 	if a.Rate > 0 && !(has("seed") && has("step") && has("origin")) {
 		return fmt.Errorf("dropout needs seed, step and origin")
+	}
+	return nil
+}
+
+// needsWeight: the weights of the rows and their sum are those of a gradient.
+func needsWeight(has func(string) bool, _ Attrs) error {
+	if has("dlogits") != has("weight") || has("row_weights") && !has("dlogits") {
+		return fmt.Errorf("dlogits goes with weight, and row_weights with both")
 	}
 	return nil
 }

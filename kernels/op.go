@@ -64,6 +64,20 @@ const (
 
 	// MatMul sets c[m, n] = Σ_k a[m, k]·b[k, n] + bias[n]. With trans_a the operand a is stored [K, M], with trans_b
 	// the operand b is stored [N, K]. Order within the sum over k is the device's own but depends on the shapes alone.
+	//
+	// The attribute compute names the type that operands of products are rounded to, to nearest even: with "bf16" or "f16",
+	// c[m, n] = Σ_k round(a[m, k])·round(b[k, n]) + bias[n]. Products and sums keep the storage type (and at least f32), so that only
+	// the rounding of the operands is lost. A device may take subnormal values of the type for 0. Attention, AttentionGrad and
+	// NewtonSchulz take the attribute too. Sources: Micikevicius et al., arXiv:1710.03740, section 3.3; Kalamkar et al., arXiv:1905.12322, section 3.
+	//
+	// An epilogue may follow, in this order:
+	//
+	//	v = alpha·Σ_k a·b + bias      alpha 0 stands for 1
+	//	pre = v                       where the operand is there
+	//	c = v; with kind, c = f(v), f as for Activate; with kind and x, c = v·f(x), or v·f′(x) with derivative
+	//	c = c + residual
+	//
+	// A product that accumulates adds Σ_k a·b + bias to c and has no epilogue.
 	MatMul
 	// SumRows sets y[n] = Σ_m x[m, n].
 	SumRows
@@ -105,31 +119,35 @@ const (
 	// Key j is visible to query i when all of these hold: j < lengths[b]; q_segments[b, i] = k_segments[b, j] (when q_segments
 	// is absent but k_segments is not, 1 = k_segments[b, j]); with causal, j ≤ i + offset; with window w > 0, i + offset − j < w and,
 	// unless causal, j − i − offset < w; an absent offset is 0. A query that sees no key gets o = 0 and lse = −Inf. drop is Dropout's rule on the
-	// logical tensor [B, H, T, S], its origin as there. Source: Vaswani et al., arXiv:1706.03762, section 3.2; running softmax: Dao, arXiv:2307.08691, section 3.1.
+	// logical tensor [B, H, T, S], its origin as there. With compute, q, k, v and drop(p_j) are rounded where they are multiplied; a
+	// device may round drop(p_j) before it divides by the sum, e^(s_j) being taken relative to the largest score it knows.
+	// Source: Vaswani et al., arXiv:1706.03762, section 3.2; running softmax: Dao, arXiv:2307.08691, section 3.1.
 	Attention
 	// AttentionGrad sets dq, dk, dv from do: with p and drop as in Attention, D_i = Σ do_i·o_i,
 	//
 	//	dp_ij = drop′(do_i·v_j), ds_ij = p_ij·(dp_ij − D_i), times 1 − (s_ij/cap)² with soft cap
 	//	dq_i = scale·Σ_j ds_ij·k_j; dk_j = scale·Σ_h Σ_i ds_ij·q_i; dv_j = Σ_h Σ_i drop(p_ij)·do_i
 	//
-	// summed over the heads h that share the key-value head. A query that sees no key gives nothing.
+	// summed over the heads h that share the key-value head. A query that sees no key gives nothing. With compute, q, k, v, do,
+	// drop(p_ij) and scale·ds_ij are rounded where they are multiplied, but in D_i.
 	AttentionGrad
 
 	// Losses: unnormalised rows. The step's loss is Σ wᵢℓᵢ / Σ wᵢ over the global batch; the gradients are divided by the scalar
-	// weight = Σ wᵢ, known before the first micro-batch.
+	// weight = Σ wᵢ, known before the first micro-batch, and multiplied by the scalar scale, 1 when absent, which ClipFactor takes out again.
 
 	// CrossEntropy sets, for each row with label y, lse = log Σ_v e^(z_v) and ℓ = lse − (1−smoothing)·z_y − smoothing·Σz/V.
-	// A row whose label is ignore_index or outside [0, V) gives ℓ = 0, and its lse all the same. Source: Szegedy et al., arXiv:1512.00567, section 7.
+	// A row whose label is ignore_index or outside [0, V) gives ℓ = 0, and its lse all the same. With dlogits it does what
+	// CrossEntropyGrad does besides, with the lse that it wrote. Source: Szegedy et al., arXiv:1512.00567, section 7.
 	CrossEntropy
-	// CrossEntropyGrad sets dz_v = w/weight·(e^(z_v − lse) − (1−smoothing)·[v = y] − smoothing/V), 0 for ignored rows.
+	// CrossEntropyGrad sets dz_v = scale·w/weight·(e^(z_v − lse) − (1−smoothing)·[v = y] − smoothing/V), 0 for ignored rows.
 	CrossEntropyGrad
 	// BinaryCrossEntropy sets, for each row, ℓ = Σ_v (max(z, 0) − z·t + log(1 + e^(−|z|)))/V.
 	BinaryCrossEntropy
-	// BinaryCrossEntropyGrad sets dz_v = w/weight·(1/(1+e^(−z)) − t)/V.
+	// BinaryCrossEntropyGrad sets dz_v = scale·w/weight·(1/(1+e^(−z)) − t)/V.
 	BinaryCrossEntropyGrad
 	// SquaredError sets, for each row, ℓ = Σ_v (z − t)²/V.
 	SquaredError
-	// SquaredErrorGrad sets dz_v = w/weight·2·(z − t)/V.
+	// SquaredErrorGrad sets dz_v = scale·w/weight·2·(z − t)/V.
 	SquaredErrorGrad
 	// LossSum sets total = Σ_rows w·ℓ in float64, in ascending order.
 	LossSum
@@ -141,9 +159,14 @@ const (
 
 	// SumSquares sets total = Σ x² in float64 over pieces of SquaresPiece elements, combined in order.
 	SumSquares
-	// ClipFactor sets norm = √total; factor = min(1, max_norm/(norm + 1e-6)), or 1 when max_norm is 0; finite = 1 where norm is
-	// finite, else 0. Source: Pascanu et al., arXiv:1211.5063, section 3.2.
+	// ClipFactor sets norm = √total/scale; factor = min(1, max_norm/(norm + 1e-6))/scale, or 1/scale when max_norm is 0; finite = 1 where
+	// norm is finite, else 0. scale is what the gradients were multiplied by, 1 when absent. Source: Pascanu et al., arXiv:1211.5063, section 3.2.
 	ClipFactor
+	// LossScale keeps the scale of the gradients in the range where they are finite. After a step whose finite is not 0 and whose
+	// loss is finite, it adds 1 to updates and to good, and where good is then growth_interval (not 0), multiplies scale by growth and
+	// sets good = 0. After another, it multiplies scale by backoff and sets good = 0. Correctly rounded.
+	// Source: Micikevicius et al., arXiv:1710.03740, section 3.2.
+	LossScale
 	// SGD sets g += λ·w; m = momentum·m + g; w −= η·m, or η·(g + momentum·m) with nesterov, or η·g without m.
 	SGD
 	// Adam sets g += λ·w; m = β₁·m + (1−β₁)·g; v = β₂·v + (1−β₂)·g²; w −= η·(m/(1−β₁ᵗ))/(√(v/(1−β₂ᵗ)) + epsilon).
@@ -169,7 +192,8 @@ const (
 	// Source: Jordan et al., Muon: an optimizer for hidden layers in neural networks (2024).
 	MuonMomentum
 	// NewtonSchulz sets x₀ = x/max(‖x‖, epsilon), transposed if M > N, then steps times A = xxᵀ, B = b·A + c·A², x = a·x + B·x with
-	// (a, b, c) = (3.4445, −4.7750, 2.0315), and y = the last x, transposed back. The source is Muon's.
+	// (a, b, c) = (3.4445, −4.7750, 2.0315), and y = the last x, transposed back. With compute, the operands of the three products are
+	// rounded. The source is Muon's.
 	NewtonSchulz
 	// MuonApply sets w −= η·λ·w, then w −= η·alpha·u.
 	MuonApply
@@ -221,9 +245,11 @@ type Attrs struct {
 	TransA      bool    `json:"trans_a,omitempty"`
 	TransB      bool    `json:"trans_b,omitempty"`
 	Accumulate  bool    `json:"accumulate,omitempty"` // add to what the summing outputs hold, instead of replacing it
+	Compute     string  `json:"compute,omitempty"`    // type that operands of products are rounded to: "bf16" or "f16"; "": they are not
 	Alpha       float64 `json:"alpha,omitempty"`
-	Kind        string  `json:"kind,omitempty"` // of an activation
-	Cap         float64 `json:"cap,omitempty"`  // soft cap; 0: none
+	Kind        string  `json:"kind,omitempty"`       // of an activation
+	Derivative  bool    `json:"derivative,omitempty"` // of the activation, in place of its value
+	Cap         float64 `json:"cap,omitempty"`        // soft cap; 0: none
 	Epsilon     float64 `json:"epsilon,omitempty"`
 	Offset      float64 `json:"offset,omitempty"` // added to a norm's weight
 	Index       int     `json:"index,omitempty"`
@@ -252,7 +278,12 @@ type Attrs struct {
 	Decay     float64 `json:"decay,omitempty"`
 	RateScale float64 `json:"rate_scale,omitempty"`
 	MaxNorm   float64 `json:"max_norm,omitempty"`
-	MaxRMS    float64 `json:"max_rms,omitempty"`
-	Epsilon2  float64 `json:"epsilon2,omitempty"`
-	Steps     int     `json:"steps,omitempty"` // of an iteration
+
+	Growth         float64 `json:"growth,omitempty"` // of a loss scale
+	GrowthInterval int     `json:"growth_interval,omitempty"`
+	Backoff        float64 `json:"backoff,omitempty"`
+
+	MaxRMS   float64 `json:"max_rms,omitempty"`
+	Epsilon2 float64 `json:"epsilon2,omitempty"`
+	Steps    int     `json:"steps,omitempty"` // of an iteration
 }

@@ -8,8 +8,9 @@ import (
 )
 
 // Start gives the tensors their starting values: those of the plan's model
-// folder, or initial ones.
+// folder, or initial ones; and the loss scale its.
 func (m *Machine) Start() error {
+	m.SetScaler(Scaler{Scale: m.Plan.Training.LossScale.Initial})
 	if m.Plan.Model.From == "" {
 		return m.Initialise("")
 	}

@@ -56,6 +56,8 @@ type state struct {
 	Ended      bool     `json:"ended,omitempty"`  // early stopping ended the run
 	Validation Scores   `json:"validation,omitempty"`
 
+	Scaler Scaler `json:"scaler,omitzero"` // of loss scaling
+
 	Owed *monitor.Record `json:"owed,omitempty"` // of a step whose evaluation was interrupted: it is told when the run goes on
 }
 
@@ -104,7 +106,9 @@ func (t *Trainer) restore() error {
 		t.recorder.Note("%v", r)
 	}
 	if saved == nil {
-		return t.machine.Start()
+		err := t.machine.Start()
+		t.state.Scaler = t.machine.Scaler()
+		return err
 	}
 	defer saved.Close()
 	if saved.Plan != t.digest {
@@ -115,7 +119,11 @@ func (t *Trainer) restore() error {
 	}
 	t.step, t.saved = saved.Step, saved.Step
 	t.recorder.Note("resumed from %s", saved.Path)
-	return json.Unmarshal(saved.Run, &t.state)
+	if err := json.Unmarshal(saved.Run, &t.state); err != nil {
+		return err
+	}
+	t.machine.SetScaler(t.state.Scaler)
+	return nil
 }
 
 // Step is the number of steps done.
@@ -194,18 +202,32 @@ func (t *Trainer) one(b *data.Batch) error {
 	if err != nil {
 		return err
 	}
-	if !result.Finite || bad(result.Loss) {
+	if !result.Finite && !t.maySkip() {
 		return t.explode(b, step, result)
 	}
 	t.step = step
 	t.state.Tokens += int64(b.Valid)
-	t.state.Loss = result.Loss
-	t.record = monitor.Record{Step: step, Loss: result.Loss, Rate: lr, GradNorm: result.Norm, Tokens: t.state.Tokens}
+	if !bad(result.Loss) {
+		t.state.Loss = result.Loss
+	}
+	t.record = monitor.Record{Step: step, Loss: result.Loss, Rate: lr, GradNorm: result.Norm, Tokens: t.state.Tokens, LossScale: t.state.Scaler.Scale}
+	if t.state.Scaler = t.machine.Scaler(); t.machine.Scaled() {
+		t.record.Skipped = step - t.state.Scaler.Updates
+	}
 	return nil
+}
+
+// maySkip says whether a step that changed no weight is one that loss scaling lowers its scale after.
+func (t *Trainer) maySkip() bool {
+	return t.machine.Scaled() && t.machine.Scaler().Scale >= t.machine.Plan.Training.LossScale.Minimum
 }
 
 // explode reports a step whose loss or gradient is not finite. The update was skipped, so the weights are still good.
 func (t *Trainer) explode(b *data.Batch, step int64, r Result) error {
+	fix := "lower the learning rate or clip the gradient"
+	if t.machine.Scaled() {
+		fix = fmt.Sprintf("the loss scale fell to %g, below precision.loss_scale.minimum: lower the learning rate, clip the gradient, or compute in bf16", t.machine.Scaler().Scale)
+	}
 	where, err := t.stepper.Locate(b, step)
 	if err != nil {
 		return err
@@ -221,8 +243,8 @@ func (t *Trainer) explode(b *data.Batch, step int64, r Result) error {
 			return err
 		}
 	}
-	return fmt.Errorf("step %d: loss %v, gradient norm %v: NaN or Inf first appears in %s; the weights of step %d are kept: lower the learning rate or clip the gradient",
-		step, r.Loss, r.Norm, where, t.step)
+	return fmt.Errorf("step %d: loss %v, gradient norm %v: NaN or Inf first appears in %s; the weights of step %d are kept: %s",
+		step, r.Loss, r.Norm, where, t.step, fix)
 }
 
 // after evaluates, records and saves where the plan says so.

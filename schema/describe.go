@@ -34,7 +34,7 @@ func (d *diagnosis) describeWrong() {
 var hints = map[string]string{
 	"memory.limit":      `write bytes, or a number with a unit: "8GiB"`,
 	"name":              "use letters, digits, dots, dashes and underscores",
-	"precision.compute": `this version computes in "f32" (and devices: kind: "ref" in float64)`,
+	"precision.compute": `use one of "f32", "bf16", "fp16"`,
 	"precision.master":  `this version has "f32"`,
 	"precision.reduce":  `this version has "f32"`,
 }

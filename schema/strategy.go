@@ -19,6 +19,7 @@ type Strategy struct {
 	Length     Length
 	Precision  Precision
 	Memory     Memory
+	Compile    Compile
 	Devices    Devices
 	Evaluate   plan.Evaluation
 	Checkpoint plan.Checkpoint
@@ -82,15 +83,33 @@ type Length struct {
 	Epochs float64
 }
 
-// Precision gives the types. This version computes in f32 (f64 on ref).
+// Precision gives the types.
 type Precision struct {
-	Compute, Master, Reduce string
+	Compute   string // of what products multiply: "f32", "bf16" or "fp16"
+	Master    string
+	Reduce    string
+	LossScale LossScale `json:"loss_scale"` // fp16
+}
+
+// LossScale is how the factor on the gradients of fp16 begins and changes.
+type LossScale struct {
+	Initial        float64
+	Growth         float64
+	GrowthInterval int `json:"growth_interval"`
+	Backoff        float64
+	Minimum        float64
 }
 
 // Memory bounds what a rank may use, and says what is recomputed.
 type Memory struct {
 	LimitBytes int64  // 0: none
 	Recompute  string // "none", "selective", "full", or "" when the compiler chooses
+	LossChunks int    // that the rows of the logits are cut into; 0 when the compiler chooses
+}
+
+// Compile is what the compiler may do.
+type Compile struct {
+	Unfused bool // operations stay apart that a kernel could do together
 }
 
 // Devices is what the plan is for.

@@ -104,14 +104,17 @@ func (d *diagnosis) elsewhere(name string) string {
 }
 
 func kindPath(section string) string {
-	if section == "data" {
+	switch section {
+	case "data":
 		return "data.format"
+	case "precision":
+		return "precision.compute"
 	}
 	return section + ".kind"
 }
 
 // tables are the definitions of sections whose keys depend on their kind.
-var tables = map[string]string{"optimizer": "#Optimizers", "schedule": "#Schedules", "data": "#Formats"}
+var tables = map[string]string{"optimizer": "#Optimizers", "schedule": "#Schedules", "data": "#Formats", "precision": "#Precisions"}
 
 // kindsWith are the kinds of a section that have the key.
 func (d *diagnosis) kindsWith(section, name string) []string {

@@ -254,6 +254,9 @@ func lossRule(op kernels.Op) func(*differentiator, *Node) error {
 			return nil
 		}
 		args := Args{"weight": Is(d.Graph.Scalar(plan.ScalarWeight)), "row_weights": d.rowWeights}
+		if scale := d.Graph.Find(plan.ScalarLossScale); scale != nil {
+			args["scale"] = Is(scale)
+		}
 		if op == kernels.CrossEntropyGrad {
 			same(args, n, "logits", "labels", "lse")
 		} else {

@@ -9,7 +9,8 @@ import (
 
 // Differentiate makes the backward program of a forward program: the gradient
 // of the loss with respect to every weight that trained says is trained. Gradients
-// of weights are lasting values named "grad." and the weight's name.
+// of weights are lasting values named "grad." and the weight's name. Where the graph has the scalar loss_scale, it is the
+// gradient of that many times the loss.
 func Differentiate(g *Graph, forward *Program, name string, trained func(*Value) bool) (*Program, error) {
 	p := &Program{Name: name, Length: forward.Length}
 	d := &differentiator{

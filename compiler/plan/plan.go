@@ -132,6 +132,11 @@ const (
 	ScalarLoss     = "loss"     // F64, read: Σwℓ over the step
 	ScalarNorm     = "norm"     // F64, read: norm of the gradient before clipping
 	ScalarFinite   = "finite"   // I64, read: 1 where the norm is finite
+
+	// Of dynamic loss scaling; the program update changes them, and checkpoints keep them.
+	ScalarLossScale = "loss_scale" // F64: factor on the gradients
+	ScalarGood      = "good"       // I64: steps since the scale changed or a gradient was not finite
+	ScalarUpdates   = "updates"    // I64: steps that changed weights, which is what the optimizer counts
 )
 
 // Arena is the one allocation of a memory space. Reserved is what lies outside

@@ -10,6 +10,14 @@ type Training struct {
 	Rate         Rate       `json:"rate"`
 	Evaluation   Evaluation `json:"evaluation"`
 	Checkpoint   Checkpoint `json:"checkpoint"`
+	LossScale    LossScale  `json:"loss_scale,omitzero"`
+}
+
+// LossScale is where dynamic loss scaling begins and ends; zero: there is none. How the scale changes between, the
+// instruction loss_scale says.
+type LossScale struct {
+	Initial float64 `json:"initial"`
+	Minimum float64 `json:"minimum"` // a run whose scale falls below stops
 }
 
 // Rate is the learning rate as a function of the global step s = 1 … Steps,

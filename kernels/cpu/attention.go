@@ -24,6 +24,7 @@ type attention struct {
 	q, k, v     heads
 	mask        mask
 	drop        dropper
+	round       roundFunc // of what is multiplied; nil: none
 	scale, cap  float32
 }
 
@@ -47,6 +48,7 @@ func newAttention(d *Device, qkv, masks []kernels.Tensor, a kernels.Attrs, s ker
 	x := &attention{
 		d: d, ops: scoreSets[d.level], b: s["B"], t: s["T"], s: s["S"], h: s["H"], g: s["G"], width: s["D"], keyBlock: 256,
 		q: headsOf(qkv[0]), k: headsOf(qkv[1]), v: headsOf(qkv[2]), scale: float32(a.Scale), cap: float32(a.Cap),
+		round: d.rounding(a.Compute),
 	}
 	if x.width > 256 {
 		x.keyBlock = 128
@@ -83,16 +85,33 @@ func (r rowsOf) from(i int) rowsOf { return rowsOf{at(r.data, i*r.row), r.row} }
 // padded is the head width, filled up to a vector.
 func (x *attention) padded() int { return up(x.width, x.d.tiles.widths[0]) }
 
-// rows is rows [i, i+n) of one head, copied into space where to use them as they lie would be slow, since they fall on
-// the same lines of the first cache, or, with whole, where operand b of a product would be read beyond their width.
+// rows is rows [i, i+n) of one head, copied into space where they must be rounded, where to use them as they lie would be
+// slow, since they fall on the same lines of the first cache, or, with whole, where operand b of a product would be read
+// beyond their width.
 func (x *attention) rows(m heads, b, i, h, n int, whole bool, space []float32) rowsOf {
-	if m.t%1024 != 0 && !(whole && x.width != x.padded()) {
+	if x.round == nil && m.t%1024 != 0 && !(whole && x.width != x.padded()) {
 		return rowsOf{m.at(b, i, h), m.t}
 	}
 	for r := range n {
-		copy(space[r*x.padded():], row(m, b, i+r, h, x.width))
+		x.copyRow(space[r*x.padded():][:x.width], row(m, b, i+r, h, x.width))
 	}
 	return rowsOf{&space[0], x.padded()}
+}
+
+// copyRow copies, and rounds what is multiplied.
+func (x *attention) copyRow(to, from []float32) {
+	if x.round != nil {
+		x.round(to, from)
+	} else {
+		copy(to, from)
+	}
+}
+
+// roundAll rounds what is multiplied, in place.
+func (x *attention) roundAll(v []float32) {
+	if x.round != nil {
+		x.round(v, v)
+	}
 }
 
 // scores sets out = m·x, where m has a row for each key and xT is a tile of queries, transposed.
@@ -104,9 +123,10 @@ func (x *attention) scores(out []float32, m rowsOf, keys, n int, xT, edge []floa
 	}, edge)
 }
 
-// transpose packs rows [i, i+n) of one head, a lane for each; lanes beyond n are 0.
+// transpose packs rows [i, i+n) of one head, rounded, a lane for each; lanes beyond n are 0.
 func (x *attention) transpose(out []float32, m heads, b, i, h, n int) {
 	x.d.tiles.packPanel(out, queryTile, source{m.at(b, i, h), m.t, 1}, n, x.width)
+	x.roundAll(out[:x.width*queryTile])
 }
 
 // untranspose is the inverse of transpose.

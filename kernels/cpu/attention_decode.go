@@ -22,7 +22,7 @@ type attentionDecode struct {
 
 type decodeWorker struct {
 	b, g       int
-	out        []float32 // of dotFuncs
+	out        []float32 // of dotFuncs, and rows of k or v that are rounded
 	q, s, sums []float32 // rows of queries, of scores, of Σ p·v
 	max, sum   [decodeRows]float32
 }
@@ -32,7 +32,7 @@ func newAttentionDecode(shared *attention, o heads, lse []float32) *attentionDec
 	x.workers = make([]decodeWorker, x.d.pool.threads)
 	for w := range x.workers {
 		part := cutter(x.d.scratch.worker[w])
-		x.workers[w] = decodeWorker{out: part.take(edgeFloats), q: part.take(x.rows * x.width),
+		x.workers[w] = decodeWorker{out: part.take(edgeFloats + 8*x.padded()), q: part.take(x.rows * x.width),
 			s: part.take(x.rows * x.keyBlock), sums: part.take(x.rows * x.width)}
 	}
 	x.job = x.piece
@@ -59,7 +59,9 @@ func (x *attentionDecode) piece(piece, worker int) {
 		if lo < hi {
 			from, to = min(from, lo), max(to, hi)
 		}
-		x.d.vector().scale(w.q[r*x.width:][:x.width], row(x.q, w.b, i, h, x.width), x.scale)
+		q := w.q[r*x.width:][:x.width]
+		x.copyRow(q, row(x.q, w.b, i, h, x.width))
+		x.d.vector().scale(q, q, x.scale)
 		w.max[r], w.sum[r] = hidden, 0
 	}
 	clear(w.sums)
@@ -74,7 +76,7 @@ func (x *attentionDecode) piece(piece, worker int) {
 // block takes keys [j, j+keys) into the softmax and the sums of every row.
 func (x *attentionDecode) block(w *decodeWorker, j, keys int) {
 	products := dots{t: x.d.tiles, few: x.rows, k: x.width, a: source{&w.q[0], x.width, 1},
-		b: source{x.k.at(w.b, j, w.g), x.k.t, 1}, c: &w.s[0], place: dotPlace{cFew: x.keyBlock, cMany: 1}}
+		b: source{x.k.at(w.b, j, w.g), x.k.t, 1}, c: &w.s[0], round: x.round, place: dotPlace{cFew: x.keyBlock, cMany: 1}}
 	products.run(0, keys, w.out)
 	for r := range x.rows {
 		x.row(w, r, j, w.s[r*x.keyBlock:][:keys])
@@ -107,7 +109,8 @@ func (x *attentionDecode) row(w *decodeWorker, r, j int, s []float32) {
 	w.max[r] = m
 	w.sum[r] += float32(vec.sum(s))
 	x.drop.applyRow(s, w.b, h, i, j)
-	x.addValues(sums, s, w.b, j, w.g)
+	x.roundAll(s)
+	x.addValues(w, sums, s, j)
 }
 
 // hide sets the scores of keys that query i does not see to −Inf.
@@ -129,15 +132,20 @@ func (x *attentionDecode) hide(b, i, j int, s []float32) {
 	}
 }
 
-// addValues adds Σ p·v.
-func (x *attentionDecode) addValues(sums, p []float32, b, j, g int) {
-	v, t := x.v.at(b, j, g), x.d.tiles
-	key := 0
-	for ; key+8 <= len(p); key += 8 {
-		t.axpy8(x.width, &sums[0], &p[key], 1, at(v, key*x.v.t), x.v.t)
-	}
-	for ; key < len(p); key++ {
-		t.axpy1(x.width, &sums[0], &p[key], 1, at(v, key*x.v.t), x.v.t)
+// addValues adds Σ p·v, v being rows from j on.
+func (x *attentionDecode) addValues(w *decodeWorker, sums, p []float32, j int) {
+	t := x.d.tiles
+	for key := 0; key < len(p); {
+		rows, f := 1, t.axpy1
+		if len(p)-key >= 8 {
+			rows, f = 8, t.axpy8
+		}
+		v := rowsOf{x.v.at(w.b, j+key, w.g), x.v.t}
+		if x.round != nil {
+			v = x.attention.rows(x.v, w.b, j+key, w.g, rows, false, w.out[edgeFloats:])
+		}
+		f(x.width, &sums[0], &p[key], 1, v.data, v.row)
+		key += rows
 	}
 }
 

@@ -23,7 +23,8 @@ const maxGroup = 4
 // forwardWorker is a worker's part of the scratch, and what it knows of its tiles.
 type forwardWorker struct {
 	worker, b, g int
-	edge, s, k   []float32
+	edge, s      []float32
+	k, v         []float32 // copies of keys and values
 	tiles        []forwardTile
 }
 
@@ -77,6 +78,9 @@ func (x *attentionForward) newWorker(worker int) forwardWorker {
 	part := cutter(x.d.scratch.worker[worker])
 	w := forwardWorker{worker: worker, edge: part.take(edgeFloats), s: part.take(x.keyBlock * queryTile),
 		k: part.take(x.keyBlock * x.padded())}
+	if x.round != nil {
+		w.v = part.take(x.keyBlock * x.padded())
+	}
 	for range x.group {
 		w.tiles = append(w.tiles, forwardTile{qT: part.take(x.width * queryTile), oT: part.take(x.width * queryTile)})
 	}
@@ -129,7 +133,7 @@ func (x *attentionForward) begin(w *forwardWorker, tile *forwardTile) {
 
 // blockOfKeys takes keys [j, j+keys) into every tile that sees some of them.
 func (x *attentionForward) blockOfKeys(w *forwardWorker, tiles []forwardTile, j, keys int) {
-	k, ready := rowsOf{}, false
+	k, v, ready := rowsOf{}, rowsOf{}, false
 	for r := range tiles {
 		tile := &tiles[r]
 		from, to := max(j, tile.mask.from), min(j+keys, tile.mask.to)
@@ -137,14 +141,22 @@ func (x *attentionForward) blockOfKeys(w *forwardWorker, tiles []forwardTile, j,
 			continue
 		}
 		if !ready {
-			k, ready = x.rows(x.k, w.b, j, w.g, keys, false, w.k), true
+			k, v, ready = x.rows(x.k, w.b, j, w.g, keys, false, w.k), x.values(w, j, keys), true
 		}
-		x.block(w, tile, k.from(from-j), from, to-from)
+		x.block(w, tile, k.from(from-j), v.from(from-j), from, to-from)
 	}
 }
 
-// block takes keys [j, j+keys), the rows of k, into a tile's softmax and sums.
-func (x *attentionForward) block(w *forwardWorker, tile *forwardTile, k rowsOf, j, keys int) {
+// values is rows [j, j+keys) of v, as they lie unless they must be rounded.
+func (x *attentionForward) values(w *forwardWorker, j, keys int) rowsOf {
+	if x.round == nil {
+		return rowsOf{x.v.at(w.b, j, w.g), x.v.t}
+	}
+	return x.rows(x.v, w.b, j, w.g, keys, false, w.v)
+}
+
+// block takes keys [j, j+keys), the rows of k and v, into a tile's softmax and sums.
+func (x *attentionForward) block(w *forwardWorker, tile *forwardTile, k, v rowsOf, j, keys int) {
 	vectors := ceilDiv(tile.n, x.ops.lanes)
 	s := w.s[:keys*queryTile]
 	x.scores(s, k, keys, tile.n, tile.qT, w.edge)
@@ -155,12 +167,13 @@ func (x *attentionForward) block(w *forwardWorker, tile *forwardTile, k rowsOf, 
 	tile.mask.hide(&x.mask, x.ops, s, w.b, j, keys, tile.n)
 	x.ops.softmax(keys, vectors, &s[0], &tile.max[0], &tile.sum[0], &tile.alpha[0])
 	x.drop.apply(s, w.b, tile.h, tile.i, tile.n, j, keys, w.worker)
+	x.roundAll(s)
 	if tile.begun && !allOnes(tile.alpha[:tile.n]) {
 		x.ops.scale(x.width, vectors, &tile.oT[0], &tile.alpha[0])
 	}
 	x.d.tiles.run(&block{ // oT += vᵀ·p
 		m: x.width, n: up(tile.n, x.ops.lanes), k: keys,
-		a: x.columnsAsLanes(x.v.at(w.b, j, w.g), x.v.t), b: x.rowMajor(&s[0], queryTile),
+		a: x.columnsAsLanes(v.data, v.row), b: x.rowMajor(&s[0], queryTile),
 		c: &tile.oT[0], cRow: queryTile, add: tile.begun,
 	}, w.edge)
 	tile.begun = true

@@ -204,7 +204,7 @@ func (x *attentionGrad) work(w *gradWorker, from, to int) {
 	}
 }
 
-// weights computes drop(p) and scale·ds of keys [j, j+keys), the rows of k and v.
+// weights computes drop(p) and scale·ds, rounded, of keys [j, j+keys), the rows of k and v.
 func (x *attentionGrad) weights(w *gradWorker, k, v rowsOf, j, keys int) {
 	p, ds, capped := w.p[:keys*queryTile], w.ds[:keys*queryTile], w.capped[:keys*queryTile]
 	x.scores(p, k, keys, w.n, w.qT, w.edge)
@@ -220,6 +220,8 @@ func (x *attentionGrad) weights(w *gradWorker, k, v rowsOf, j, keys int) {
 		x.d.vector().mul(ds, ds, capped)
 	}
 	x.drop.apply(p, w.b, w.h, w.i, w.n, j, keys, w.worker)
+	x.roundAll(p)
+	x.roundAll(ds)
 }
 
 // addRows sets c += a·b, rows × head width, over k steps.

@@ -45,6 +45,7 @@ var binders = map[kernels.Op]binder{
 
 	kernels.SumSquares:       bindSumSquares,
 	kernels.ClipFactor:       bindClipFactor,
+	kernels.LossScale:        bindLossScale,
 	kernels.SGD:              bindSGD,
 	kernels.Adam:             bindAdam,
 	kernels.AdamW:            bindAdamW,

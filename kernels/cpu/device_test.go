@@ -93,6 +93,21 @@ func TestConformance(t *testing.T) {
 	}
 }
 
+// TestEpilogues holds products with all that may follow them to the contract.
+func TestEpilogues(t *testing.T) {
+	cases := 150
+	if testing.Short() {
+		cases = 20
+	}
+	eachLevel(t, 2, func(t *testing.T, d *Device) {
+		for _, r := range kerneltest.Run(d, kerneltest.Options{Seed: 7, CasesPerOp: cases, Ops: []kernels.Op{kernels.MatMul}}) {
+			if !r.Pass() {
+				t.Error(r)
+			}
+		}
+	})
+}
+
 // TestChooseLevel: GSC_CPU forces a level, and is refused where it names none.
 func TestChooseLevel(t *testing.T) {
 	t.Setenv("GSC_CPU", "generic")

@@ -15,7 +15,7 @@ type level int
 
 const (
 	generic level = iota // plain Go
-	avx2                 // AVX2 and FMA
+	avx2                 // AVX2, FMA and F16C
 	avx512               // AVX-512 F, BW, DQ, VL, and BMI2
 	neon                 // Advanced SIMD, which every arm64 has
 )
@@ -30,7 +30,7 @@ func levels() []level {
 	if goruntime.GOARCH == "arm64" {
 		return append(has, neon)
 	}
-	if cpu.X86.HasAVX2 && cpu.X86.HasFMA {
+	if cpu.X86.HasAVX2 && cpu.X86.HasFMA && cpu.X86.HasF16C {
 		has = append(has, avx2)
 		if cpu.X86.HasAVX512F && cpu.X86.HasAVX512BW && cpu.X86.HasAVX512DQ && cpu.X86.HasAVX512VL && cpu.X86.HasBMI2 {
 			has = append(has, avx512)

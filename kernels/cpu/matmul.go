@@ -21,6 +21,8 @@ type matmul struct {
 	cRow    int
 	bias    *float32
 	add     bool
+	end     *epilogue // nil: none
+	round   roundFunc // of a and b where they are packed or copied; nil: none
 
 	kStep      int // of the slabs
 	rows, cols int // of c in one piece
@@ -46,21 +48,31 @@ type slab struct {
 
 func bindMatMul(d *Device, c kernels.Call, s kernels.Sizes) (kernels.Kernel, error) {
 	args := c.Args
-	x := newMatMul(d, d.tiles, s["M"], s["N"], s["K"], sourceOf(args[0], c.Attrs.TransA), sourceOf(args[1], !c.Attrs.TransB))
+	x := newMatMul(d, s["M"], s["N"], s["K"], sourceOf(args[0], c.Attrs.TransA), sourceOf(args[1], !c.Attrs.TransB))
 	x.bias = (*float32)(args[2].Data)
 	x.c, x.cRow = (*float32)(args[3].Data), args[3].Stride(0)
-	x.add = c.Attrs.Accumulate
+	x.add, x.round = c.Attrs.Accumulate, d.rounding(c.Attrs.Compute)
+	x.end = newEpilogue(x, c)
 	if run := x.skinny(); run != nil {
 		return run, nil
+	}
+	if c.Attrs.Compute == "bf16" && d.bf16 != nil { // its packing rounds
+		x.use(d.bf16)
 	}
 	x.cut()
 	return x.run, nil
 }
 
-func newMatMul(d *Device, t *tileSet, m, n, k int, a, b source) *matmul {
-	return &matmul{d: d, t: t, m: m, n: n, k: k,
-		a: operand{source: a, count: m, lanes: t.rows, stride: t.aStep},
-		b: operand{source: b, count: n, lanes: t.cols, stride: t.cols}}
+func newMatMul(d *Device, m, n, k int, a, b source) *matmul {
+	x := &matmul{d: d, m: m, n: n, k: k, a: operand{source: a, count: m}, b: operand{source: b, count: n}}
+	x.use(d.tiles)
+	return x
+}
+
+// use makes the product one of these tiles.
+func (x *matmul) use(t *tileSet) {
+	x.t = t
+	x.a.lanes, x.a.stride, x.b.lanes, x.b.stride = t.rows, t.aStep, t.cols, t.cols
 }
 
 // sourceOf gives the rows of t as lanes, or its columns when swapped.
@@ -147,9 +159,9 @@ func (x *matmul) pack(at, piece int) {
 	}
 	s := &x.slabs[at]
 	if piece < s.packA {
-		x.a.pack(x.t, s.a, s.i, s.p, s.m, s.k, piece)
+		x.packPanels(&x.a, s.a, s.i, s.p, s.m, s.k, piece)
 	} else {
-		x.b.pack(x.t, s.b, s.j, s.p, s.n, s.k, piece-s.packA)
+		x.packPanels(&x.b, s.b, s.j, s.p, s.n, s.k, piece-s.packA)
 	}
 	x.toPack[at].Add(-1)
 }
@@ -171,6 +183,9 @@ func (x *matmul) compute(number, piece, worker int) {
 		b.bias = at(x.bias, s.j+j)
 	}
 	x.t.run(&b, x.d.scratch.worker[worker][:edgeFloats])
+	if s.p+s.k == x.k {
+		x.end.finish(s.i+i, s.j+j, b.m, b.n, worker)
+	}
 	x.sums[s.sums+piece].Add(1)
 	x.toDo[number].Add(-1)
 }

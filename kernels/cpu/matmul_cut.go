@@ -45,7 +45,7 @@ func (o *operand) floats(k int) int { return up(o.count, o.lanes) / o.lanes * o.
 func (x *matmul) cut() {
 	t := x.t
 	x.kStep = evenly(x.k, kBlock*t.steps, t.steps)
-	x.a.direct = t.steps == 1 && x.n <= directCols && x.a.lane%512 != 0 && x.a.step%512 != 0
+	x.a.direct = t.steps == 1 && x.round == nil && x.n <= directCols && x.a.lane%512 != 0 && x.a.step%512 != 0
 	outer, inner, k := &x.b, &x.a, t.elements(x.k)
 	if small := x.b.floats(k) <= residentFloats; small && (x.a.direct || x.a.floats(k) >= x.b.floats(k)) {
 		outer, inner = inner, outer

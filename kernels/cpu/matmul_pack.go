@@ -3,6 +3,8 @@ package cpu
 import (
 	"math"
 	"unsafe"
+
+	"github.com/gsc-project/gsc/kernels"
 )
 
 // source is an operand of a product as it lies in memory: lane i (a row of a,
@@ -18,10 +20,14 @@ func (s source) at(i, p int) source {
 	return s
 }
 
-// pack packs the panels of one piece: those of lanes [lane, lane+n) in steps [p, p+k).
-func (o *operand) pack(t *tileSet, to panels, lane, p, n, k, piece int) {
+// packPanels packs the panels of one piece: those of lanes [lane, lane+n) in steps [p, p+k) of an operand.
+func (x *matmul) packPanels(o *operand, to panels, lane, p, n, k, piece int) {
 	for q := piece * o.per; q < (piece+1)*o.per && q*o.lanes < n; q++ {
-		t.packPanel(unsafe.Slice(to.from(q).data, o.stride*t.elements(k)), o.stride, o.at(lane+q*o.lanes, p), min(o.lanes, n-q*o.lanes), k)
+		panel := unsafe.Slice(to.from(q).data, o.stride*x.t.elements(k))
+		x.t.packPanel(panel, o.stride, o.at(lane+q*o.lanes, p), min(o.lanes, n-q*o.lanes), k)
+		if x.round != nil && x.t.steps == 1 {
+			x.round(panel, panel)
+		}
 	}
 }
 
@@ -101,14 +107,6 @@ func (t *tileSet) scatter(dst []float32, dstStep int, src source, lanes, from, t
 
 // pair holds the bf16 of two floats, the first in the lower half.
 func pair(first, second float32) float32 {
-	return math.Float32frombits(uint32(bf16(first)) | uint32(bf16(second))<<16)
-}
-
-// bf16 rounds to nearest even.
-func bf16(x float32) uint16 {
-	bits := math.Float32bits(x)
-	if x != x {
-		return uint16(bits>>16) | 0x40 // a NaN stays one
-	}
-	return uint16((bits + 0x7fff + bits>>16&1) >> 16)
+	low, high := math.Float32bits(kernels.RoundBF16(first)), math.Float32bits(kernels.RoundBF16(second))
+	return math.Float32frombits(low>>16 | high)
 }

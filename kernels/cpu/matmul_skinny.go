@@ -17,11 +17,18 @@ func (x *matmul) skinny() func() {
 	if small > skinnyLanes || small == 0 || x.k == 0 || small*x.k > panelFloats {
 		return nil
 	}
+	if x.round != nil && edgeFloats+4*x.k > workerFloats { // no room for rounded rows
+		return nil
+	}
 	switch {
 	case x.m <= x.n && x.b.step == 1:
-		return x.dotKernel(x.m, x.n, x.a.source, x.b.source, dotPlace{x.cRow, 1, 0, 1})
+		return x.dotKernel(x.m, x.n, x.a.source, x.b.source, dotPlace{x.cRow, 1, 0, 1}, func(from, to, worker int) {
+			x.end.finish(0, from, x.m, to-from, worker)
+		})
 	case x.n < x.m && x.a.step == 1:
-		return x.dotKernel(x.n, x.m, x.b.source, x.a.source, dotPlace{1, x.cRow, 1, 0})
+		return x.dotKernel(x.n, x.m, x.b.source, x.a.source, dotPlace{1, x.cRow, 1, 0}, func(from, to, worker int) {
+			x.end.finish(from, 0, to-from, x.n, worker)
+		})
 	case x.m <= x.n:
 		return x.stripeKernel()
 	}
@@ -40,6 +47,7 @@ type dots struct {
 	c     *float32
 	bias  *float32 // nil: none
 	add   bool
+	round roundFunc // of the many; nil: none
 	place dotPlace
 }
 
@@ -47,19 +55,25 @@ type dots struct {
 // c[i*cFew + j*cMany] and bias[i*biasFew + j*biasMany].
 type dotPlace struct{ cFew, cMany, biasFew, biasMany int }
 
-// run computes the products with rows [from, to) of the many. out has room for those of one call.
+// run computes the products with rows [from, to) of the many. out has room for those of one call, and, behind
+// edgeFloats, for four rows that must be rounded.
 func (x *dots) run(from, to int, out []float32) {
 	for j := from; j < to; {
-		cols, bRow := 4, x.b.lane
-		if to-j < 4 { // one row, which the kernel reads four times
-			cols, bRow = 1, 0
+		cols := min(4, to-j)
+		if cols < 4 {
+			cols = 1
+		}
+		b := x.rows(j, cols, out)
+		bRow := b.lane
+		if cols == 1 { // the kernel reads one row four times
+			bRow = 0
 		}
 		for i := 0; i < x.few; {
 			rows, f := 1, x.t.dots1
 			if x.few-i >= x.t.dotRows {
 				rows, f = x.t.dotRows, x.t.dotsN
 			}
-			f(x.k, x.a.at(i, 0).data, x.a.lane, x.b.at(j, 0).data, bRow, &out[0])
+			f(x.k, x.a.at(i, 0).data, x.a.lane, b.data, bRow, &out[0])
 			for r := range rows {
 				x.put(i+r, j, out[4*r:][:cols])
 			}
@@ -67,6 +81,18 @@ func (x *dots) run(from, to int, out []float32) {
 		}
 		j += cols
 	}
+}
+
+// rows is rows [j, j+n) of the many, as they lie or rounded.
+func (x *dots) rows(j, n int, out []float32) source {
+	if x.round == nil {
+		return x.b.at(j, 0)
+	}
+	room := out[edgeFloats:]
+	for i := range n {
+		x.round(room[i*x.k:][:x.k], unsafe.Slice(x.b.at(j+i, 0).data, x.k))
+	}
+	return source{&room[0], x.k, 1}
 }
 
 // put writes the products of row i with rows j and on.
@@ -83,21 +109,46 @@ func (x *dots) put(i, j int, sums []float32) {
 	}
 }
 
-// dotKernel prepares the product of few rows with many. The few are packed first where they are not dense.
-func (x *matmul) dotKernel(few, many int, a, b source, place dotPlace) func() {
-	p := &dots{t: x.d.tiles, few: few, k: x.k, a: a, b: b, c: x.c, bias: x.bias, add: x.add, place: place}
-	if a.step != 1 {
-		p.a = source{&x.d.scratch.a[0], x.k, 1}
-	}
+// dotKernel prepares the product of few rows with many, end being called for those of the many that are done.
+func (x *matmul) dotKernel(few, many int, a, b source, place dotPlace, end func(from, to, worker int)) func() {
+	p := &dots{t: x.d.tiles, few: few, k: x.k, b: b, c: x.c, bias: x.bias, add: x.add, round: x.round, place: place}
+	var fetch func()
+	p.a, fetch = x.fewRows(few, a, a.step != 1)
 	each := up(max(4, skinnyPiece/x.k), 4)
 	job := func(piece, worker int) {
-		p.run(piece*each, min(many, (piece+1)*each), x.d.scratch.worker[worker])
+		from, to := piece*each, min(many, (piece+1)*each)
+		p.run(from, to, x.d.scratch.worker[worker])
+		end(from, to, worker)
 	}
 	return func() {
-		if a.step != 1 {
-			scatterRows(x.d.scratch.a, a, few, x.k)
-		}
+		fetch()
 		x.d.pool.run(ceilDiv(many, each), job)
+	}
+}
+
+// fewRows says where the few rows are read, and what brings them there before each run: they are copied, one after
+// another, where the kernel asks for it or they must be rounded.
+func (x *matmul) fewRows(few int, a source, copied bool) (source, func()) {
+	if !copied && x.round == nil {
+		return a, func() {}
+	}
+	room := x.d.scratch.a[:few*x.k]
+	return source{&room[0], x.k, 1}, func() {
+		copyLanes(room, a, few, x.k)
+		if x.round != nil {
+			x.round(room, room)
+		}
+	}
+}
+
+// copyLanes copies lanes of k steps, one after another.
+func copyLanes(dst []float32, src source, lanes, k int) {
+	if src.step != 1 {
+		scatterRows(dst, src, lanes, k)
+		return
+	}
+	for i := range lanes {
+		copy(dst[i*k:][:k], unsafe.Slice(src.at(i, 0).data, k))
 	}
 }
 
@@ -117,15 +168,21 @@ type axpyFunc func(n int, y, x *float32, xStep int, b *float32, bRow int)
 // down which the rows of b are added to those of c.
 func (x *matmul) stripeKernel() func() {
 	each := max(stripeCols, skinnyPiece/x.k)
-	job := func(piece, _ int) {
+	a, fetch := x.fewRows(x.m, x.a.source, false)
+	job := func(piece, worker int) {
 		from := piece * each
-		x.stripe(from, min(x.n, from+each))
+		to := min(x.n, from+each)
+		x.stripe(a, from, to, x.d.scratch.worker[worker])
+		x.end.finish(0, from, x.m, to-from, worker)
 	}
-	return func() { x.d.pool.run(ceilDiv(x.n, each), job) }
+	return func() {
+		fetch()
+		x.d.pool.run(ceilDiv(x.n, each), job)
+	}
 }
 
-// stripe computes columns [from, to).
-func (x *matmul) stripe(from, to int) {
+// stripe computes columns [from, to). room is for rows of b that must be rounded.
+func (x *matmul) stripe(a source, from, to int, room []float32) {
 	n := to - from
 	for i := range x.m {
 		x.start(unsafe.Slice(at(x.c, i*x.cRow+from), n), from)
@@ -136,12 +193,25 @@ func (x *matmul) stripe(from, to int) {
 			if x.k-p >= 8 {
 				rows, f = 8, x.d.tiles.axpy8
 			}
+			width := min(stripeCols, to-j)
+			b := x.stripeRows(j, p, rows, width, room)
 			for i := range x.m {
-				f(min(stripeCols, to-j), at(x.c, i*x.cRow+j), x.a.at(i, p).data, x.a.step, x.b.at(j, p).data, x.b.step)
+				f(width, at(x.c, i*x.cRow+j), a.at(i, p).data, a.step, b.data, b.step)
 			}
 			p += rows
 		}
 	}
+}
+
+// stripeRows is columns [j, j+width) of rows [p, p+rows) of b, as they lie or rounded.
+func (x *matmul) stripeRows(j, p, rows, width int, room []float32) source {
+	if x.round == nil {
+		return x.b.at(j, p)
+	}
+	for r := range rows {
+		x.round(room[r*stripeCols:][:width], unsafe.Slice(x.b.at(j, p+r).data, width))
+	}
+	return source{&room[0], 1, stripeCols}
 }
 
 // start sets a part of a row of c to what the products are added to.

@@ -29,10 +29,11 @@ type matmulCase struct {
 	m, n, k               int
 	transA, transB        bool
 	bias, accumulate, gap bool
+	compute               string
 }
 
 func (x matmulCase) String() string {
-	return fmt.Sprintf("%dx%dx%d ta=%t tb=%t bias=%t acc=%t gap=%t", x.m, x.n, x.k, x.transA, x.transB, x.bias, x.accumulate, x.gap)
+	return fmt.Sprintf("%dx%dx%d ta=%t tb=%t bias=%t acc=%t gap=%t %s", x.m, x.n, x.k, x.transA, x.transB, x.bias, x.accumulate, x.gap, x.compute)
 }
 
 func (x matmulCase) call(r *rand.Rand) kernels.Call {
@@ -47,8 +48,8 @@ func (x matmulCase) call(r *rand.Rand) kernels.Call {
 	if x.transB {
 		b = matrix(r, x.n, x.k, gap)
 	}
-	c := kernels.Call{Op: kernels.MatMul, Args: []kernels.Tensor{a, b, {}, matrix(r, x.m, x.n, gap)}}
-	c.Attrs = kernels.Attrs{TransA: x.transA, TransB: x.transB, Accumulate: x.accumulate}
+	c := kernels.Call{Op: kernels.MatMul, Args: []kernels.Tensor{a, b, {}, matrix(r, x.m, x.n, gap), {}, {}, {}}}
+	c.Attrs = kernels.Attrs{TransA: x.transA, TransB: x.transB, Accumulate: x.accumulate, Compute: x.compute}
 	if x.bias {
 		c.Args[2] = random(r, x.n)
 	}
@@ -59,6 +60,8 @@ func (x matmulCase) call(r *rand.Rand) kernels.Call {
 func wantMatMul(c kernels.Call, s kernels.Sizes) []float64 {
 	m, n, k := s["M"], s["N"], s["K"]
 	a, b := lanesOf(c.Args[0], m, k, c.Attrs.TransA), lanesOf(c.Args[1], n, k, !c.Attrs.TransB)
+	roundLanes(a, c.Attrs.Compute)
+	roundLanes(b, c.Attrs.Compute)
 	want := make([]float64, m*n)
 	for i := range m {
 		for j := range n {
@@ -76,6 +79,14 @@ func wantMatMul(c kernels.Call, s kernels.Sizes) []float64 {
 		}
 	}
 	return want
+}
+
+func roundLanes(x []float64, compute string) {
+	if d, err := kernels.ParseDType(compute); err == nil {
+		for i, v := range x {
+			x[i] = d.Round(v)
+		}
+	}
 }
 
 // lanesOf gives the rows of t, or its columns when swapped, one after another.
@@ -132,7 +143,10 @@ func TestMatMul(t *testing.T) {
 				continue
 			}
 			for bits := range 8 { // the other flags go with these: each pair of values occurs
-				checkMatMul(t, d, matmulCase{s[0], s[1], s[2], bits&1 > 0, bits&2 > 0, bits&4 > 0, bits&1 > 0 != (bits&4 > 0), bits&2 > 0 != (bits&4 > 0)})
+				x := matmulCase{s[0], s[1], s[2], bits&1 > 0, bits&2 > 0, bits&4 > 0, bits&1 > 0 != (bits&4 > 0), bits&2 > 0 != (bits&4 > 0), ""}
+				checkMatMul(t, d, x)
+				x.compute = []string{"bf16", "f16"}[(i+bits/2)%2]
+				checkMatMul(t, d, x)
 			}
 		}
 	})
@@ -147,6 +161,7 @@ func TestMatMulSlabs(t *testing.T) {
 		for _, x := range []matmulCase{
 			{m: 5000, n: 40, k: 400, bias: true}, {m: 3100, n: 130, k: 390, transA: true}, // a read where it lies, and packed
 			{m: 20, n: 5000, k: 400, accumulate: true, transB: true}, {m: 7, n: 5000, k: 100, bias: true},
+			{m: 3100, n: 130, k: 390, compute: "bf16"}, {m: 2, n: 5, k: 70000, transB: true, compute: "f16"}, // no room for rounded rows
 		} {
 			checkMatMul(t, d, x)
 		}
@@ -170,7 +185,8 @@ func TestMatMulBF16(t *testing.T) {
 				t.Fatal(err)
 			}
 			before := clone(c.Args[3])
-			p := newMatMul(d, d.bf16, x.m, x.n, x.k, sourceOf(c.Args[0], x.transA), sourceOf(c.Args[1], !x.transB))
+			p := newMatMul(d, x.m, x.n, x.k, sourceOf(c.Args[0], x.transA), sourceOf(c.Args[1], !x.transB))
+			p.use(d.bf16)
 			p.c, p.cRow, p.bias, p.add = (*float32)(c.Args[3].Data), c.Args[3].Stride(0), (*float32)(c.Args[2].Data), x.accumulate
 			p.cut()
 			p.run()
@@ -184,7 +200,7 @@ func TestMatMulBF16(t *testing.T) {
 func roundedBF16(t kernels.Tensor) kernels.Tensor {
 	t = clone(t)
 	for i, v := range floats(t) {
-		floats(t)[i] = math.Float32frombits(uint32(bf16(v)) << 16)
+		floats(t)[i] = kernels.RoundBF16(v)
 	}
 	return t
 }

@@ -14,6 +14,8 @@ import (
 // and x and next change places.
 type newtonSchulz struct {
 	d          *Device
+	round      roundFunc // of the operands of products; nil: none
+	bf16       bool      // the processor rounds them
 	in, out    []float32
 	rows, cols int // of x
 	swapped    bool
@@ -45,7 +47,7 @@ func bindNewtonSchulz(d *Device, c kernels.Call, s kernels.Sizes) (kernels.Kerne
 	if m*n == 0 {
 		return func() {}, nil
 	}
-	x := &newtonSchulz{d: d, in: floats(c.Args[0]), out: floats(c.Args[1]), rows: min(m, n), cols: max(m, n),
+	x := &newtonSchulz{d: d, round: d.rounding(c.Attrs.Compute), bf16: c.Attrs.Compute == "bf16" && d.bf16 != nil, in: floats(c.Args[0]), out: floats(c.Args[1]), rows: min(m, n), cols: max(m, n),
 		swapped: m > n, epsilon: c.Attrs.Epsilon, steps: c.Attrs.Steps}
 	area, square := x.rows*x.cols, x.rows*x.rows
 	part := floatsOf(c.Args[2], 2*area+2*square)
@@ -63,8 +65,11 @@ func bindNewtonSchulz(d *Device, c kernels.Call, s kernels.Sizes) (kernels.Kerne
 }
 
 func (x *newtonSchulz) product(m, n, k int, a, b source, c []float32, add bool) kernels.Kernel {
-	p := newMatMul(x.d, x.d.tiles, m, n, k, a, b)
-	p.c, p.cRow, p.add = &c[0], n, add
+	p := newMatMul(x.d, m, n, k, a, b)
+	p.c, p.cRow, p.add, p.round = &c[0], n, add, x.round
+	if x.bf16 {
+		p.use(x.d.bf16)
+	}
 	p.cut()
 	return p.run
 }

@@ -113,18 +113,32 @@ func opCases() []opCase {
 		}},
 		{kernels.RotaryTable, kernels.Attrs{Theta: 10000}, func(o *operands) { o.i(1000, caseB, 600).f(caseB, 600, caseD) }},
 		{kernels.Rotary, kernels.Attrs{}, func(o *operands) { o.f(caseB, caseT, caseH, caseD).f(1, caseT, caseD).f(caseB, caseT, caseH, caseD) }},
-		{kernels.CrossEntropy, kernels.Attrs{IgnoreIndex: 7, Smoothing: 0.1}, func(o *operands) { o.f(70, caseV).i(caseV, 70).f(70).f(70) }},
+		{kernels.MatMul, kernels.Attrs{Kind: "gelu_tanh"}, func(o *operands) { // bias, residual and pre
+			o.f(caseR, caseD).f(caseD, caseC).f(caseC).f(caseR, caseC).absent().f(caseR, caseC).f(caseR, caseC)
+		}},
+		{kernels.MatMul, kernels.Attrs{Kind: "silu", Derivative: true, TransB: true, Alpha: 0.3}, func(o *operands) {
+			o.f(caseR, caseD).f(caseC, caseD).absent().f(caseR, caseC).f(caseR, caseC).absent().absent()
+		}},
+		{kernels.CrossEntropy, kernels.Attrs{IgnoreIndex: 7, Smoothing: 0.1}, func(o *operands) {
+			o.f(70, caseV).i(caseV, 70).f(70).f(70).absent().absent().absent().absent()
+		}},
+		{kernels.CrossEntropy, kernels.Attrs{IgnoreIndex: 7}, func(o *operands) {
+			o.f(70, caseV).i(caseV, 70).f(70).f(70).p(70).real(50).real(4).f(70, caseV)
+		}},
 		{kernels.CrossEntropyGrad, kernels.Attrs{IgnoreIndex: 7, Smoothing: 0.1}, func(o *operands) {
-			o.f(70, caseV).i(caseV, 70).each([]int{70}, func() float64 { return 9 + o.r.Float64() }).p(70).real(50).f(70, caseV)
+			o.f(70, caseV).i(caseV, 70).each([]int{70}, func() float64 { return 9 + o.r.Float64() }).p(70).real(50).real(4).f(70, caseV)
 		}},
 		{kernels.BinaryCrossEntropy, kernels.Attrs{}, func(o *operands) { o.f(caseR, caseC).p(caseR, caseC).f(caseR) }},
-		{kernels.BinaryCrossEntropyGrad, kernels.Attrs{}, func(o *operands) { o.f(caseR, caseC).p(caseR, caseC).absent().real(50).f(caseR, caseC) }},
+		{kernels.BinaryCrossEntropyGrad, kernels.Attrs{}, func(o *operands) { o.f(caseR, caseC).p(caseR, caseC).absent().real(50).absent().f(caseR, caseC) }},
 		{kernels.SquaredError, kernels.Attrs{}, func(o *operands) { o.f(caseR, caseC).p(caseR, caseC).f(caseR) }},
-		{kernels.SquaredErrorGrad, kernels.Attrs{}, func(o *operands) { o.f(caseR, caseC).p(caseR, caseC).p(caseR).real(50).f(caseR, caseC) }},
+		{kernels.SquaredErrorGrad, kernels.Attrs{}, func(o *operands) { o.f(caseR, caseC).p(caseR, caseC).p(caseR).real(50).real(8).f(caseR, caseC) }},
 		{kernels.LossSum, kernels.Attrs{Accumulate: true}, func(o *operands) { o.f(caseLong).p(caseLong).real(3) }},
 		{kernels.ArgMax, kernels.Attrs{}, func(o *operands) { o.f(70, caseV).i(9, 70) }},
 		{kernels.SumSquares, kernels.Attrs{}, func(o *operands) { o.f(caseLong).real(3) }},
-		{kernels.ClipFactor, kernels.Attrs{MaxNorm: 1}, func(o *operands) { o.real(3).real(0).real(0).counter(0) }},
+		{kernels.ClipFactor, kernels.Attrs{MaxNorm: 1}, func(o *operands) { o.real(3).real(2).real(0).real(0).counter(0) }},
+		{kernels.LossScale, kernels.Attrs{Growth: 2, GrowthInterval: 4, Backoff: 0.5}, func(o *operands) {
+			o.counter(1).real(3).real(1024).counter(3).counter(7)
+		}},
 		{kernels.SGD, kernels.Attrs{Momentum: 0.9, Nesterov: true, Decay: 0.1, RateScale: 1}, func(o *operands) {
 			o.f(caseLong).f(caseLong).f(caseLong).real(1e-2).real(0.5)
 		}},
@@ -282,11 +296,11 @@ func TestNaNReachesNorm(t *testing.T) {
 	for _, l := range levels() {
 		d := openLevel(t, 2, l)
 		for _, at := range []int{0, 77, 70_000, caseLong - 1} {
-			o := opCase{kernels.SumSquares, kernels.Attrs{}, func(o *operands) { o.f(caseLong).real(0).real(0).real(0).counter(1) }}.operands()
+			o := opCase{kernels.SumSquares, kernels.Attrs{}, func(o *operands) { o.f(caseLong).real(0).absent().real(0).real(0).counter(1) }}.operands()
 			kernels.Slice[float32](o.cpu[0])[at] = float32(math.NaN())
 			mustBind(t, d, kernels.Call{Op: kernels.SumSquares, Args: o.cpu[:2]})()
 			mustBind(t, d, kernels.Call{Op: kernels.ClipFactor, Attrs: kernels.Attrs{MaxNorm: 1}, Args: o.cpu[1:]})()
-			norm, factor, finite := *scalar[float64](o.cpu[2]), *scalar[float64](o.cpu[3]), *scalar[int64](o.cpu[4])
+			norm, factor, finite := *scalar[float64](o.cpu[3]), *scalar[float64](o.cpu[4]), *scalar[int64](o.cpu[5])
 			if !math.IsNaN(norm) || !math.IsNaN(factor) || finite != 0 {
 				t.Errorf("%v: a NaN at %d gives norm %v, factor %v, finite %d", l, at, norm, factor, finite)
 			}
@@ -322,9 +336,12 @@ func BenchmarkOps(b *testing.B) {
 			o.f(rows, width).f(rows, width).f(width).p(rows).f(rows, width).f(width).absent()
 		}},
 		{kernels.Rotary, kernels.Attrs{}, func(o *operands) { o.f(4, rows/4, 12, 64).f(1, rows/4, 64).f(4, rows/4, 12, 64) }},
-		{kernels.CrossEntropy, kernels.Attrs{IgnoreIndex: -1}, func(o *operands) { o.f(256, vocabulary).i(vocabulary, 256).f(256).f(256) }},
+		{kernels.CrossEntropy, kernels.Attrs{IgnoreIndex: -1}, func(o *operands) { o.f(256, vocabulary).i(vocabulary, 256).f(256).f(256).absent().absent().absent().absent() }},
+		{kernels.CrossEntropy, kernels.Attrs{IgnoreIndex: -1}, func(o *operands) {
+			o.f(256, vocabulary).i(vocabulary, 256).f(256).f(256).absent().real(50).absent().f(256, vocabulary)
+		}},
 		{kernels.CrossEntropyGrad, kernels.Attrs{IgnoreIndex: -1}, func(o *operands) {
-			o.f(256, vocabulary).i(vocabulary, 256).each([]int{256}, func() float64 { return 12 }).absent().real(50).f(256, vocabulary)
+			o.f(256, vocabulary).i(vocabulary, 256).each([]int{256}, func() float64 { return 12 }).absent().real(50).absent().f(256, vocabulary)
 		}},
 		{kernels.ArgMax, kernels.Attrs{}, func(o *operands) { o.f(256, vocabulary).i(9, 256) }},
 		{kernels.SumSquares, kernels.Attrs{}, func(o *operands) { o.f(n).real(0) }},

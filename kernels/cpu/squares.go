@@ -28,15 +28,40 @@ func bindSumSquares(d *Device, c kernels.Call, _ kernels.Sizes) (kernels.Kernel,
 
 // bindClipFactor: a NaN total gives a NaN norm and a NaN factor, never a factor of 1.
 func bindClipFactor(_ *Device, c kernels.Call, _ kernels.Sizes) (kernels.Kernel, error) {
-	total, norm, factor := scalar[float64](c.Args[0]), scalar[float64](c.Args[1]), scalar[float64](c.Args[2])
-	finite, maxNorm := scalar[int64](c.Args[3]), c.Attrs.MaxNorm
+	total, scale := scalar[float64](c.Args[0]), scalar[float64](c.Args[1])
+	norm, factor := scalar[float64](c.Args[2]), scalar[float64](c.Args[3])
+	finite, maxNorm := scalar[int64](c.Args[4]), c.Attrs.MaxNorm
+	if scale == nil {
+		scale = &one
+	}
 	return func() {
-		*norm, *factor, *finite = math.Sqrt(*total), 1, 1
+		*norm, *factor, *finite = math.Sqrt(*total) / *scale, 1, 1
 		if maxNorm != 0 {
 			*factor = min(1, maxNorm/(*norm+1e-6))
 		}
-		if math.IsNaN(*norm) || math.IsInf(*norm, 0) {
+		*factor /= *scale
+		if !isFinite(*norm) {
 			*finite = 0
+		}
+	}, nil
+}
+
+// one stands for a scale that is absent; it is never written.
+var one = 1.0
+
+func isFinite(x float64) bool { return !math.IsNaN(x) && !math.IsInf(x, 0) }
+
+func bindLossScale(_ *Device, c kernels.Call, _ kernels.Sizes) (kernels.Kernel, error) {
+	finite, loss, scale := scalar[int64](c.Args[0]), scalar[float64](c.Args[1]), scalar[float64](c.Args[2])
+	good, updates, a := scalar[int64](c.Args[3]), scalar[int64](c.Args[4]), c.Attrs
+	return func() {
+		if *finite == 0 || !isFinite(*loss) {
+			*scale, *good = *scale*a.Backoff, 0
+			return
+		}
+		*updates++
+		if *good++; *good == int64(a.GrowthInterval) {
+			*scale, *good = *scale*a.Growth, 0
 		}
 	}, nil
 }

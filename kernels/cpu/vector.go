@@ -42,6 +42,23 @@ type vectorTable struct {
 	adam func(w, g, m, v []float32, p *adamParams)
 	// lion updates w and m.
 	lion func(w, g, m []float32, p *lionParams)
+
+	// roundBF16 and roundF16 set y to x rounded to the type.
+	roundBF16, roundF16 roundFunc
+}
+
+// roundFunc sets y to x rounded to a type that products are computed in.
+type roundFunc func(y, x []float32)
+
+// rounding is what operands of products go through at a compute type; nil: nothing.
+func (d *Device) rounding(compute string) roundFunc {
+	switch compute {
+	case "bf16":
+		return d.vector().roundBF16
+	case "f16":
+		return d.vector().roundF16
+	}
+	return nil
 }
 
 // sumRun is the longest run that a sum may add up in float32 lanes before it goes on in float64.

@@ -15,10 +15,11 @@ var avx2Vector = vectorTable{
 		silu: siluBothAVX2, sigmoid: sigmoidBothAVX2, tanh: tanhBothAVX2,
 	},
 	layerNorm: layerNormAVX2, rmsNorm: rmsNormAVX2, normSums: normSumsAVX2, layerGrad: layerGradAVX2, rmsGrad: rmsGradAVX2,
-	rotate:  rotateAVX2,
-	dropout: func(y, x []float32, p *dropoutParams, block uint64) { dropoutRounds(dropoutAVX2, 16, y, x, p, block) },
-	adam:    func(w, g, m, v []float32, p *adamParams) { adamAVX2(w, g, m, v, &p.factor) },
-	lion:    func(w, g, m []float32, p *lionParams) { lionAVX2(w, g, m, &p.factor) },
+	rotate:    rotateAVX2,
+	dropout:   func(y, x []float32, p *dropoutParams, block uint64) { dropoutRounds(dropoutAVX2, 16, y, x, p, block) },
+	adam:      func(w, g, m, v []float32, p *adamParams) { adamAVX2(w, g, m, v, &p.factor) },
+	lion:      func(w, g, m []float32, p *lionParams) { lionAVX2(w, g, m, &p.factor) },
+	roundBF16: roundBF16AVX2, roundF16: roundF16AVX2,
 }
 
 var avx512Vector = vectorTable{
@@ -33,8 +34,9 @@ var avx512Vector = vectorTable{
 		silu: siluBothAVX512, sigmoid: sigmoidBothAVX512, tanh: tanhBothAVX512,
 	},
 	layerNorm: layerNormAVX512, rmsNorm: rmsNormAVX512, normSums: normSumsAVX512, layerGrad: layerGradAVX512, rmsGrad: rmsGradAVX512,
-	rotate:  rotateAVX512,
-	dropout: func(y, x []float32, p *dropoutParams, block uint64) { dropoutRounds(dropoutAVX512, 32, y, x, p, block) },
-	adam:    func(w, g, m, v []float32, p *adamParams) { adamAVX512(w, g, m, v, &p.factor) },
-	lion:    func(w, g, m []float32, p *lionParams) { lionAVX512(w, g, m, &p.factor) },
+	rotate:    rotateAVX512,
+	dropout:   func(y, x []float32, p *dropoutParams, block uint64) { dropoutRounds(dropoutAVX512, 32, y, x, p, block) },
+	adam:      func(w, g, m, v []float32, p *adamParams) { adamAVX512(w, g, m, v, &p.factor) },
+	lion:      func(w, g, m []float32, p *lionParams) { lionAVX512(w, g, m, &p.factor) },
+	roundBF16: roundBF16AVX512, roundF16: roundF16AVX512,
 }

@@ -2605,6 +2605,144 @@ end:
 	VZEROUPPER
 	RET
 
+// func roundBF16AVX2(y []float32, x []float32)
+// Requires: AVX, AVX2
+TEXT ·roundBF16AVX2(SB), NOSPLIT, $0-48
+	MOVQ y_base+0(FP), AX
+	MOVQ x_base+24(FP), CX
+	MOVQ y_len+8(FP), DX
+	XORQ BX, BX
+
+by2:
+	CMPQ      DX, $0x00000010
+	JLT       underby2
+	VMOVUPS   (CX)(BX*1), Y0
+	VPSRLD    $0x10, Y0, Y1
+	VPAND     vectorWord00000001<>+0(SB), Y1, Y1
+	VPADDD    vectorWord00007FFF<>+0(SB), Y1, Y1
+	VPADDD    Y0, Y1, Y1
+	VPAND     vectorWordFFFF0000<>+0(SB), Y1, Y1
+	VCMPPS    $0x03, Y0, Y0, Y2
+	VBLENDVPS Y2, Y0, Y1, Y1
+	VMOVUPS   Y1, (AX)(BX*1)
+	VMOVUPS   32(CX)(BX*1), Y0
+	VPSRLD    $0x10, Y0, Y1
+	VPAND     vectorWord00000001<>+0(SB), Y1, Y1
+	VPADDD    vectorWord00007FFF<>+0(SB), Y1, Y1
+	VPADDD    Y0, Y1, Y1
+	VPAND     vectorWordFFFF0000<>+0(SB), Y1, Y1
+	VCMPPS    $0x03, Y0, Y0, Y2
+	VBLENDVPS Y2, Y0, Y1, Y1
+	VMOVUPS   Y1, 32(AX)(BX*1)
+	ADDQ      $0x00000040, BX
+	SUBQ      $0x00000010, DX
+	JMP       by2
+
+underby2:
+by1:
+	CMPQ      DX, $0x00000008
+	JLT       underby1
+	VMOVUPS   (CX)(BX*1), Y0
+	VPSRLD    $0x10, Y0, Y1
+	VPAND     vectorWord00000001<>+0(SB), Y1, Y1
+	VPADDD    vectorWord00007FFF<>+0(SB), Y1, Y1
+	VPADDD    Y0, Y1, Y1
+	VPAND     vectorWordFFFF0000<>+0(SB), Y1, Y1
+	VCMPPS    $0x03, Y0, Y0, Y2
+	VBLENDVPS Y2, Y0, Y1, Y1
+	VMOVUPS   Y1, (AX)(BX*1)
+	ADDQ      $0x00000020, BX
+	SUBQ      $0x00000008, DX
+	JMP       by1
+
+underby1:
+	TESTQ      DX, DX
+	JZ         end
+	LEAQ       vectorMask<>+0(SB), SI
+	NEGQ       DX
+	VMOVUPS    32(SI)(DX*4), Y0
+	VMASKMOVPS (CX)(BX*1), Y0, Y1
+	VPSRLD     $0x10, Y1, Y2
+	VPAND      vectorWord00000001<>+0(SB), Y2, Y2
+	VPADDD     vectorWord00007FFF<>+0(SB), Y2, Y2
+	VPADDD     Y1, Y2, Y2
+	VPAND      vectorWordFFFF0000<>+0(SB), Y2, Y2
+	VCMPPS     $0x03, Y1, Y1, Y3
+	VBLENDVPS  Y3, Y1, Y2, Y2
+	VMASKMOVPS Y2, Y0, (AX)(BX*1)
+
+end:
+	VZEROUPPER
+	RET
+
+DATA vectorWord00000001<>+0(SB)/8, $0x0000000100000001
+DATA vectorWord00000001<>+8(SB)/8, $0x0000000100000001
+DATA vectorWord00000001<>+16(SB)/8, $0x0000000100000001
+DATA vectorWord00000001<>+24(SB)/8, $0x0000000100000001
+GLOBL vectorWord00000001<>(SB), RODATA|NOPTR, $32
+
+DATA vectorWord00007FFF<>+0(SB)/8, $0x00007fff00007fff
+DATA vectorWord00007FFF<>+8(SB)/8, $0x00007fff00007fff
+DATA vectorWord00007FFF<>+16(SB)/8, $0x00007fff00007fff
+DATA vectorWord00007FFF<>+24(SB)/8, $0x00007fff00007fff
+GLOBL vectorWord00007FFF<>(SB), RODATA|NOPTR, $32
+
+DATA vectorWordFFFF0000<>+0(SB)/8, $0xffff0000ffff0000
+DATA vectorWordFFFF0000<>+8(SB)/8, $0xffff0000ffff0000
+DATA vectorWordFFFF0000<>+16(SB)/8, $0xffff0000ffff0000
+DATA vectorWordFFFF0000<>+24(SB)/8, $0xffff0000ffff0000
+GLOBL vectorWordFFFF0000<>(SB), RODATA|NOPTR, $32
+
+// func roundF16AVX2(y []float32, x []float32)
+// Requires: AVX, F16C
+TEXT ·roundF16AVX2(SB), NOSPLIT, $0-48
+	MOVQ y_base+0(FP), AX
+	MOVQ x_base+24(FP), CX
+	MOVQ y_len+8(FP), DX
+	XORQ BX, BX
+
+by2:
+	CMPQ      DX, $0x00000010
+	JLT       underby2
+	VMOVUPS   (CX)(BX*1), Y0
+	VCVTPS2PH $0x00, Y0, X0
+	VCVTPH2PS X0, Y0
+	VMOVUPS   Y0, (AX)(BX*1)
+	VMOVUPS   32(CX)(BX*1), Y0
+	VCVTPS2PH $0x00, Y0, X0
+	VCVTPH2PS X0, Y0
+	VMOVUPS   Y0, 32(AX)(BX*1)
+	ADDQ      $0x00000040, BX
+	SUBQ      $0x00000010, DX
+	JMP       by2
+
+underby2:
+by1:
+	CMPQ      DX, $0x00000008
+	JLT       underby1
+	VMOVUPS   (CX)(BX*1), Y0
+	VCVTPS2PH $0x00, Y0, X0
+	VCVTPH2PS X0, Y0
+	VMOVUPS   Y0, (AX)(BX*1)
+	ADDQ      $0x00000020, BX
+	SUBQ      $0x00000008, DX
+	JMP       by1
+
+underby1:
+	TESTQ      DX, DX
+	JZ         end
+	LEAQ       vectorMask<>+0(SB), SI
+	NEGQ       DX
+	VMOVUPS    32(SI)(DX*4), Y0
+	VMASKMOVPS (CX)(BX*1), Y0, Y1
+	VCVTPS2PH  $0x00, Y1, X1
+	VCVTPH2PS  X1, Y1
+	VMASKMOVPS Y1, Y0, (AX)(BX*1)
+
+end:
+	VZEROUPPER
+	RET
+
 // func addAVX512(z []float32, x []float32, y []float32)
 // Requires: AVX, AVX512F, BMI2
 TEXT ·addAVX512(SB), NOSPLIT, $0-72
@@ -4968,6 +5106,129 @@ underby1:
 	VFMADD231PS  Z3, Z7, Z1
 	VFNMADD231PS Z4, Z1, Z7
 	VMOVUPS      Z7, K1, (AX)(SI*1)
+
+end:
+	VZEROUPPER
+	RET
+
+// func roundBF16AVX512(y []float32, x []float32)
+// Requires: AVX, AVX512F, BMI2
+TEXT ·roundBF16AVX512(SB), NOSPLIT, $0-48
+	MOVQ         y_base+0(FP), AX
+	MOVQ         x_base+24(FP), CX
+	MOVQ         y_len+8(FP), DX
+	XORQ         BX, BX
+	VBROADCASTSS vectorWord00000001<>+0(SB), Z0
+	VBROADCASTSS vectorWord00007FFF<>+0(SB), Z1
+	VBROADCASTSS vectorWordFFFF0000<>+0(SB), Z2
+
+by2:
+	CMPQ    DX, $0x00000020
+	JLT     underby2
+	VMOVUPS (CX)(BX*1), Z3
+	VPSRLD  $0x10, Z3, Z4
+	VPANDD  Z0, Z4, Z4
+	VPADDD  Z1, Z4, Z4
+	VPADDD  Z3, Z4, Z4
+	VPANDD  Z2, Z4, Z4
+	VCMPPS  $0x03, Z3, Z3, K1
+	VMOVAPS Z3, K1, Z4
+	VMOVUPS Z4, (AX)(BX*1)
+	VMOVUPS 64(CX)(BX*1), Z3
+	VPSRLD  $0x10, Z3, Z4
+	VPANDD  Z0, Z4, Z4
+	VPADDD  Z1, Z4, Z4
+	VPADDD  Z3, Z4, Z4
+	VPANDD  Z2, Z4, Z4
+	VCMPPS  $0x03, Z3, Z3, K1
+	VMOVAPS Z3, K1, Z4
+	VMOVUPS Z4, 64(AX)(BX*1)
+	ADDQ    $0x00000080, BX
+	SUBQ    $0x00000020, DX
+	JMP     by2
+
+underby2:
+by1:
+	CMPQ    DX, $0x00000010
+	JLT     underby1
+	VMOVUPS (CX)(BX*1), Z3
+	VPSRLD  $0x10, Z3, Z4
+	VPANDD  Z0, Z4, Z4
+	VPADDD  Z1, Z4, Z4
+	VPADDD  Z3, Z4, Z4
+	VPANDD  Z2, Z4, Z4
+	VCMPPS  $0x03, Z3, Z3, K1
+	VMOVAPS Z3, K1, Z4
+	VMOVUPS Z4, (AX)(BX*1)
+	ADDQ    $0x00000040, BX
+	SUBQ    $0x00000010, DX
+	JMP     by1
+
+underby1:
+	TESTQ     DX, DX
+	JZ        end
+	MOVL      $-1, SI
+	BZHIL     DX, SI, SI
+	KMOVW     SI, K1
+	VMOVUPS.Z (CX)(BX*1), K1, Z3
+	VPSRLD    $0x10, Z3, Z4
+	VPANDD    Z0, Z4, Z4
+	VPADDD    Z1, Z4, Z4
+	VPADDD    Z3, Z4, Z4
+	VPANDD    Z2, Z4, Z4
+	VCMPPS    $0x03, Z3, Z3, K2
+	VMOVAPS   Z3, K2, Z4
+	VMOVUPS   Z4, K1, (AX)(BX*1)
+
+end:
+	VZEROUPPER
+	RET
+
+// func roundF16AVX512(y []float32, x []float32)
+// Requires: AVX, AVX512F, BMI2
+TEXT ·roundF16AVX512(SB), NOSPLIT, $0-48
+	MOVQ y_base+0(FP), AX
+	MOVQ x_base+24(FP), CX
+	MOVQ y_len+8(FP), DX
+	XORQ BX, BX
+
+by2:
+	CMPQ      DX, $0x00000020
+	JLT       underby2
+	VMOVUPS   (CX)(BX*1), Z0
+	VCVTPS2PH $0x00, Z0, Y0
+	VCVTPH2PS Y0, Z0
+	VMOVUPS   Z0, (AX)(BX*1)
+	VMOVUPS   64(CX)(BX*1), Z0
+	VCVTPS2PH $0x00, Z0, Y0
+	VCVTPH2PS Y0, Z0
+	VMOVUPS   Z0, 64(AX)(BX*1)
+	ADDQ      $0x00000080, BX
+	SUBQ      $0x00000020, DX
+	JMP       by2
+
+underby2:
+by1:
+	CMPQ      DX, $0x00000010
+	JLT       underby1
+	VMOVUPS   (CX)(BX*1), Z0
+	VCVTPS2PH $0x00, Z0, Y0
+	VCVTPH2PS Y0, Z0
+	VMOVUPS   Z0, (AX)(BX*1)
+	ADDQ      $0x00000040, BX
+	SUBQ      $0x00000010, DX
+	JMP       by1
+
+underby1:
+	TESTQ     DX, DX
+	JZ        end
+	MOVL      $-1, SI
+	BZHIL     DX, SI, SI
+	KMOVW     SI, K1
+	VMOVUPS.Z (CX)(BX*1), K1, Z0
+	VCVTPS2PH $0x00, Z0, Y0
+	VCVTPH2PS Y0, Z0
+	VMOVUPS   Z0, K1, (AX)(BX*1)
 
 end:
 	VZEROUPPER

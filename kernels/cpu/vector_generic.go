@@ -21,6 +21,16 @@ var genericVector = vectorTable{
 	},
 	layerNorm: layerNormGeneric, rmsNorm: rmsNormGeneric, normSums: normSumsGeneric, layerGrad: layerGradGeneric, rmsGrad: rmsGradGeneric,
 	rotate: rotateGeneric, dropout: dropoutGeneric, adam: adamGeneric, lion: lionGeneric,
+	roundBF16: roundOf(kernels.RoundBF16), roundF16: roundOf(kernels.RoundF16),
+}
+
+func roundOf(f func(float32) float32) roundFunc {
+	return func(y, x []float32) {
+		x = x[:len(y)]
+		for i := range y {
+			y[i] = f(x[i])
+		}
+	}
 }
 
 func addGeneric(z, x, y []float32) {

@@ -154,6 +154,16 @@ func adamAVX2(w []float32, g []float32, m []float32, v []float32, p *float32)
 //go:noescape
 func lionAVX2(w []float32, g []float32, m []float32, p *float32)
 
+// roundBF16AVX2 sets y to x rounded to bf16.
+//
+//go:noescape
+func roundBF16AVX2(y []float32, x []float32)
+
+// roundF16AVX2 sets y to x rounded to f16.
+//
+//go:noescape
+func roundF16AVX2(y []float32, x []float32)
+
 // addAVX512 sets z = x + y.
 //
 //go:noescape
@@ -303,3 +313,13 @@ func adamAVX512(w []float32, g []float32, m []float32, v []float32, p *float32)
 //
 //go:noescape
 func lionAVX512(w []float32, g []float32, m []float32, p *float32)
+
+// roundBF16AVX512 sets y to x rounded to bf16.
+//
+//go:noescape
+func roundBF16AVX512(y []float32, x []float32)
+
+// roundF16AVX512 sets y to x rounded to f16.
+//
+//go:noescape
+func roundF16AVX512(y []float32, x []float32)

@@ -48,7 +48,7 @@ func near(t *testing.T, name string, got, want []float32, relative, absolute flo
 	t.Helper()
 	for i := range want {
 		g, w := float64(got[i]), float64(want[i])
-		if math.IsNaN(g) != math.IsNaN(w) || math.Abs(g-w) > relative*math.Abs(w)+absolute {
+		if math.IsNaN(g) != math.IsNaN(w) || math.IsInf(w, 0) && g != w || math.Abs(g-w) > relative*math.Abs(w)+absolute {
 			t.Fatalf("%s: element %d of %d is %v, want %v", name, i, len(want), g, w)
 		}
 	}
@@ -111,6 +111,41 @@ func testElementwise(t *testing.T, v *vectorTable, r *rand.Rand, n int) {
 	p.set(0x123456789ABCDEF, 9)
 	for _, block := range []uint64{0, 5<<32 + 3, 1<<32 - 8, 1<<32 - 32} {
 		twice(t, "dropout", v, r, n, 2, 0, 0, func(v *vectorTable, x [][]float32) { v.dropout(x[0], x[1], p, block) })
+	}
+}
+
+// TestRoundings holds the roundings of every level to plain Go, bit for bit, over their range.
+func TestRoundings(t *testing.T) {
+	eachTable(t, func(t *testing.T, v *vectorTable) {
+		r := rand.New(rand.NewPCG(3, 4))
+		for _, n := range vectorLengths {
+			testRoundings(t, v, r, n)
+		}
+	})
+}
+
+func testRoundings(t *testing.T, v *vectorTable, r *rand.Rand, n int) {
+	for _, size := range []float32{1, 1e-5, 1e-8, 4e4, 1e38} {
+		twice(t, "roundBF16", v, r, n, 2, 0, 0, func(v *vectorTable, x [][]float32) {
+			special(x[1], size)
+			v.roundBF16(x[0], x[1])
+		})
+		twice(t, "roundF16", v, r, n, 2, 0, 0, func(v *vectorTable, x [][]float32) {
+			special(x[1], size)
+			v.roundF16(x[0], x[1])
+		})
+	}
+}
+
+// special scales x, and gives it a NaN and infinities.
+func special(x []float32, size float32) {
+	for i := range x {
+		x[i] *= size
+		if i%11 == 5 {
+			x[i] = float32(math.NaN())
+		} else if i%13 == 5 {
+			x[i] = float32(math.Inf(i%2*2 - 1))
+		}
 	}
 }
 
@@ -335,7 +370,8 @@ func BenchmarkLoops(b *testing.B) {
 			"layerGrad": func() { v.layerGrad(x[0], x[1], x[2], x[3], x[4], x[5], 0.5, 1.5, 0, 0) },
 			"rotate":    func() { v.rotate(x[0][:64], x[0][64:128], x[1][:64], x[1][64:128], x[2][:64], x[2][64:128], 1) },
 			"dropout":   func() { v.dropout(x[0], x[1], drop, 0) },
-			"adam":      func() { v.adam(x[1], x[2], x[3], x[4], update) },
+			"roundBF16": func() { v.roundBF16(x[0], x[1]) }, "roundF16": func() { v.roundF16(x[0], x[1]) },
+			"adam": func() { v.adam(x[1], x[2], x[3], x[4], update) },
 		} {
 			b.Run(l.String()+"/"+name, func(b *testing.B) {
 				for b.Loop() {

@@ -12,8 +12,10 @@ var attributes = map[string]func(g *generator, a *kernels.Attrs){
 	"trans_a":    func(g *generator, a *kernels.Attrs) { a.TransA = g.coin() },
 	"trans_b":    func(g *generator, a *kernels.Attrs) { a.TransB = g.coin() },
 	"accumulate": func(g *generator, a *kernels.Attrs) { a.Accumulate = g.extent == full && g.coin() },
+	"compute":    func(g *generator, a *kernels.Attrs) { a.Compute = g.compute() },
 	"alpha":      func(g *generator, a *kernels.Attrs) { a.Alpha = float64(float32(g.NormFloat64())) },
 	"kind":       func(g *generator, a *kernels.Attrs) { a.Kind = pick(g, kernels.Activations...) },
+	"derivative": func(g *generator, a *kernels.Attrs) { a.Derivative = g.coin() },
 	"cap":        func(g *generator, a *kernels.Attrs) { a.Cap = pick(g, 0, g.between(0.5, 30)) },
 	"epsilon":    func(g *generator, a *kernels.Attrs) { a.Epsilon = pick(g, 1e-3, 1e-5, 1e-6, 1e-8) },
 	"offset":     func(g *generator, a *kernels.Attrs) { a.Offset = pick(g, 0, 1, 0.5) },
@@ -38,16 +40,19 @@ var attributes = map[string]func(g *generator, a *kernels.Attrs){
 	"ignore_index": func(g *generator, a *kernels.Attrs) { a.IgnoreIndex = pick(g, -100, -1, 0, g.sizes["V"]-1) },
 	"smoothing":    func(g *generator, a *kernels.Attrs) { a.Smoothing = pick(g, 0, 0.1, 0.5) },
 
-	"beta1":      func(g *generator, a *kernels.Attrs) { a.Beta1 = pick(g, 0, 0.5, 0.9, 0.95) },
-	"beta2":      func(g *generator, a *kernels.Attrs) { a.Beta2 = pick(g, 0.9, 0.95, 0.99, 0.999) },
-	"momentum":   func(g *generator, a *kernels.Attrs) { a.Momentum = pick(g, 0, 0.5, 0.9, 0.99) },
-	"nesterov":   func(g *generator, a *kernels.Attrs) { a.Nesterov = g.coin() },
-	"decay":      func(g *generator, a *kernels.Attrs) { a.Decay = pick(g, 0, 0.01, 0.3) },
-	"rate_scale": func(g *generator, a *kernels.Attrs) { a.RateScale = pick(g, 1, 1, 0.5, 2) },
-	"max_norm":   func(g *generator, a *kernels.Attrs) { a.MaxNorm = pick(g, 0, 0.5, 1, 100) },
-	"max_rms":    func(g *generator, a *kernels.Attrs) { a.MaxRMS = pick(g, 0.5, 1, 2) },
-	"epsilon2":   func(g *generator, a *kernels.Attrs) { a.Epsilon2 = pick(g, 1e-3, 0.5) },
-	"steps":      func(g *generator, a *kernels.Attrs) { a.Steps = g.IntN(7) },
+	"beta1":           func(g *generator, a *kernels.Attrs) { a.Beta1 = pick(g, 0, 0.5, 0.9, 0.95) },
+	"beta2":           func(g *generator, a *kernels.Attrs) { a.Beta2 = pick(g, 0.9, 0.95, 0.99, 0.999) },
+	"momentum":        func(g *generator, a *kernels.Attrs) { a.Momentum = pick(g, 0, 0.5, 0.9, 0.99) },
+	"nesterov":        func(g *generator, a *kernels.Attrs) { a.Nesterov = g.coin() },
+	"decay":           func(g *generator, a *kernels.Attrs) { a.Decay = pick(g, 0, 0.01, 0.3) },
+	"rate_scale":      func(g *generator, a *kernels.Attrs) { a.RateScale = pick(g, 1, 1, 0.5, 2) },
+	"max_norm":        func(g *generator, a *kernels.Attrs) { a.MaxNorm = pick(g, 0, 0.5, 1, 100) },
+	"growth":          func(g *generator, a *kernels.Attrs) { a.Growth = pick(g, 1, 2, 1.5) },
+	"backoff":         func(g *generator, a *kernels.Attrs) { a.Backoff = pick(g, 0.25, 0.5, 0.75) },
+	"growth_interval": func(g *generator, a *kernels.Attrs) { a.GrowthInterval = g.IntN(5) },
+	"max_rms":         func(g *generator, a *kernels.Attrs) { a.MaxRMS = pick(g, 0.5, 1, 2) },
+	"epsilon2":        func(g *generator, a *kernels.Attrs) { a.Epsilon2 = pick(g, 1e-3, 0.5) },
+	"steps":           func(g *generator, a *kernels.Attrs) { a.Steps = g.IntN(7) },
 }
 
 // floatsByName draws operands of the compute type that are not just normal values.
@@ -66,6 +71,8 @@ var scalarsByName = map[string]func(g *generator) float64{
 	"factor": func(g *generator) float64 { return pick(g, 1, g.between(0.05, 1)) },
 	"weight": func(g *generator) float64 { return g.between(0.5, 50) },
 	"norms":  func(g *generator) float64 { return pick(g, 0, g.between(0.01, 10), g.between(100, 1000)) },
+	"scale":  func(g *generator) float64 { return pick(g, 1, 0.5, 1024, 65536) },
+	"loss":   func(g *generator) float64 { return pick(g, 1, 1, 3.5, math.NaN(), math.Inf(1)) },
 	"total":  func(g *generator) float64 { return math.Abs(g.NormFloat64()) },
 }
 
@@ -82,6 +89,17 @@ var integersByName = map[string]func(g *generator) int64{
 	"seed":       func(g *generator) int64 { return int64(g.Uint64()) },
 	"step":       func(g *generator) int64 { return int64(pick(g, 1, 2, 1+g.IntN(30), 1+g.IntN(100000))) },
 	"origin":     func(g *generator) int64 { return int64(g.IntN(70)) },
+	"finite":     func(g *generator) int64 { return int64(min(1, g.IntN(4))) },
+	"good":       func(g *generator) int64 { return int64(g.IntN(5)) },
+	"updates":    func(g *generator) int64 { return int64(g.IntN(1000)) },
+}
+
+// compute is a type of products; finite differences see none, since rounding is no smooth function.
+func (g *generator) compute() string {
+	if g.extent == small {
+		return ""
+	}
+	return pick(g, "", "", "bf16", "f16")
 }
 
 func (g *generator) positive() float64 { return math.Abs(g.NormFloat64()) + 1e-3 }

@@ -17,6 +17,15 @@ type recipe struct {
 	values    func(g *generator, s *sample)           // how values go together
 	derive    func(s *sample) error                   // operands that an earlier operation computes
 	terms     func(s *sample, output string) float64  // norm of the terms whose sum an output is; see difference
+	compute   map[string]float64                      // tolerance by compute type, where it is not that of the others
+}
+
+// toleranceOf is the tolerance of a call.
+func (r recipe) toleranceOf(a kernels.Attrs) float64 {
+	if t, ok := r.compute[a.Compute]; ok {
+		return t
+	}
+	return r.tolerance
 }
 
 // The tolerances. A device computes in float32 at least, whose unit roundoff u is
@@ -31,6 +40,13 @@ const (
 	nested    = 1e-5  // sums of functions of sums: softmax over scores, and its gradient
 	iterated  = 5e-5  // Newton-Schulz: each of six steps multiplies the part of an error along small singular values by 3.4
 )
+
+// roundedWeights: what attention rounds depends on how it got there, so that an element may fall to another side than in ref,
+// each by a unit in the last of the type's 8 or 11 bits at most.
+var roundedWeights = map[string]float64{"bf16": 1.0 / (1 << 7), "f16": 1.0 / (1 << 10)}
+
+// roundedIterates: likewise, and each step multiplies the difference by up to 3.4.
+var roundedIterates = map[string]float64{"bf16": 1.0 / (1 << 4), "f16": 1.0 / (1 << 7)}
 
 // recipes has an entry for each operation.
 var recipes = map[kernels.Op]recipe{
@@ -51,7 +67,7 @@ var recipes = map[kernels.Op]recipe{
 	kernels.GateGrad:     {tolerance: functions, attrs: activationCap, values: smoothPoints, terms: gateGradTerms},
 	kernels.Dropout:      {tolerance: products},
 
-	kernels.MatMul:  {tolerance: sums, terms: matMulTerms},
+	kernels.MatMul:  {tolerance: sums, attrs: epilogueAttrs, presence: epilogueOperands, values: smoothPoints, terms: matMulTerms},
 	kernels.SumRows: {tolerance: sums, terms: termsOf("x")},
 
 	kernels.LayerNorm:     {tolerance: sums, values: offCentre, terms: normTerms},
@@ -62,11 +78,11 @@ var recipes = map[kernels.Op]recipe{
 	kernels.RotaryTable: {tolerance: rounded, sizes: evenWidth, attrs: ropeFactors},
 	kernels.Rotary:      {tolerance: products, sizes: rotatedPart, terms: termsOf("x")},
 	kernels.Attention: {tolerance: nested, sizes: groupedHeads, presence: maskOperands, values: maskValues,
-		terms: attentionTerms},
+		terms: attentionTerms, compute: roundedWeights},
 	kernels.AttentionGrad: {tolerance: nested, sizes: groupedHeads, presence: maskOperands, values: maskValues,
-		derive: attentionRows, terms: attentionGradTerms},
+		derive: attentionRows, terms: attentionGradTerms, compute: roundedWeights},
 
-	kernels.CrossEntropy:           {tolerance: functions, terms: lossTerms},
+	kernels.CrossEntropy:           {tolerance: functions, presence: lossGradient, terms: crossEntropyTerms},
 	kernels.CrossEntropyGrad:       {tolerance: functions, derive: crossEntropyRows, terms: shareTerms},
 	kernels.BinaryCrossEntropy:     {tolerance: functions, terms: lossTerms},
 	kernels.BinaryCrossEntropyGrad: {tolerance: functions, terms: shareTerms},
@@ -77,6 +93,7 @@ var recipes = map[kernels.Op]recipe{
 
 	kernels.SumSquares:       {tolerance: double},
 	kernels.ClipFactor:       {tolerance: double, values: anyTotal},
+	kernels.LossScale:        {tolerance: exact},
 	kernels.SGD:              {tolerance: products, terms: stateTerms},
 	kernels.Adam:             {tolerance: functions, values: untouched, terms: stateTerms},
 	kernels.AdamW:            {tolerance: functions, values: untouched, terms: stateTerms},
@@ -87,7 +104,7 @@ var recipes = map[kernels.Op]recipe{
 	kernels.AdafactorNorms:   {tolerance: sums, presence: factored, values: untouched},
 	kernels.AdafactorApply:   {tolerance: sums, presence: factored, values: untouched, terms: stateTerms},
 	kernels.MuonMomentum:     {tolerance: products, terms: stateTerms},
-	kernels.NewtonSchulz:     {tolerance: iterated},
+	kernels.NewtonSchulz:     {tolerance: iterated, compute: roundedIterates},
 	kernels.MuonApply:        {tolerance: products, terms: stateTerms},
 }
 
@@ -107,6 +124,34 @@ func activationCap(g *generator, a *kernels.Attrs) {
 	if a.Kind == "soft_cap" {
 		a.Cap = g.between(0.5, 30)
 	}
+}
+
+// epilogueAttrs leaves some products bare: those that accumulate, and those whose derivatives are taken, since a
+// compiler differentiates before it fuses.
+func epilogueAttrs(g *generator, a *kernels.Attrs) {
+	if a.Accumulate || g.extent == small || g.oneIn(4) {
+		a.Alpha, a.Kind, a.Derivative = 0, "", false
+	}
+	if g.coin() {
+		a.Alpha = 0
+	}
+	if g.oneIn(4) {
+		a.Kind, a.Derivative = "", false
+	}
+	activationCap(g, a)
+}
+
+func epilogueOperands(g *generator, has map[string]bool) {
+	a := g.sample.attrs
+	active := a.Kind != ""
+	has["x"], has["pre"] = active && (has["x"] || a.Derivative), active && has["pre"]
+	has["residual"] = has["residual"] && !a.Accumulate && g.extent == full
+}
+
+// lossGradient: a loss gives its gradient with all that this takes, or without; always where finite differences judge it.
+func lossGradient(g *generator, has map[string]bool) {
+	has["dlogits"] = has["dlogits"] || g.extent == small
+	has["weight"], has["row_weights"] = has["dlogits"], has["dlogits"] && has["row_weights"]
 }
 
 func ropeFactors(_ *generator, a *kernels.Attrs) {

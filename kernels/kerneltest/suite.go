@@ -42,7 +42,7 @@ func (o Options) random(op kernels.Op, n int) *rand.Rand {
 type Result struct {
 	Op        kernels.Op
 	Cases     int
-	MaxError  float64 // see the package's compare.go for how it is measured
+	MaxError  float64 // see the package's compare.go for how it is measured; of calls with a tolerance of their own, scaled to Tolerance
 	Tolerance float64
 	Worst     string // the call and the output of MaxError
 	Err       error  // the first call that failed in another way
@@ -116,6 +116,10 @@ func (r *Result) compare(dev kernels.Device, s *sample, n int) error {
 	if err != nil {
 		return fmt.Errorf("on ref: %w", err)
 	}
+	scale := r.Tolerance / recipes[s.op].toleranceOf(s.attrs)
+	if r.Tolerance == exact {
+		scale = 1
+	}
 	for i, p := range s.contract().Params {
 		if want[i].floats == nil && want[i].ints == nil {
 			continue
@@ -124,7 +128,7 @@ func (r *Result) compare(dev kernels.Device, s *sample, n int) error {
 		if terms := recipes[s.op].terms; terms != nil {
 			size = terms(s, p.Name)
 		}
-		r.note(difference(got[i], want[i], size), "case %d: output %s: %v", n, p.Name, s)
+		r.note(scale*difference(got[i], want[i], size), "case %d: output %s: %v", n, p.Name, s)
 	}
 	return nil
 }

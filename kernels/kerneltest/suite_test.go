@@ -43,7 +43,7 @@ func TestRunFlagsOneWrongElement(t *testing.T) {
 		},
 	}
 	for name, fault := range faults {
-		for _, r := range Run(faulty{Device: newSingle(), after: fault}, Options{Seed: 3, CasesPerOp: 2}) {
+		for _, r := range Run(faulty{Device: newSingle(), after: fault}, Options{Seed: 3, CasesPerOp: 5}) {
 			if r.Pass() {
 				t.Errorf("%v passes with its %s element wrong", r.Op, name)
 			}
@@ -60,9 +60,9 @@ func TestRunFlagsBias(t *testing.T) {
 			}
 		}
 	}
-	for _, r := range Run(faulty{Device: newSingle(), after: bias}, Options{Seed: 4, CasesPerOp: 2}) {
+	for _, r := range Run(faulty{Device: newSingle(), after: bias}, Options{Seed: 4, CasesPerOp: 5}) {
 		switch r.Op {
-		case kernels.Zero, kernels.Iota, kernels.ArgMax, kernels.LossSum, kernels.SumSquares, kernels.ClipFactor, kernels.AdafactorNorms:
+		case kernels.Zero, kernels.Iota, kernels.ArgMax, kernels.LossSum, kernels.SumSquares, kernels.ClipFactor, kernels.LossScale, kernels.AdafactorNorms:
 			continue // no float32 result but 0
 		}
 		if r.Pass() {

@@ -34,15 +34,30 @@ func gateGradTerms(s *sample, output string) float64 {
 	return productTerms("dy", "gate")(s, output)
 }
 
-// matMulTerms: Σ over m, n and k of (a·b)², which is the sum over k of the squared norm of a's column times that of b's row.
+// matMulTerms: those of v, which an activation hardly stretches and its value at x multiplies; and the residual.
 func matMulTerms(s *sample, output string) float64 {
+	total := productSum(s)
+	if output == "pre" {
+		return total
+	}
+	if x := s.floats("x"); x != nil && !s.attrs.Derivative {
+		total *= 1 + rms(x)
+	}
+	return 1.2*total + norm(s.floats("residual")) + s.before(output)
+}
+
+// productSum: Σ over m, n and k of (a·b)² is the sum over k of the squared norm of a's column times that of b's row.
+func productSum(s *sample) float64 {
 	a, b := inner(s, "a", !s.attrs.TransA), inner(s, "b", s.attrs.TransB)
 	total := 0.0
 	for k := range a {
 		total += a[k] * b[k]
 	}
+	if s.attrs.Alpha != 0 {
+		total *= square(s.attrs.Alpha)
+	}
 	rows := float64(len(s.floats("a")) / len(a))
-	return math.Sqrt(total+rows*square(norm(s.floats("bias")))) + s.before(output)
+	return math.Sqrt(total + rows*square(norm(s.floats("bias"))))
 }
 
 // inner is, for each k, the sum of squares of what a matrix holds at that k; last says that k is its last dim.
@@ -163,12 +178,19 @@ func lossTerms(s *sample, _ string) float64 {
 	return math.Sqrt(float64(len(z)/s.width("logits"))) * (1 + rms(z))
 }
 
-// shareTerms: an element of a loss's gradient is w/weight times a difference of two probabilities, over V where the loss is a mean.
+func crossEntropyTerms(s *sample, output string) float64 {
+	if output == "dlogits" {
+		return shareTerms(s, output)
+	}
+	return lossTerms(s, output)
+}
+
+// shareTerms: an element of a loss's gradient is scale·w/weight times a difference of two probabilities, over V where the loss is a mean.
 func shareTerms(s *sample, _ string) float64 {
 	total := 0.0
 	width := float64(s.width("logits"))
 	s.eachRow("logits", func(i int, _ []float64) {
-		w := s.or("row_weights", i, 1) / s.scalar("weight")
+		w := s.or("scale", 0, 1) * s.or("row_weights", i, 1) / s.scalar("weight")
 		if s.operand("targets") != nil {
 			w /= math.Sqrt(width)
 		}

@@ -17,7 +17,7 @@ type inputs struct {
 
 func (c *call) inputs() inputs {
 	return inputs{
-		call: c, q: c.floats("q"), k: c.floats("k"), v: c.floats("v"),
+		call: c, q: c.operand("q"), k: c.operand("k"), v: c.operand("v"),
 		lengths: c.indices("lengths"), qSegments: c.indices("q_segments"), kSegments: c.indices("k_segments"),
 		drop: c.dropper(), offset: int(c.counter("offset")), origin: int(c.counter("origin")),
 		heads: c.sizes["H"], queries: c.sizes["T"], keys: c.sizes["S"], shared: c.sizes["H"] / c.sizes["G"],
@@ -92,7 +92,7 @@ func attention(c *call) {
 				continue
 			}
 			p := math.Exp(s[j] - total)
-			addScaled(oi, a.dropped(p, b, h, i, j), a.v.vector(b, j, h/a.shared))
+			addScaled(oi, a.round(a.dropped(p, b, h, i, j)), a.v.vector(b, j, h/a.shared))
 		}
 	})
 }
@@ -115,11 +115,12 @@ func logSumExp(x []float64) float64 {
 
 func attentionGrad(c *call) {
 	a, do, o, lse := c.inputs(), c.floats("do"), c.floats("o"), c.floats("lse")
+	factor := c.operand("do")
 	dq, dk, dv := c.sums("dq"), c.sums("dk"), c.sums("dv")
 	a.each(func(b, h, i int) {
 		g := h / a.shared
-		doi := do.vector(b, i, h)
-		d := dot(doi, o.vector(b, i, h))
+		doi := factor.vector(b, i, h)
+		d := dot(do.vector(b, i, h), o.vector(b, i, h))
 		for j := range a.keys {
 			s := a.score(b, h, i, j)
 			if math.IsInf(s, -1) {
@@ -131,9 +132,10 @@ func attentionGrad(c *call) {
 			if a.Cap > 0 {
 				ds *= 1 - (s/a.Cap)*(s/a.Cap)
 			}
-			addScaled(dq.vector(b, i, h), a.Scale*ds, a.k.vector(b, j, g))
-			addScaled(dk.vector(b, j, g), a.Scale*ds, a.q.vector(b, i, h))
-			addScaled(dv.vector(b, j, g), a.dropped(p, b, h, i, j), doi)
+			ds = a.round(a.Scale * ds)
+			addScaled(dq.vector(b, i, h), ds, a.k.vector(b, j, g))
+			addScaled(dk.vector(b, j, g), ds, a.q.vector(b, i, h))
+			addScaled(dv.vector(b, j, g), a.round(a.dropped(p, b, h, i, j)), doi)
 		}
 	})
 }

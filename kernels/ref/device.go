@@ -84,6 +84,7 @@ var definitions = map[kernels.Op]func(*call){
 
 	kernels.SumSquares:       sumSquares,
 	kernels.ClipFactor:       clipFactor,
+	kernels.LossScale:        lossScale,
 	kernels.SGD:              sgd,
 	kernels.Adam:             adam,
 	kernels.AdamW:            adamW,

@@ -36,14 +36,25 @@ func newtonSchulz(c *call) {
 		x.data[i] /= norm
 	}
 	for range c.Steps {
-		a := x.times(x.transposed())
-		b := combine(newtonB, a, newtonC, a.times(a))
-		x = combine(newtonA, x, 1, b.times(x))
+		a := c.product(x, x.transposed())
+		b := combine(newtonB, a, newtonC, c.product(a, a))
+		x = combine(newtonA, x, 1, c.product(b, x))
 	}
 	if c.sizes["M"] > c.sizes["N"] {
 		x = x.transposed()
 	}
 	copy(c.floats("y").data, x.data)
+}
+
+// product is x·y, of rounded operands.
+func (c *call) product(x, y matrix) matrix { return c.rounded(x).times(c.rounded(y)) }
+
+func (c *call) rounded(x matrix) matrix {
+	y := newMatrix(x.rows, x.columns)
+	for i, v := range x.data {
+		y.data[i] = c.round(v)
+	}
+	return y
 }
 
 // matrix is dense and row-major.

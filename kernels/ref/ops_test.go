@@ -159,6 +159,38 @@ func TestClipFactorOfWhatIsNotFinite(t *testing.T) {
 	}
 }
 
+// What the gradients were multiplied by is taken out of the norm, and by the factor out of the gradients.
+func TestClipFactorOfScaledGradients(t *testing.T) {
+	for _, test := range []struct{ maxNorm, norm, factor float64 }{{0, 0.5, 1.0 / 8}, {1, 0.5, 1.0 / 8}, {0.25, 0.5, 0.25 / (0.5 + 1e-6) / 8}} {
+		after := invoke(t, kernels.ClipFactor, kernels.Attrs{MaxNorm: test.maxNorm},
+			arrays{"total": scalarOf(16), "scale": scalarOf(8), "norm": scalarOf(0), "factor": scalarOf(0), "finite": scalarOf(0)})
+		expect(t, after, "norm", test.norm)
+		expect(t, after, "factor", test.factor)
+	}
+}
+
+func TestLossScale(t *testing.T) {
+	nan := math.NaN()
+	for _, test := range []struct{ finite, loss, good, wantScale, wantGood, wantUpdates float64 }{
+		{1, 3, 0, 64, 1, 8}, {1, 3, 4, 256, 0, 8}, {0, 3, 4, 16, 0, 7}, {1, nan, 4, 16, 0, 7}, {1, math.Inf(1), 0, 16, 0, 7},
+	} {
+		after := invoke(t, kernels.LossScale, kernels.Attrs{Growth: 4, GrowthInterval: 5, Backoff: 0.25}, arrays{"finite": scalarOf(test.finite),
+			"loss": scalarOf(test.loss), "scale": scalarOf(64), "good": scalarOf(test.good), "updates": scalarOf(7)})
+		expect(t, after, "scale", test.wantScale)
+		expect(t, after, "good", test.wantGood)
+		expect(t, after, "updates", test.wantUpdates)
+	}
+	never := arrays{"finite": scalarOf(1), "loss": scalarOf(1), "scale": scalarOf(64), "good": scalarOf(0), "updates": scalarOf(0)}
+	expect(t, invoke(t, kernels.LossScale, kernels.Attrs{Growth: 2, Backoff: 0.5}, never), "scale", 64)
+}
+
+// Operands are rounded: 1 + 2⁻⁹ is no bf16, and 3·10⁻⁸ is 2⁻²⁴, the least f16; the sum and the bias are not.
+func TestMatMulComputeTypes(t *testing.T) {
+	product := arrays{"a": of(dims(1, 2), 1+1.0/512, 3e-8), "b": of(dims(2, 1), 1, 1+1.0/512), "bias": of(dims(1), 1.0/4096), "c": of(dims(1, 1))}
+	expect(t, invoke(t, kernels.MatMul, kernels.Attrs{Compute: "bf16"}, product), "c", 1+kernels.BF16.Round(3e-8)+1.0/4096)
+	expect(t, invoke(t, kernels.MatMul, kernels.Attrs{Compute: "f16"}, product), "c", 1+1.0/512+(0x1p-24)*(1+1.0/512)+1.0/4096)
+}
+
 // After five steps every singular value is between 0.6 and 1.3, whatever it was; a tall matrix is the transpose of a wide one.
 func TestNewtonSchulz(t *testing.T) {
 	wide := of(dims(2, 3), 3, 1, 0.2, -1, 0.5, 0.1)

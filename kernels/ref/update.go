@@ -27,15 +27,33 @@ func sumSquares(c *call) {
 }
 
 func clipFactor(c *call) {
-	norm, factor, finite := math.Sqrt(c.scalar("total")), 1.0, int64(1)
+	scale := c.floats("scale").or(0, 1)
+	norm, factor, finite := math.Sqrt(c.scalar("total"))/scale, 1.0, int64(1)
 	if c.MaxNorm != 0 {
 		factor = min(1, c.MaxNorm/(norm+1e-6))
 	}
-	if math.IsNaN(norm) || math.IsInf(norm, 0) {
+	if !isFinite(norm) {
 		finite = 0
 	}
-	c.floats("norm").data[0], c.floats("factor").data[0] = norm, factor
+	c.floats("norm").data[0], c.floats("factor").data[0] = norm, factor/scale
 	kernels.Slice[int64](c.tensor("finite"))[0] = finite
+}
+
+func isFinite(x float64) bool { return !math.IsNaN(x) && !math.IsInf(x, 0) }
+
+func lossScale(c *call) {
+	scale, good, updates := c.floats("scale").data, kernels.Slice[int64](c.tensor("good")), kernels.Slice[int64](c.tensor("updates"))
+	if c.counter("finite") == 0 || !isFinite(c.scalar("loss")) {
+		scale[0] *= c.Backoff
+		good[0] = 0
+		return
+	}
+	updates[0]++
+	good[0]++
+	if good[0] == int64(c.GrowthInterval) {
+		scale[0] *= c.Growth
+		good[0] = 0
+	}
 }
 
 // eta is η, the rate of this tensor.

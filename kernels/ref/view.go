@@ -16,6 +16,31 @@ func (c *call) has(name string) bool { return !c.tensor(name).Absent() }
 
 func (c *call) floats(name string) view[float64] { return viewOf[float64](c.tensor(name)) }
 
+// operand is a float operand as products take it: rounded to the compute type.
+func (c *call) operand(name string) view[float64] {
+	v := c.floats(name)
+	if c.Compute == "" || v.absent() {
+		return v
+	}
+	rounded := make([]float64, len(v.data))
+	for i, x := range v.data {
+		rounded[i] = c.round(x)
+	}
+	v.data = rounded
+	return v
+}
+
+// round is the rounding of what is multiplied.
+func (c *call) round(x float64) float64 {
+	switch c.Compute {
+	case "bf16":
+		return kernels.BF16.Round(x)
+	case "f16":
+		return kernels.F16.Round(x)
+	}
+	return x
+}
+
 func (c *call) indices(name string) view[int32] { return viewOf[int32](c.tensor(name)) }
 
 // sums is an output that is added to: it starts from 0 unless the call accumulates.

@@ -11,7 +11,8 @@ import (
 
 // Metrics writes metrics.jsonl: one JSON object a line, one line a step, steps
 // ascending. The keys are step, loss, lr, grad_norm, tokens and
-// tokens_per_second, and for an evaluated step validation_loss and the other measures likewise.
+// tokens_per_second, with loss scaling loss_scale and skipped, and for an evaluated step validation_loss and the other
+// measures likewise.
 //
 // A line is written whole, by one call, as soon as it is known.
 type Metrics struct {

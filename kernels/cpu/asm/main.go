@@ -15,6 +15,7 @@ import (
 var groups = map[string]func(){
 	"attention": attention,
 	"gemm":      gemm,
+	"prefetch":  prefetch,
 	"vector":    vector,
 }
 

@@ -32,6 +32,8 @@ func vector() {
 		dropout(s)
 		adam(s)
 		lion(s)
+		roundBF16(s)
+		roundF16(s)
 	}
 }
 
