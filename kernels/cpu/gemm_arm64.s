@@ -1763,7 +1763,8 @@ TEXT ·transpose4NEON(SB), NOSPLIT, $0-40
 	ADD R3, R6, R7
 
 loop:
-	CBZ R0, end
+	CMP $4, R0
+	BLT end
 	FMOVQ.P 16(R4), F0
 	FMOVQ.P 16(R5), F1
 	FMOVQ.P 16(R6), F2

@@ -62,7 +62,7 @@ func axpy1NEON(n int, y, x *float32, xStep int, b *float32, bRow int)
 //go:noescape
 func axpy8NEON(n int, y, x *float32, xStep int, b *float32, bRow int)
 
-// transpose4NEON sets dst[p*dstStep+i] = src[i*srcRow+p] for i < 4 and p < k, k a multiple of 4.
+// transpose4NEON sets dst[p*dstStep+i] = src[i*srcRow+p] for i < 4 and p < k, but for the last steps that are no four.
 //
 //go:noescape
 func transpose4NEON(k int, dst *float32, dstStep int, src *float32, srcRow int)

@@ -351,7 +351,9 @@ func BenchmarkOps(b *testing.B) {
 			o.f(rows, width).f(rows, width).f(width).p(rows).f(rows, width).f(width).absent()
 		}},
 		{kernels.Rotary, kernels.Attrs{}, func(o *operands) { o.f(4, rows/4, 12, 64).f(1, rows/4, 64).f(4, rows/4, 12, 64) }},
-		{kernels.CrossEntropy, kernels.Attrs{IgnoreIndex: -1}, func(o *operands) { o.f(256, vocabulary).i(vocabulary, 256).f(256).f(256).absent().absent().absent().absent() }},
+		{kernels.CrossEntropy, kernels.Attrs{IgnoreIndex: -1}, func(o *operands) {
+			o.f(256, vocabulary).i(vocabulary, 256).f(256).f(256).absent().absent().absent().absent()
+		}},
 		{kernels.CrossEntropy, kernels.Attrs{IgnoreIndex: -1}, func(o *operands) {
 			o.f(256, vocabulary).i(vocabulary, 256).f(256).f(256).absent().real(50).absent().f(256, vocabulary)
 		}},

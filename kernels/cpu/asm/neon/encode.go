@@ -38,7 +38,6 @@ var (
 	eor    = three{"eor", "16b", 0x6E201C00}
 	bic    = three{"bic", "16b", 0x4E601C00} // first and not second
 	bsl    = three{"bsl", "16b", 0x6E601C00} // first where the destination has ones, else second
-	bit    = three{"bit", "16b", 0x6EA01C00} // inserts first where second has ones
 )
 
 // two is an instruction of two vectors.
@@ -68,7 +67,7 @@ func (f *function) word32(code uint32, format string, args ...any) {
 	f.inst("WORD $0x%08x // "+format, append([]any{code}, args...)...)
 }
 
-// three writes d = n op m; fmla, fmls, bsl and bit read d, too.
+// three writes d = n op m; fmla, fmls and bsl read d, too.
 func (f *function) three(i three, d, n, m vec) {
 	f.word32(i.code|uint32(m)<<16|uint32(n)<<5|uint32(d), "%s v%d, v%d, v%d (%s)", i.name, d, n, m, i.arrangement)
 }

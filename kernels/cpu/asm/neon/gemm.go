@@ -144,12 +144,13 @@ func (t *tile) end() {
 // transpose4 writes the transposition of four rows, four steps at a time.
 func transpose4(out *file) {
 	f := out.begin("transpose4", "func(k int, dst *float32, dstStep int, src *float32, srcRow int)",
-		"sets dst[p*dstStep+i] = src[i*srcRow+p] for i < 4 and p < k, k a multiple of 4.")
+		"sets dst[p*dstStep+i] = src[i*srcRow+p] for i < 4 and p < k, but for the last steps that are no four.")
 	k, dst, step, row := f.pointer("k", ""), f.pointer("dst", ""), f.stride("dstStep"), f.stride("srcRow")
 	rows := f.rowPointers("src", row, 4)
 	v := f.vec4()
 	f.label("loop")
-	f.inst("CBZ %v, end", k)
+	f.inst("CMP $4, %v", k)
+	f.inst("BLT end")
 	for i, at := range rows {
 		f.next(4, at, v[i])
 	}
