@@ -72,6 +72,7 @@ func (g *given) changes(dir string, stored *plan.Plan) string {
 		if again.Model.From == "" {
 			again.Model.From = stored.Model.From // --from may have set it
 		}
+		again.Estimate = stored.Estimate // --profile may have; it changes nothing of the run
 		return indent(plan.Diff(stored, &again))
 	}
 	if g.strategy.Digest == stored.Strategy {

@@ -29,6 +29,7 @@ type Options struct {
 	Tags    []string // KEY=VALUE, for the strategy's @tag attributes
 	Set     []string // PATH=VALUE, the value in CUE: replaces what the strategy says
 	Device  string   // kind of device in place of the strategy's; empty: the strategy's own
+	Profile string   // file of a device profile in place of the strategy's; empty: the strategy's own. It changes estimates alone
 	Threads int      // in place of the strategy's; 0: the strategy's own. They change no bit, so the strategy stays what it is
 }
 
@@ -76,8 +77,12 @@ func Plan(path string, o Options) (*plan.Plan, error) {
 	if err := checkSizes(s, found); err != nil {
 		return nil, err
 	}
-	s.Devices.Threads = cmp.Or(o.Threads, s.Devices.Threads, goruntime.NumCPU())
-	p, err := compiler.Compile(s, found, compiler.Options{DataBytes: dataBytes(found, s.Batch.Sequences)})
+	s.Devices.Threads = processors(cmp.Or(o.Threads, s.Devices.Threads))
+	profile, err := measuredProfile(s, o)
+	if err != nil {
+		return nil, err
+	}
+	p, err := compiler.Compile(s, found, compiler.Options{DataBytes: dataBytes(found, s.Batch.Sequences), Profile: profile})
 	if err != nil {
 		return nil, err
 	}
@@ -165,9 +170,7 @@ func Levels(kind string) ([]string, error) {
 
 // NewDeviceAt is NewDevice with the kernels of one of [Levels]; "" takes the best.
 func NewDeviceAt(kind, level string, threads int) (kernels.Device, error) {
-	if threads == 0 {
-		threads = goruntime.NumCPU()
-	}
+	threads = processors(threads)
 	switch kind {
 	case "cpu":
 		if level != "" {
@@ -180,12 +183,25 @@ func NewDeviceAt(kind, level string, threads int) (kernels.Device, error) {
 	return nil, fmt.Errorf("this gsc has no device kind %q: use cpu or ref", kind)
 }
 
-// ReadPlan reads and verifies a plan. What it was made from, the options of a strategy, can no longer be changed.
+// processors is how many threads a setting means: 0 stands for all.
+func processors(threads int) int { return cmp.Or(threads, goruntime.NumCPU()) }
+
+// ReadPlan reads and verifies a plan. What it was made from, the options of a strategy, can no longer be changed; a profile
+// prices it anew.
 func ReadPlan(path string, o Options) (*plan.Plan, error) {
 	if len(o.Tags)+len(o.Set) > 0 || o.Device != "" {
 		return nil, fmt.Errorf("%s is a plan: what it does is settled, and takes no tags, settings or device; plan the strategy again with them", path)
 	}
-	return plan.Read(path)
+	p, err := plan.Read(path)
+	if err != nil || o.Profile == "" {
+		return p, err
+	}
+	profile, err := readProfile(o.Profile, p.Device)
+	if err != nil {
+		return nil, fmt.Errorf("--profile: %w", err)
+	}
+	compiler.Reprice(p, profile, processors(o.Threads))
+	return p, nil
 }
 
 // IsPlan says whether a path names a plan, rather than a strategy.

@@ -16,6 +16,9 @@ import (
 type Options struct {
 	DataBytes int64 // memory that the data layer will hold
 	Verify    bool  // check the result of every pass, not of the last alone
+
+	// Profile, when set, prices the plan in place of the built-in profile that it is made with.
+	Profile *Profile
 }
 
 // Compile makes the plan of a strategy. data is the strategy's data section
@@ -25,7 +28,7 @@ func Compile(s *schema.Strategy, data plan.Data, opts Options) (*plan.Plan, erro
 	if !ok {
 		return nil, s.Wrong("devices.kind", fmt.Sprintf("unknown device kind %q", s.Devices.Kind), "use cpu or ref")
 	}
-	return choose(s, data.Length, func(set settings) (*plan.Plan, error) {
+	p, err := choose(s, data.Length, func(set settings) (*plan.Plan, error) {
 		u := &unitOfWork{strategy: s, data: data, kind: kind, settings: set}
 		if err := u.run(after(opts)); err != nil {
 			return nil, err
@@ -36,6 +39,10 @@ func Compile(s *schema.Strategy, data plan.Data, opts Options) (*plan.Plan, erro
 		u.plan.Choices = u.choices
 		return u.plan, u.plan.Verify()
 	})
+	if err == nil && opts.Profile != nil {
+		Reprice(p, opts.Profile, s.Devices.Threads)
+	}
+	return p, err
 }
 
 func after(opts Options) func(string, *unitOfWork) error {

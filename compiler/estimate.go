@@ -26,30 +26,24 @@ func (u *unitOfWork) estimate() error {
 		}
 	}
 	stage := &u.plan.Stages[0]
-	train := stage.Schedule(plan.Train, u.data.Length)
-	for _, call := range train.Calls {
-		flops, seconds := u.price(p, stage, stage.Program(call.Program))
-		e.FlopsPerStep += flops
-		e.StepSeconds += seconds
+	for _, call := range stage.Schedule(plan.Train, u.data.Length).Calls {
+		e.FlopsPerStep += flops(stage, stage.Program(call.Program))
 	}
 	e.FlopsPerToken = e.FlopsPerStep / float64(e.TokensPerStep)
 	u.plan.Estimate = e
+	Reprice(u.plan, p, u.strategy.Devices.Threads)
 	return nil
 }
 
-func (u *unitOfWork) price(p Profile, stage *plan.Stage, program *plan.Program) (flops, seconds float64) {
+// flops counts the floating-point operations of a program.
+func flops(stage *plan.Stage, program *plan.Program) (total float64) {
 	for i := range program.Instructions {
 		in := &program.Instructions[i]
-		args := stage.Tensors(in)
-		sizes, err := kernels.Check(in.Op, in.Attrs, args)
-		if err != nil {
-			continue // verify says so with its place
+		if sizes, err := kernels.Check(in.Op, in.Attrs, stage.Tensors(in)); err == nil { // else verify says so with its place
+			total += kernels.FlopsOf(in.Op, sizes, in.Attrs)
 		}
-		f := kernels.FlopsOf(in.Op, sizes, in.Attrs)
-		flops += f
-		seconds += p.seconds(u.strategy.Devices.Threads, in.Op, in.Attrs.Compute, f, kernels.TrafficBytes(in.Op, in.Attrs, args))
 	}
-	return flops, seconds
+	return total
 }
 
 // steps is the length of the run in steps, whatever it is given in.

@@ -188,8 +188,11 @@ func TrafficBytes(op Op, a Attrs, args []Tensor) int64 {
 			continue
 		}
 		once := int64(t.Len()) * int64(t.DType.Size())
-		if op == Embedding && Contracts[op].Params[i].Name == "table" {
+		switch name := Contracts[op].Params[i].Name; {
+		case op == Embedding && name == "table":
 			once = int64(args[2].Len()) * int64(t.DType.Size()) // the rows that are read
+		case op == EmbeddingGrad && name == "dtable" && a.Accumulate:
+			once = int64(args[1].Len()) * int64(t.DType.Size()) // the rows that are added to
 		}
 		role := Contracts[op].RoleOf(i, a)
 		if role.Reads() {

@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
+	"path/filepath"
 	"strconv"
 	"strings"
 
@@ -141,6 +142,9 @@ func (e *evaluation) decode() (*Strategy, error) {
 		return nil, err
 	}
 	s.Data = w.Data.data(e.src.dir, &s.Model, s.Objective)
+	if file := &s.Devices.Profile; strings.HasSuffix(*file, ".json") && !filepath.IsAbs(*file) {
+		*file = filepath.Join(e.src.dir, *file)
+	}
 	if s.Optimizer.Kind == "muon" && s.Optimizer.Match == nil {
 		s.Optimizer.Match = e.strings("model.#Hidden")
 	}

@@ -36,7 +36,7 @@ func Load(path string, opts Options) (*Strategy, error) {
 	if err != nil {
 		return nil, Errors{{Message: err.Error()}}
 	}
-	s.origin = origin{path: path, opts: opts}
+	s.origin = origin{path: path, opts: opts, show: e.src.show}
 	return s, nil
 }
 

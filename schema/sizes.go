@@ -39,4 +39,5 @@ func (s *Strategy) with(sets []string) (*Strategy, error) {
 type origin struct {
 	path string
 	opts Options
+	show func(file string) string
 }

@@ -116,8 +116,8 @@ type Compile struct {
 // Devices is what the plan is for.
 type Devices struct {
 	Kind    string // "cpu" or "ref"
-	Profile string
-	Threads int // 0: the number of processors
+	Profile string // "host", a built-in one, or a file that gsc calibrate wrote
+	Threads int    // 0: the number of processors
 }
 
 // Model is an architecture with its sizes, as a list of layers.

@@ -1,6 +1,9 @@
 package schema
 
-import "strings"
+import (
+	"fmt"
+	"strings"
+)
 
 // Wrong makes an error about the value at a path of a loaded strategy, found
 // by someone else: the data layer, say. It stands where the strategy writes the value or, when it
@@ -14,4 +17,9 @@ func (s *Strategy) Wrong(path, message, fix string) *Error {
 		}
 	}
 	return e
+}
+
+// At is a place in a file that the strategy names, as messages show it.
+func (s *Strategy) At(file string, line, column int) Pos {
+	return Pos(fmt.Sprintf("%s:%d:%d", s.origin.show(file), line, column))
 }

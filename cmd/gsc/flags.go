@@ -17,6 +17,7 @@ func strategyFlags(cmd *cobra.Command) *gsc.Options {
 	f.StringArrayVarP(&o.Tags, "tag", "t", nil, "value of a @tag of the strategy, as `KEY=VALUE`; may be repeated")
 	f.StringArrayVar(&o.Set, "set", nil, "replace a value of the strategy, as `PATH=VALUE`, the value in CUE; may be repeated")
 	f.StringVar(&o.Device, "device", "", "device `KIND` in place of the strategy's: cpu or ref")
+	f.StringVar(&o.Profile, "profile", "", "device profile `FILE` that estimates use in place of the strategy's; it changes no bit of the result")
 	f.IntVar(&o.Threads, "threads", 0, "threads in place of the strategy's `N`; they change no bit of the result")
 	return o
 }

@@ -246,7 +246,7 @@ func (p *Plan) operationTable() string {
 	for _, r := range rows {
 		lines = append(lines, r.words(total))
 	}
-	return "\n" + columnText(lines)
+	return "\n" + Columns(lines)
 }
 
 func (r opRow) words(total float64) []string {
@@ -322,8 +322,8 @@ func (s *Stage) flop(in *Instruction) float64 {
 	return kernels.FlopsOf(in.Op, sizes, in.Attrs)
 }
 
-// columnText aligns columns: the first to the left, the others to the right.
-func columnText(lines [][]string) string {
+// Columns aligns columns: the first to the left, the others to the right.
+func Columns(lines [][]string) string {
 	widths := make([]int, len(lines[0]))
 	for _, line := range lines {
 		for i, word := range line {

@@ -3,40 +3,18 @@ package cpu
 import (
 	"fmt"
 	"math/rand/v2"
-	"sync"
 	"testing"
-	"time"
+
+	"github.com/gsc-project/gsc/kernels"
 )
-
-// peakFlops measures how many floating-point operations a second so many threads
-// do when nothing waits for memory; 0 where there is no loop to measure it.
-func peakFlops(l level, threads int) float64 {
-	loop := peakLoops[l]
-	if loop == nil {
-		return 0
-	}
-	best := 0.0
-	for range 5 {
-		start := time.Now()
-		var all sync.WaitGroup
-		for range threads {
-			all.Go(func() { loop(1 << 20) })
-		}
-		all.Wait()
-		flops := float64(threads) * float64(1<<20) * 12 * 2 * float64(lanes[l])
-		best = max(best, flops/time.Since(start).Seconds())
-	}
-	return best
-}
-
-var lanes = [...]int{generic: 1, avx2: 8, avx512: 16, neon: 4}
 
 // report adds the rate and the share of the peak, measured in the same run.
 func report(b *testing.B, l level, threads int, flops float64) {
 	rate := flops * float64(b.N) / b.Elapsed().Seconds()
 	b.ReportMetric(rate/1e9, "GFLOP/s")
 	b.ReportMetric(0, "ns/op")
-	if peak := peakFlops(l, threads); peak > 0 {
+	d := openLevel(b, threads, l)
+	if peak := d.PeakFlops(kernels.F32); peak > 0 {
 		b.ReportMetric(100*rate/peak, "%peak")
 	}
 }

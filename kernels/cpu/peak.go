@@ -1,0 +1,63 @@
+package cpu
+
+import (
+	"time"
+
+	"github.com/gsc-project/gsc/kernels"
+)
+
+// The ceilings that rates are held against: what the processor does when nothing but
+// the one thing in question is asked of it.
+
+const (
+	peakChains = 12      // multiply-adds that a pass of a peak loop has in flight
+	peakPasses = 1 << 19 // of a peak loop in one go: some 10 ms
+	peakTries  = 7
+	readBytes  = 256 << 20 // much more than a last-level cache
+	readPiece  = 1 << 20
+)
+
+// lanes are the floats of a vector.
+var lanes = [...]int{generic: 1, avx2: 8, avx512: 16, neon: 4}
+
+// PeakFlops measures the floating-point operations a second that all threads do in multiply-adds
+// of registers; 0 for a type or a level without such a loop.
+func (d *Device) PeakFlops(dtype kernels.DType) float64 {
+	loop := peakLoops[d.level]
+	if loop == nil || dtype != kernels.F32 {
+		return 0
+	}
+	flops := float64(d.pool.threads) * peakPasses * peakChains * 2 * float64(lanes[d.level])
+	return flops / d.fastest(d.pool.threads, func(int, int) { loop(peakPasses) }).Seconds()
+}
+
+// ReadBytesPerSecond measures how fast all threads together read memory that no cache holds.
+func (d *Device) ReadBytesPerSecond() (float64, error) {
+	bytes, err := mapPages(readBytes)
+	if err != nil {
+		return 0, err
+	}
+	buffer := memory{bytes}
+	floats := bytesAsFloats(bytes)
+	for i := 0; i < len(floats); i += 1024 { // pages that were never written are all the same one
+		floats[i] = 1
+	}
+	read := d.vector().max
+	took := d.fastest(readBytes/readPiece, func(piece, _ int) {
+		read(floats[piece*readPiece/4 : (piece+1)*readPiece/4])
+	})
+	return readBytes / took.Seconds(), buffer.Close()
+}
+
+// fastest is the least time that a job took in some tries, the first of which wakes the workers.
+func (d *Device) fastest(pieces int, job func(piece, worker int)) time.Duration {
+	least := time.Duration(0)
+	for try := range peakTries {
+		start := time.Now()
+		d.pool.run(pieces, job)
+		if took := time.Since(start); try > 0 && (least == 0 || took < least) {
+			least = took
+		}
+	}
+	return least
+}

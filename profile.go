@@ -1,0 +1,61 @@
+package gsc
+
+import (
+	"errors"
+	"fmt"
+	"path/filepath"
+
+	"github.com/gsc-project/gsc/compiler"
+	"github.com/gsc-project/gsc/schema"
+)
+
+// measuredProfile is the profile of a file that the options or else the strategy name; nil when neither does.
+func measuredProfile(s *schema.Strategy, o Options) (*compiler.Profile, error) {
+	if o.Profile != "" {
+		p, err := readProfile(o.Profile, s.Devices.Kind)
+		if err != nil {
+			return nil, fmt.Errorf("--profile: %w", err)
+		}
+		return p, nil
+	}
+	if !compiler.IsProfileFile(s.Devices.Profile) {
+		return nil, nil
+	}
+	p, err := readProfile(s.Devices.Profile, s.Devices.Kind)
+	var wrong *compiler.ProfileError
+	if !errors.As(err, &wrong) {
+		return p, err
+	}
+	at := *s.Wrong("devices.profile", filepath.Base(wrong.File)+": "+wrong.Message, "gsc calibrate -o "+filepath.Base(wrong.File)+" writes a new one")
+	if wrong.Line > 0 {
+		at.At = append(at.At, s.At(wrong.File, wrong.Line, wrong.Column))
+	}
+	return nil, &at
+}
+
+// readProfile reads a profile of a device kind.
+func readProfile(path, kind string) (*compiler.Profile, error) {
+	p, err := compiler.ReadProfile(path)
+	if err == nil && p.Kind != kind {
+		err = &compiler.ProfileError{File: path, Message: fmt.Sprintf("it is of device kind %s, the plan is for %s", p.Kind, kind)}
+	}
+	return p, err
+}
+
+// profile is what prices the plan of what is given: a file's profile, or a built-in one.
+func (g *given) profile(kind string) (*compiler.Profile, error) {
+	builtIn := compiler.Profiles[kind]
+	if g.options.Profile != "" {
+		return readProfile(g.options.Profile, kind)
+	}
+	if g.strategy == nil {
+		return &builtIn, nil
+	}
+	if p, err := measuredProfile(g.strategy, g.options); p != nil || err != nil {
+		return p, err
+	}
+	if named, ok := compiler.Profiles[g.strategy.Devices.Profile]; ok {
+		return &named, nil
+	}
+	return &builtIn, nil
+}
