@@ -74,7 +74,7 @@ func (m *matcher) operand(p Param, t Tensor, a Attrs) error {
 }
 
 func (m *matcher) dtype(c Class, d DType) error {
-	want := map[Class]DType{Index: I32, Real: F64, Counter: I64, Bytes: U8}[c]
+	want := map[Class]DType{Index: I32, Real: F64, Counter: I64, Bytes: U8, Quantised: I8}[c]
 	switch {
 	case c == Float && !d.Float(), c == Any && !d.Float() && d != I32:
 		return fmt.Errorf("type %v is not a type it takes", d)
@@ -188,8 +188,8 @@ func TrafficBytes(op Op, a Attrs, args []Tensor) int64 {
 			continue
 		}
 		once := int64(t.Len()) * int64(t.DType.Size())
-		if op == Embedding && Contracts[op].Params[i].Name == "table" {
-			once = int64(args[2].Len()) * int64(t.DType.Size()) // the rows that are read
+		if (op == Embedding || op == EmbeddingInt8) && Contracts[op].Params[i].Name == "table" {
+			once = int64(args[len(args)-1].Len()) * int64(t.DType.Size()) // the rows that are read
 		}
 		role := Contracts[op].RoleOf(i, a)
 		if role.Reads() {

@@ -20,7 +20,8 @@
 //
 // Float operands of one call share one type, the plan's compute type: F32 on
 // cpu, F64 on ref. Indices (tokens, labels, positions, segments) are I32.
-// Scalars that vary from step to step are operands, never attributes, so that a
+// Quantised weights are I8, each row with a
+// scale of the compute type. Scalars that vary from step to step are operands, never attributes, so that a
 // program can be captured once and replayed: F64 for quantities, I64 for counters.
 //
 // # Order of sums

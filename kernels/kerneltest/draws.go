@@ -56,6 +56,7 @@ var floatsByName = map[string]func(g *generator) float64{
 	"row":         (*generator).positive,
 	"column":      (*generator).positive,
 	"variance":    (*generator).positive,
+	"scale":       (*generator).positive, // of quantised rows
 	"row_weights": func(g *generator) float64 { return max(0, g.between(-0.3, 2)) },
 	"targets":     func(g *generator) float64 { return min(1, max(0, g.between(-0.3, 1.3))) },
 }
@@ -83,6 +84,9 @@ var integersByName = map[string]func(g *generator) int64{
 	"step":       func(g *generator) int64 { return int64(pick(g, 1, 2, 1+g.IntN(30), 1+g.IntN(100000))) },
 	"origin":     func(g *generator) int64 { return int64(g.IntN(70)) },
 }
+
+// quantised is any int8; −128 is none that quantize_rows makes, but one that a kernel may be given.
+func (g *generator) quantised() int64 { return int64(g.IntN(256)) - 128 }
 
 func (g *generator) positive() float64 { return math.Abs(g.NormFloat64()) + 1e-3 }
 

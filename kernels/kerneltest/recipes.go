@@ -89,6 +89,10 @@ var recipes = map[kernels.Op]recipe{
 	kernels.MuonMomentum:     {tolerance: products, terms: stateTerms},
 	kernels.NewtonSchulz:     {tolerance: iterated},
 	kernels.MuonApply:        {tolerance: products, terms: stateTerms},
+
+	kernels.QuantizeRows:  {tolerance: rounded, values: rowsOfAnySize},
+	kernels.MatMulInt8:    {tolerance: products, values: rowsOfAnySize, terms: int8Terms},
+	kernels.EmbeddingInt8: {tolerance: rounded},
 }
 
 func evenWidth(_ *generator, z kernels.Sizes) { z["R"] += z["R"] % 2 }
@@ -229,6 +233,20 @@ func tiesAndNaNs(g *generator, s *sample) {
 		}
 		if g.coin() {
 			copy(x, slices.Repeat([]float64{math.NaN()}, width))
+		}
+	}
+}
+
+// rowsOfAnySize stretches what is quantised, and makes some of it 0, or the largest by far.
+func rowsOfAnySize(g *generator, s *sample) {
+	for _, name := range []string{"x", "a"} {
+		x := s.floats(name)
+		stretch := pick(g, 1, 1e-6, 1e6)
+		for i := range x {
+			x[i] *= stretch * pick(g, 1.0, 1, 1, 1, 1, 1, 0, 30)
+		}
+		if width := s.sizes["K"]; name == "a" && x != nil && g.oneIn(3) {
+			clear(x[:width])
 		}
 	}
 }

@@ -47,6 +47,8 @@ func (o *operand) dtype(compute kernels.DType) kernels.DType {
 		return kernels.I64
 	case kernels.Bytes:
 		return kernels.U8
+	case kernels.Quantised:
+		return kernels.I8
 	}
 	return compute
 }

@@ -185,3 +185,14 @@ func stateTerms(s *sample, output string) float64 {
 	}
 	return s.before(output)
 }
+
+// int8Terms: like those of a product, each row of b times its scale.
+func int8Terms(s *sample, _ string) float64 {
+	a, b, scale := inner(s, "a", true), s.operand("b").ints, s.floats("scale")
+	total := 0.0
+	for i, v := range b {
+		total += a[i%len(a)] * square(scale[i/len(a)]*float64(v))
+	}
+	rows := float64(len(s.floats("a")) / len(a))
+	return math.Sqrt(total + rows*square(norm(s.floats("bias"))))
+}

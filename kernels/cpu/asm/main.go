@@ -14,6 +14,7 @@ import (
 var groups = map[string]func(){
 	"attention": attention,
 	"gemm":      gemm,
+	"int8":      int8Products,
 	"vector":    vector,
 }
 
