@@ -11,9 +11,9 @@ import (
 // they are multiplied with is quantised first, into the scratch.
 
 const (
-	int8Pieces   = 32      // of a matrix, as far as it is large enough
-	int8Least    = 1 << 14 // bytes of weights in one piece, at least,
-	int8Most     = 1 << 16 // and at most
+	int8Pieces   = 16      // of a matrix, as far as it is large enough
+	int8Least    = 1 << 15 // bytes of weights in one piece, at least,
+	int8Most     = 1 << 18 // and at most
 	int8Block    = 1 << 14 // bytes of weights that several rows of activations are multiplied with: they stay in the first cache
 	digitPadding = 64      // rows of digits are filled up with zeros to a multiple of it
 )
@@ -27,9 +27,10 @@ type int8RowsFunc func(n, k int, w, hi, lo *int8, bases *[2]int32, step float32,
 
 // int8Set is what products with int8 weights are made of at one level.
 type int8Set struct {
-	rows int8RowsFunc // for weights as they are; nil: none
-	base int32        // what rows adds to each weight, and takes off by bases
-	over int          // bytes that rows may read behind the last weight
+	rows   int8RowsFunc // for weights in the first cache; nil: none
+	stream int8RowsFunc // for weights that come from memory
+	base   int32        // what rows adds to each weight, and takes off by bases
+	over   int          // bytes that rows may read behind the last weight
 
 	// largest gives the bits of the largest absolute value, digits rounds x·inverse to 256·hi + lo and sums the digits. n is a
 	// positive multiple of 16. nil: none.
@@ -69,8 +70,8 @@ func bindMatMulInt8(d *Device, c kernels.Call, s kernels.Sizes) (kernels.Kernel,
 	rows := min(max(x.m, 1), len(x.digits)/(2*max(1, x.padded)))
 	x.digits = x.digits[:2*rows*x.padded]
 	x.bases, x.steps = make([][2]int32, rows), make([]float32, rows)
-	x.each = up(min(max(x.n*x.k/int8Pieces, int8Least), int8Most)/max(1, x.k), 4)
-	x.each = max(4, x.each)
+	bytes := min(max(x.n*x.k/int8Pieces, int8Least), int8Most)
+	x.each = max(4, up(bytes/max(1, x.k), 4))
 	x.quantise, x.compute = x.quantiseRow, x.piece
 	return x.run, nil
 }
@@ -147,24 +148,24 @@ func (x *matMulInt8) piece(piece, _ int) {
 	from := piece * x.each
 	to := min(x.n, from+x.each)
 	if x.count == 1 {
-		x.columns(0, from, to)
+		x.columns(x.set.stream, 0, from, to)
 		return
 	}
 	step := max(4, int8Block/max(1, x.k)/4*4)
 	for ; from < to; from += step {
 		for i := range x.count {
-			x.columns(i, from, min(to, from+step))
+			x.columns(x.set.rows, i, from, min(to, from+step))
 		}
 	}
 }
 
 // columns computes columns [from, to) of row i of the block. What rows cannot do, since it is not four or would read
 // beyond the weights, plain Go does.
-func (x *matMulInt8) columns(i, from, to int) {
+func (x *matMulInt8) columns(rows int8RowsFunc, i, from, to int) {
 	hi, lo := x.row(i)
 	c := x.c[(x.first+i)*x.cRow:][:x.n]
 	if whole := x.whole(from, to); whole > from {
-		x.set.rows(whole-from, x.k, &x.w[from*x.k], &hi[0], &lo[0], &x.bases[i], x.steps[i], &x.scale[from], &x.bias[from], &c[from])
+		rows(whole-from, x.k, &x.w[from*x.k], &hi[0], &lo[0], &x.bases[i], x.steps[i], &x.scale[from], &x.bias[from], &c[from])
 		from = whole
 	}
 	for j := from; j < to; j++ {

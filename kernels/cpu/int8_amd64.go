@@ -6,11 +6,11 @@ import "golang.org/x/sys/cpu"
 func int8Sets(l level) int8Set {
 	switch {
 	case l == avx512 && cpu.X86.HasAVX512VNNI:
-		return int8Set{rows: int8RowsVNNI, base: 128, largest: largestBitsAVX512, digits: digitsAVX512}
+		return int8Set{rows: int8RowsVNNI, stream: int8StreamVNNI, base: 128, largest: largestBitsAVX512, digits: digitsAVX512}
 	case l == avx512:
-		return int8Set{rows: int8RowsAVX2, over: 15, largest: largestBitsAVX512, digits: digitsAVX512}
+		return int8Set{rows: int8RowsAVX2, stream: int8StreamAVX2, over: 15, largest: largestBitsAVX512, digits: digitsAVX512}
 	case l == avx2:
-		return int8Set{rows: int8RowsAVX2, over: 15}
+		return int8Set{rows: int8RowsAVX2, stream: int8StreamAVX2, over: 15}
 	}
 	return int8Set{}
 }

@@ -5,24 +5,18 @@
 #include "textflag.h"
 
 // func int8RowsAVX2(n int, k int, w *int8, hi *int8, lo *int8, bases *[2]int32, step float32, scale *float32, bias *float32, c *float32)
-// Requires: AVX, AVX2, FMA3, MMX+
+// Requires: AVX, AVX2, FMA3
 TEXT ·int8RowsAVX2(SB), NOSPLIT, $0-80
-	MOVQ k+8(FP), CX
-	MOVQ n+0(FP), DX
+	MOVQ k+8(FP), DX
 	MOVQ w+16(FP), BX
-	MOVQ BX, SI
-	ADDQ CX, SI
-	MOVQ SI, DI
-	ADDQ CX, DI
-	MOVQ DI, R8
-	ADDQ CX, R8
-	MOVQ hi+24(FP), R9
-	MOVQ lo+32(FP), R10
-	MOVQ scale+56(FP), R11
-	MOVQ bias+64(FP), R12
-	MOVQ c+72(FP), R13
-	MOVQ CX, R14
-	ANDQ $-16, R14
+	MOVQ n+0(FP), SI
+	MOVQ hi+24(FP), DI
+	MOVQ lo+32(FP), R8
+	MOVQ DX, CX
+	ANDQ $-16, CX
+	MOVQ scale+56(FP), R9
+	MOVQ bias+64(FP), R10
+	MOVQ c+72(FP), R11
 
 group:
 	VXORPS Y0, Y0, Y0
@@ -33,66 +27,70 @@ group:
 	VXORPS Y5, Y5, Y5
 	VXORPS Y6, Y6, Y6
 	VXORPS Y7, Y7, Y7
-	LEAQ   4096(BX), R15
+	MOVQ   BX, R12
+	ADDQ   DX, R12
+	MOVQ   R12, R13
+	ADDQ   DX, R13
+	MOVQ   R13, R14
+	ADDQ   DX, R14
 	XORQ   AX, AX
 
-loop:
-	CMPQ       AX, R14
-	JGE        rest
-	VPMOVSXBW  (R9)(AX*1), Y8
-	VPMOVSXBW  (R10)(AX*1), Y9
-	VPMOVSXBW  (BX)(AX*1), Y10
-	VPMADDWD   Y8, Y10, Y11
-	VPADDD     Y11, Y0, Y0
-	VPMADDWD   Y9, Y10, Y11
-	VPADDD     Y11, Y4, Y4
-	VPMOVSXBW  (SI)(AX*1), Y10
-	VPMADDWD   Y8, Y10, Y11
-	VPADDD     Y11, Y1, Y1
-	VPMADDWD   Y9, Y10, Y11
-	VPADDD     Y11, Y5, Y5
-	VPMOVSXBW  (DI)(AX*1), Y10
-	VPMADDWD   Y8, Y10, Y11
-	VPADDD     Y11, Y2, Y2
-	VPMADDWD   Y9, Y10, Y11
-	VPADDD     Y11, Y6, Y6
-	VPMOVSXBW  (R8)(AX*1), Y10
-	VPMADDWD   Y8, Y10, Y11
-	VPADDD     Y11, Y3, Y3
-	VPMADDWD   Y9, Y10, Y11
-	VPADDD     Y11, Y7, Y7
-	PREFETCHT0 (R15)
-	ADDQ       $+64, R15
-	ADDQ       $0x10, AX
-	JMP        loop
-
-rest:
+rows:
 	CMPQ      AX, CX
-	JGE       sum
-	VPMOVSXBW (R9)(AX*1), Y8
-	VPMOVSXBW (R10)(AX*1), Y9
+	JGE       rowsrest
+	VPMOVSXBW (DI)(AX*1), Y8
+	VPMOVSXBW (R8)(AX*1), Y9
 	VPMOVSXBW (BX)(AX*1), Y10
 	VPMADDWD  Y8, Y10, Y11
 	VPADDD    Y11, Y0, Y0
 	VPMADDWD  Y9, Y10, Y11
 	VPADDD    Y11, Y4, Y4
-	VPMOVSXBW (SI)(AX*1), Y10
+	VPMOVSXBW (R12)(AX*1), Y10
 	VPMADDWD  Y8, Y10, Y11
 	VPADDD    Y11, Y1, Y1
 	VPMADDWD  Y9, Y10, Y11
 	VPADDD    Y11, Y5, Y5
-	VPMOVSXBW (DI)(AX*1), Y10
+	VPMOVSXBW (R13)(AX*1), Y10
 	VPMADDWD  Y8, Y10, Y11
 	VPADDD    Y11, Y2, Y2
 	VPMADDWD  Y9, Y10, Y11
 	VPADDD    Y11, Y6, Y6
-	VPMOVSXBW (R8)(AX*1), Y10
+	VPMOVSXBW (R14)(AX*1), Y10
+	VPMADDWD  Y8, Y10, Y11
+	VPADDD    Y11, Y3, Y3
+	VPMADDWD  Y9, Y10, Y11
+	VPADDD    Y11, Y7, Y7
+	ADDQ      $0x10, AX
+	JMP       rows
+
+rowsrest:
+	CMPQ      AX, DX
+	JGE       rowsend
+	VPMOVSXBW (DI)(AX*1), Y8
+	VPMOVSXBW (R8)(AX*1), Y9
+	VPMOVSXBW (BX)(AX*1), Y10
+	VPMADDWD  Y8, Y10, Y11
+	VPADDD    Y11, Y0, Y0
+	VPMADDWD  Y9, Y10, Y11
+	VPADDD    Y11, Y4, Y4
+	VPMOVSXBW (R12)(AX*1), Y10
+	VPMADDWD  Y8, Y10, Y11
+	VPADDD    Y11, Y1, Y1
+	VPMADDWD  Y9, Y10, Y11
+	VPADDD    Y11, Y5, Y5
+	VPMOVSXBW (R13)(AX*1), Y10
+	VPMADDWD  Y8, Y10, Y11
+	VPADDD    Y11, Y2, Y2
+	VPMADDWD  Y9, Y10, Y11
+	VPADDD    Y11, Y6, Y6
+	VPMOVSXBW (R14)(AX*1), Y10
 	VPMADDWD  Y8, Y10, Y11
 	VPADDD    Y11, Y3, Y3
 	VPMADDWD  Y9, Y10, Y11
 	VPADDD    Y11, Y7, Y7
 
-sum:
+rowsend:
+	LEAQ         (BX)(DX*4), BX
 	VPHADDD      Y1, Y0, Y0
 	VPHADDD      Y3, Y2, Y2
 	VPHADDD      Y2, Y0, Y0
@@ -115,24 +113,189 @@ sum:
 	VBROADCASTSS X1, X1
 	VFMADD231PS  X1, X0, X4
 	VBROADCASTSS step+48(FP), X1
-	VMULPS       (R11), X1, X1
+	VMULPS       (R9), X1, X1
 	VMULPS       X1, X4, X4
-	VADDPS       (R12), X4, X4
-	VMOVUPS      X4, (R13)
-	LEAQ         (BX)(CX*4), BX
-	LEAQ         (SI)(CX*4), SI
-	LEAQ         (DI)(CX*4), DI
-	LEAQ         (R8)(CX*4), R8
+	VADDPS       (R10), X4, X4
+	VMOVUPS      X4, (R11)
+	ADDQ         $0x10, R9
+	ADDQ         $0x10, R10
 	ADDQ         $0x10, R11
-	ADDQ         $0x10, R12
-	ADDQ         $0x10, R13
-	SUBQ         $0x04, DX
+	SUBQ         $0x04, SI
+	JG           group
+	VZEROUPPER
+	RET
+
+// func int8StreamAVX2(n int, k int, w *int8, hi *int8, lo *int8, bases *[2]int32, step float32, scale *float32, bias *float32, c *float32)
+// Requires: AVX, AVX2, FMA3
+TEXT ·int8StreamAVX2(SB), NOSPLIT, $0-80
+	MOVQ k+8(FP), DX
+	MOVQ w+16(FP), BX
+	MOVQ n+0(FP), SI
+	MOVQ hi+24(FP), DI
+	MOVQ lo+32(FP), R8
+	MOVQ DX, CX
+	ANDQ $-16, CX
+	MOVQ scale+56(FP), R9
+	MOVQ bias+64(FP), R10
+	MOVQ c+72(FP), R11
+
+group:
+	VXORPS Y0, Y0, Y0
+	VXORPS Y1, Y1, Y1
+	VXORPS Y2, Y2, Y2
+	VXORPS Y3, Y3, Y3
+	VXORPS Y4, Y4, Y4
+	VXORPS Y5, Y5, Y5
+	VXORPS Y6, Y6, Y6
+	VXORPS Y7, Y7, Y7
+	XORQ   AX, AX
+
+row0:
+	CMPQ      AX, CX
+	JGE       row0rest
+	VPMOVSXBW (DI)(AX*1), Y8
+	VPMOVSXBW (R8)(AX*1), Y9
+	VPMOVSXBW (BX)(AX*1), Y10
+	VPMADDWD  Y8, Y10, Y8
+	VPADDD    Y8, Y0, Y0
+	VPMADDWD  Y9, Y10, Y8
+	VPADDD    Y8, Y4, Y4
+	ADDQ      $0x10, AX
+	JMP       row0
+
+row0rest:
+	CMPQ      AX, DX
+	JGE       row0end
+	VPMOVSXBW (DI)(AX*1), Y8
+	VPMOVSXBW (R8)(AX*1), Y9
+	VPMOVSXBW (BX)(AX*1), Y10
+	VPMADDWD  Y8, Y10, Y8
+	VPADDD    Y8, Y0, Y0
+	VPMADDWD  Y9, Y10, Y8
+	VPADDD    Y8, Y4, Y4
+
+row0end:
+	ADDQ DX, BX
+	XORQ AX, AX
+
+row1:
+	CMPQ      AX, CX
+	JGE       row1rest
+	VPMOVSXBW (DI)(AX*1), Y8
+	VPMOVSXBW (R8)(AX*1), Y9
+	VPMOVSXBW (BX)(AX*1), Y10
+	VPMADDWD  Y8, Y10, Y8
+	VPADDD    Y8, Y1, Y1
+	VPMADDWD  Y9, Y10, Y8
+	VPADDD    Y8, Y5, Y5
+	ADDQ      $0x10, AX
+	JMP       row1
+
+row1rest:
+	CMPQ      AX, DX
+	JGE       row1end
+	VPMOVSXBW (DI)(AX*1), Y8
+	VPMOVSXBW (R8)(AX*1), Y9
+	VPMOVSXBW (BX)(AX*1), Y10
+	VPMADDWD  Y8, Y10, Y8
+	VPADDD    Y8, Y1, Y1
+	VPMADDWD  Y9, Y10, Y8
+	VPADDD    Y8, Y5, Y5
+
+row1end:
+	ADDQ DX, BX
+	XORQ AX, AX
+
+row2:
+	CMPQ      AX, CX
+	JGE       row2rest
+	VPMOVSXBW (DI)(AX*1), Y8
+	VPMOVSXBW (R8)(AX*1), Y9
+	VPMOVSXBW (BX)(AX*1), Y10
+	VPMADDWD  Y8, Y10, Y8
+	VPADDD    Y8, Y2, Y2
+	VPMADDWD  Y9, Y10, Y8
+	VPADDD    Y8, Y6, Y6
+	ADDQ      $0x10, AX
+	JMP       row2
+
+row2rest:
+	CMPQ      AX, DX
+	JGE       row2end
+	VPMOVSXBW (DI)(AX*1), Y8
+	VPMOVSXBW (R8)(AX*1), Y9
+	VPMOVSXBW (BX)(AX*1), Y10
+	VPMADDWD  Y8, Y10, Y8
+	VPADDD    Y8, Y2, Y2
+	VPMADDWD  Y9, Y10, Y8
+	VPADDD    Y8, Y6, Y6
+
+row2end:
+	ADDQ DX, BX
+	XORQ AX, AX
+
+row3:
+	CMPQ      AX, CX
+	JGE       row3rest
+	VPMOVSXBW (DI)(AX*1), Y8
+	VPMOVSXBW (R8)(AX*1), Y9
+	VPMOVSXBW (BX)(AX*1), Y10
+	VPMADDWD  Y8, Y10, Y8
+	VPADDD    Y8, Y3, Y3
+	VPMADDWD  Y9, Y10, Y8
+	VPADDD    Y8, Y7, Y7
+	ADDQ      $0x10, AX
+	JMP       row3
+
+row3rest:
+	CMPQ      AX, DX
+	JGE       row3end
+	VPMOVSXBW (DI)(AX*1), Y8
+	VPMOVSXBW (R8)(AX*1), Y9
+	VPMOVSXBW (BX)(AX*1), Y10
+	VPMADDWD  Y8, Y10, Y8
+	VPADDD    Y8, Y3, Y3
+	VPMADDWD  Y9, Y10, Y8
+	VPADDD    Y8, Y7, Y7
+
+row3end:
+	ADDQ         DX, BX
+	VPHADDD      Y1, Y0, Y0
+	VPHADDD      Y3, Y2, Y2
+	VPHADDD      Y2, Y0, Y0
+	VEXTRACTI128 $0x01, Y0, X1
+	VPADDD       X1, X0, X0
+	VPHADDD      Y5, Y4, Y4
+	VPHADDD      Y7, Y6, Y6
+	VPHADDD      Y6, Y4, Y4
+	VEXTRACTI128 $0x01, Y4, X1
+	VPADDD       X1, X4, X4
+	MOVQ         bases+40(FP), AX
+	VPBROADCASTD (AX), X1
+	VPSUBD       X1, X0, X0
+	VPBROADCASTD 4(AX), X1
+	VPSUBD       X1, X4, X4
+	VCVTDQ2PS    X0, X0
+	VCVTDQ2PS    X4, X4
+	MOVL         $0x43800000, AX
+	VMOVD        AX, X1
+	VBROADCASTSS X1, X1
+	VFMADD231PS  X1, X0, X4
+	VBROADCASTSS step+48(FP), X1
+	VMULPS       (R9), X1, X1
+	VMULPS       X1, X4, X4
+	VADDPS       (R10), X4, X4
+	VMOVUPS      X4, (R11)
+	ADDQ         $0x10, R9
+	ADDQ         $0x10, R10
+	ADDQ         $0x10, R11
+	SUBQ         $0x04, SI
 	JG           group
 	VZEROUPPER
 	RET
 
 // func readAVX2(p *byte, n int) uint32
-// Requires: AVX, AVX2, MMX+
+// Requires: AVX, AVX2
 TEXT ·readAVX2(SB), NOSPLIT, $0-20
 	MOVQ   p+0(FP), AX
 	MOVQ   n+8(FP), CX
@@ -142,86 +305,69 @@ TEXT ·readAVX2(SB), NOSPLIT, $0-20
 	VXORPS Y3, Y3, Y3
 
 loop:
-	VPOR       (AX), Y0, Y0
-	PREFETCHT0 4096(AX)
-	VPOR       32(AX), Y1, Y1
-	VPOR       64(AX), Y2, Y2
-	PREFETCHT0 4160(AX)
-	VPOR       96(AX), Y3, Y3
-	VPOR       128(AX), Y0, Y0
-	PREFETCHT0 4224(AX)
-	VPOR       160(AX), Y1, Y1
-	VPOR       192(AX), Y2, Y2
-	PREFETCHT0 4288(AX)
-	VPOR       224(AX), Y3, Y3
-	VPOR       256(AX), Y0, Y0
-	PREFETCHT0 4352(AX)
-	VPOR       288(AX), Y1, Y1
-	VPOR       320(AX), Y2, Y2
-	PREFETCHT0 4416(AX)
-	VPOR       352(AX), Y3, Y3
-	VPOR       384(AX), Y0, Y0
-	PREFETCHT0 4480(AX)
-	VPOR       416(AX), Y1, Y1
-	VPOR       448(AX), Y2, Y2
-	PREFETCHT0 4544(AX)
-	VPOR       480(AX), Y3, Y3
-	VPOR       512(AX), Y0, Y0
-	PREFETCHT0 4608(AX)
-	VPOR       544(AX), Y1, Y1
-	VPOR       576(AX), Y2, Y2
-	PREFETCHT0 4672(AX)
-	VPOR       608(AX), Y3, Y3
-	VPOR       640(AX), Y0, Y0
-	PREFETCHT0 4736(AX)
-	VPOR       672(AX), Y1, Y1
-	VPOR       704(AX), Y2, Y2
-	PREFETCHT0 4800(AX)
-	VPOR       736(AX), Y3, Y3
-	VPOR       768(AX), Y0, Y0
-	PREFETCHT0 4864(AX)
-	VPOR       800(AX), Y1, Y1
-	VPOR       832(AX), Y2, Y2
-	PREFETCHT0 4928(AX)
-	VPOR       864(AX), Y3, Y3
-	VPOR       896(AX), Y0, Y0
-	PREFETCHT0 4992(AX)
-	VPOR       928(AX), Y1, Y1
-	VPOR       960(AX), Y2, Y2
-	PREFETCHT0 5056(AX)
-	VPOR       992(AX), Y3, Y3
-	ADDQ       $0x00000400, AX
-	SUBQ       $0x00000400, CX
-	JG         loop
-	VPOR       Y1, Y0, Y0
-	VPOR       Y2, Y0, Y0
-	VPOR       Y3, Y0, Y0
-	VMOVD      X0, AX
-	MOVL       AX, ret+16(FP)
+	VPOR  (AX), Y0, Y0
+	VPOR  32(AX), Y1, Y1
+	VPOR  64(AX), Y2, Y2
+	VPOR  96(AX), Y3, Y3
+	VPOR  128(AX), Y0, Y0
+	VPOR  160(AX), Y1, Y1
+	VPOR  192(AX), Y2, Y2
+	VPOR  224(AX), Y3, Y3
+	VPOR  256(AX), Y0, Y0
+	VPOR  288(AX), Y1, Y1
+	VPOR  320(AX), Y2, Y2
+	VPOR  352(AX), Y3, Y3
+	VPOR  384(AX), Y0, Y0
+	VPOR  416(AX), Y1, Y1
+	VPOR  448(AX), Y2, Y2
+	VPOR  480(AX), Y3, Y3
+	VPOR  512(AX), Y0, Y0
+	VPOR  544(AX), Y1, Y1
+	VPOR  576(AX), Y2, Y2
+	VPOR  608(AX), Y3, Y3
+	VPOR  640(AX), Y0, Y0
+	VPOR  672(AX), Y1, Y1
+	VPOR  704(AX), Y2, Y2
+	VPOR  736(AX), Y3, Y3
+	VPOR  768(AX), Y0, Y0
+	VPOR  800(AX), Y1, Y1
+	VPOR  832(AX), Y2, Y2
+	VPOR  864(AX), Y3, Y3
+	VPOR  896(AX), Y0, Y0
+	VPOR  928(AX), Y1, Y1
+	VPOR  960(AX), Y2, Y2
+	VPOR  992(AX), Y3, Y3
+	ADDQ  $0x00000400, AX
+	SUBQ  $0x00000400, CX
+	JG    loop
+	VPOR  Y1, Y0, Y0
+	VPOR  Y2, Y0, Y0
+	VPOR  Y3, Y0, Y0
+	VMOVD X0, AX
+	MOVL  AX, ret+16(FP)
 	VZEROUPPER
 	RET
 
 // func int8RowsVNNI(n int, k int, w *int8, hi *int8, lo *int8, bases *[2]int32, step float32, scale *float32, bias *float32, c *float32)
-// Requires: AVX, AVX2, AVX512BW, AVX512F, AVX512VNNI, BMI2, FMA3, MMX+
-TEXT ·int8RowsVNNI(SB), NOSPLIT, $8-80
-	MOVQ         k+8(FP), CX
-	MOVQ         n+0(FP), DX
+// Requires: AVX, AVX2, AVX512BW, AVX512F, AVX512VNNI, BMI2, FMA3
+TEXT ·int8RowsVNNI(SB), NOSPLIT, $0-80
+	MOVQ         k+8(FP), DX
 	MOVQ         w+16(FP), BX
-	MOVQ         BX, SI
-	ADDQ         CX, SI
-	MOVQ         SI, DI
-	ADDQ         CX, DI
-	MOVQ         DI, R8
-	ADDQ         CX, R8
-	MOVQ         hi+24(FP), R9
-	MOVQ         lo+32(FP), R10
-	MOVQ         scale+56(FP), R11
-	MOVQ         bias+64(FP), R12
-	MOVQ         c+72(FP), R13
-	MOVQ         CX, R14
-	ANDQ         $-64, R14
+	MOVQ         n+0(FP), SI
+	MOVQ         hi+24(FP), DI
+	MOVQ         lo+32(FP), R8
+	MOVQ         DX, CX
+	ANDQ         $-64, CX
 	MOVL         $0x80808080, AX
 	VPBROADCASTD AX, Z8
+	MOVQ         DX, R9
+	ANDQ         $0x3f, R9
+	MOVQ         $-1, AX
+	BZHIQ        R9, AX, AX
+	KMOVQ        AX, K1
+	MOVQ         scale+56(FP), R9
+	MOVQ         bias+64(FP), R10
+	MOVQ         c+72(FP), R11
 
 group:
 	VPXORD Z0, Z0, Z0
@@ -232,62 +378,58 @@ group:
 	VPXORD Z5, Z5, Z5
 	VPXORD Z6, Z6, Z6
 	VPXORD Z7, Z7, Z7
-	LEAQ   4096(BX), R15
+	MOVQ   BX, R12
+	ADDQ   DX, R12
+	MOVQ   R12, R13
+	ADDQ   DX, R13
+	MOVQ   R13, R14
+	ADDQ   DX, R14
 	XORQ   AX, AX
 
-loop:
-	CMPQ       AX, R14
-	JGE        rest
-	VMOVDQU8   (R9)(AX*1), Z9
-	VMOVDQU8   (R10)(AX*1), Z10
-	VPXORD     (BX)(AX*1), Z8, Z11
-	VPDPBUSD   Z9, Z11, Z0
-	VPDPBUSD   Z10, Z11, Z4
-	VPXORD     (SI)(AX*1), Z8, Z11
-	VPDPBUSD   Z9, Z11, Z1
-	VPDPBUSD   Z10, Z11, Z5
-	VPXORD     (DI)(AX*1), Z8, Z11
-	VPDPBUSD   Z9, Z11, Z2
-	VPDPBUSD   Z10, Z11, Z6
-	VPXORD     (R8)(AX*1), Z8, Z11
-	VPDPBUSD   Z9, Z11, Z3
-	VPDPBUSD   Z10, Z11, Z7
-	PREFETCHT0 (R15)
-	PREFETCHT0 64(R15)
-	PREFETCHT0 128(R15)
-	PREFETCHT0 192(R15)
-	ADDQ       $+256, R15
-	ADDQ       $0x40, AX
-	JMP        loop
+rows:
+	CMPQ     AX, CX
+	JGE      rowsrest
+	VMOVDQU8 (DI)(AX*1), Z9
+	VMOVDQU8 (R8)(AX*1), Z10
+	VPXORD   (BX)(AX*1), Z8, Z11
+	VPDPBUSD Z9, Z11, Z0
+	VPDPBUSD Z10, Z11, Z4
+	VPXORD   (R12)(AX*1), Z8, Z11
+	VPDPBUSD Z9, Z11, Z1
+	VPDPBUSD Z10, Z11, Z5
+	VPXORD   (R13)(AX*1), Z8, Z11
+	VPDPBUSD Z9, Z11, Z2
+	VPDPBUSD Z10, Z11, Z6
+	VPXORD   (R14)(AX*1), Z8, Z11
+	VPDPBUSD Z9, Z11, Z3
+	VPDPBUSD Z10, Z11, Z7
+	ADDQ     $0x40, AX
+	JMP      rows
 
-rest:
-	CMPQ       AX, CX
-	JGE        sum
-	MOVQ       CX, BP
-	ANDQ       $0x3f, BP
-	MOVQ       $-1, R15
-	BZHIQ      BP, R15, R15
-	KMOVQ      R15, K1
-	VMOVDQU8   (R9)(AX*1), Z9
-	VMOVDQU8   (R10)(AX*1), Z10
+rowsrest:
+	CMPQ       AX, DX
+	JGE        rowsend
+	VMOVDQU8   (DI)(AX*1), Z9
+	VMOVDQU8   (R8)(AX*1), Z10
 	VMOVDQU8.Z (BX)(AX*1), K1, Z11
 	VPXORD     Z11, Z8, Z11
 	VPDPBUSD   Z9, Z11, Z0
 	VPDPBUSD   Z10, Z11, Z4
-	VMOVDQU8.Z (SI)(AX*1), K1, Z11
+	VMOVDQU8.Z (R12)(AX*1), K1, Z11
 	VPXORD     Z11, Z8, Z11
 	VPDPBUSD   Z9, Z11, Z1
 	VPDPBUSD   Z10, Z11, Z5
-	VMOVDQU8.Z (DI)(AX*1), K1, Z11
+	VMOVDQU8.Z (R13)(AX*1), K1, Z11
 	VPXORD     Z11, Z8, Z11
 	VPDPBUSD   Z9, Z11, Z2
 	VPDPBUSD   Z10, Z11, Z6
-	VMOVDQU8.Z (R8)(AX*1), K1, Z11
+	VMOVDQU8.Z (R14)(AX*1), K1, Z11
 	VPXORD     Z11, Z8, Z11
 	VPDPBUSD   Z9, Z11, Z3
 	VPDPBUSD   Z10, Z11, Z7
 
-sum:
+rowsend:
+	LEAQ          (BX)(DX*4), BX
 	VEXTRACTI64X4 $0x01, Z0, Y9
 	VPADDD        Y9, Y0, Y0
 	VEXTRACTI64X4 $0x01, Z1, Y9
@@ -326,24 +468,200 @@ sum:
 	VBROADCASTSS  X9, X9
 	VFMADD231PS   X9, X0, X4
 	VBROADCASTSS  step+48(FP), X9
-	VMULPS        (R11), X9, X9
+	VMULPS        (R9), X9, X9
 	VMULPS        X9, X4, X4
-	VADDPS        (R12), X4, X4
-	VMOVUPS       X4, (R13)
-	LEAQ          (BX)(CX*4), BX
-	LEAQ          (SI)(CX*4), SI
-	LEAQ          (DI)(CX*4), DI
-	LEAQ          (R8)(CX*4), R8
+	VADDPS        (R10), X4, X4
+	VMOVUPS       X4, (R11)
+	ADDQ          $0x10, R9
+	ADDQ          $0x10, R10
 	ADDQ          $0x10, R11
-	ADDQ          $0x10, R12
-	ADDQ          $0x10, R13
-	SUBQ          $0x04, DX
+	SUBQ          $0x04, SI
+	JG            group
+	VZEROUPPER
+	RET
+
+// func int8StreamVNNI(n int, k int, w *int8, hi *int8, lo *int8, bases *[2]int32, step float32, scale *float32, bias *float32, c *float32)
+// Requires: AVX, AVX2, AVX512BW, AVX512F, AVX512VNNI, BMI2, FMA3
+TEXT ·int8StreamVNNI(SB), NOSPLIT, $0-80
+	MOVQ         k+8(FP), DX
+	MOVQ         w+16(FP), BX
+	MOVQ         n+0(FP), SI
+	MOVQ         hi+24(FP), DI
+	MOVQ         lo+32(FP), R8
+	MOVQ         DX, CX
+	ANDQ         $-64, CX
+	MOVL         $0x80808080, AX
+	VPBROADCASTD AX, Z8
+	MOVQ         DX, R9
+	ANDQ         $0x3f, R9
+	MOVQ         $-1, AX
+	BZHIQ        R9, AX, AX
+	KMOVQ        AX, K1
+	MOVQ         scale+56(FP), R9
+	MOVQ         bias+64(FP), R10
+	MOVQ         c+72(FP), R11
+
+group:
+	VPXORD Z0, Z0, Z0
+	VPXORD Z1, Z1, Z1
+	VPXORD Z2, Z2, Z2
+	VPXORD Z3, Z3, Z3
+	VPXORD Z4, Z4, Z4
+	VPXORD Z5, Z5, Z5
+	VPXORD Z6, Z6, Z6
+	VPXORD Z7, Z7, Z7
+	XORQ   AX, AX
+
+row0:
+	CMPQ     AX, CX
+	JGE      row0rest
+	VMOVDQU8 (DI)(AX*1), Z9
+	VMOVDQU8 (R8)(AX*1), Z10
+	VPXORD   (BX)(AX*1), Z8, Z11
+	VPDPBUSD Z9, Z11, Z0
+	VPDPBUSD Z10, Z11, Z4
+	ADDQ     $0x40, AX
+	JMP      row0
+
+row0rest:
+	CMPQ       AX, DX
+	JGE        row0end
+	VMOVDQU8   (DI)(AX*1), Z9
+	VMOVDQU8   (R8)(AX*1), Z10
+	VMOVDQU8.Z (BX)(AX*1), K1, Z11
+	VPXORD     Z11, Z8, Z11
+	VPDPBUSD   Z9, Z11, Z0
+	VPDPBUSD   Z10, Z11, Z4
+
+row0end:
+	ADDQ DX, BX
+	XORQ AX, AX
+
+row1:
+	CMPQ     AX, CX
+	JGE      row1rest
+	VMOVDQU8 (DI)(AX*1), Z9
+	VMOVDQU8 (R8)(AX*1), Z10
+	VPXORD   (BX)(AX*1), Z8, Z11
+	VPDPBUSD Z9, Z11, Z1
+	VPDPBUSD Z10, Z11, Z5
+	ADDQ     $0x40, AX
+	JMP      row1
+
+row1rest:
+	CMPQ       AX, DX
+	JGE        row1end
+	VMOVDQU8   (DI)(AX*1), Z9
+	VMOVDQU8   (R8)(AX*1), Z10
+	VMOVDQU8.Z (BX)(AX*1), K1, Z11
+	VPXORD     Z11, Z8, Z11
+	VPDPBUSD   Z9, Z11, Z1
+	VPDPBUSD   Z10, Z11, Z5
+
+row1end:
+	ADDQ DX, BX
+	XORQ AX, AX
+
+row2:
+	CMPQ     AX, CX
+	JGE      row2rest
+	VMOVDQU8 (DI)(AX*1), Z9
+	VMOVDQU8 (R8)(AX*1), Z10
+	VPXORD   (BX)(AX*1), Z8, Z11
+	VPDPBUSD Z9, Z11, Z2
+	VPDPBUSD Z10, Z11, Z6
+	ADDQ     $0x40, AX
+	JMP      row2
+
+row2rest:
+	CMPQ       AX, DX
+	JGE        row2end
+	VMOVDQU8   (DI)(AX*1), Z9
+	VMOVDQU8   (R8)(AX*1), Z10
+	VMOVDQU8.Z (BX)(AX*1), K1, Z11
+	VPXORD     Z11, Z8, Z11
+	VPDPBUSD   Z9, Z11, Z2
+	VPDPBUSD   Z10, Z11, Z6
+
+row2end:
+	ADDQ DX, BX
+	XORQ AX, AX
+
+row3:
+	CMPQ     AX, CX
+	JGE      row3rest
+	VMOVDQU8 (DI)(AX*1), Z9
+	VMOVDQU8 (R8)(AX*1), Z10
+	VPXORD   (BX)(AX*1), Z8, Z11
+	VPDPBUSD Z9, Z11, Z3
+	VPDPBUSD Z10, Z11, Z7
+	ADDQ     $0x40, AX
+	JMP      row3
+
+row3rest:
+	CMPQ       AX, DX
+	JGE        row3end
+	VMOVDQU8   (DI)(AX*1), Z9
+	VMOVDQU8   (R8)(AX*1), Z10
+	VMOVDQU8.Z (BX)(AX*1), K1, Z11
+	VPXORD     Z11, Z8, Z11
+	VPDPBUSD   Z9, Z11, Z3
+	VPDPBUSD   Z10, Z11, Z7
+
+row3end:
+	ADDQ          DX, BX
+	VEXTRACTI64X4 $0x01, Z0, Y9
+	VPADDD        Y9, Y0, Y0
+	VEXTRACTI64X4 $0x01, Z1, Y9
+	VPADDD        Y9, Y1, Y1
+	VEXTRACTI64X4 $0x01, Z2, Y9
+	VPADDD        Y9, Y2, Y2
+	VEXTRACTI64X4 $0x01, Z3, Y9
+	VPADDD        Y9, Y3, Y3
+	VPHADDD       Y1, Y0, Y0
+	VPHADDD       Y3, Y2, Y2
+	VPHADDD       Y2, Y0, Y0
+	VEXTRACTI128  $0x01, Y0, X9
+	VPADDD        X9, X0, X0
+	VEXTRACTI64X4 $0x01, Z4, Y9
+	VPADDD        Y9, Y4, Y4
+	VEXTRACTI64X4 $0x01, Z5, Y9
+	VPADDD        Y9, Y5, Y5
+	VEXTRACTI64X4 $0x01, Z6, Y9
+	VPADDD        Y9, Y6, Y6
+	VEXTRACTI64X4 $0x01, Z7, Y9
+	VPADDD        Y9, Y7, Y7
+	VPHADDD       Y5, Y4, Y4
+	VPHADDD       Y7, Y6, Y6
+	VPHADDD       Y6, Y4, Y4
+	VEXTRACTI128  $0x01, Y4, X9
+	VPADDD        X9, X4, X4
+	MOVQ          bases+40(FP), AX
+	VPBROADCASTD  (AX), X9
+	VPSUBD        X9, X0, X0
+	VPBROADCASTD  4(AX), X9
+	VPSUBD        X9, X4, X4
+	VCVTDQ2PS     X0, X0
+	VCVTDQ2PS     X4, X4
+	MOVL          $0x43800000, AX
+	VMOVD         AX, X9
+	VBROADCASTSS  X9, X9
+	VFMADD231PS   X9, X0, X4
+	VBROADCASTSS  step+48(FP), X9
+	VMULPS        (R9), X9, X9
+	VMULPS        X9, X4, X4
+	VADDPS        (R10), X4, X4
+	VMOVUPS       X4, (R11)
+	ADDQ          $0x10, R9
+	ADDQ          $0x10, R10
+	ADDQ          $0x10, R11
+	SUBQ          $0x04, SI
 	JG            group
 	VZEROUPPER
 	RET
 
 // func readAVX512(p *byte, n int) uint32
-// Requires: AVX, AVX512F, MMX+
+// Requires: AVX, AVX512F
 TEXT ·readAVX512(SB), NOSPLIT, $0-20
 	MOVQ   p+0(FP), AX
 	MOVQ   n+8(FP), CX
@@ -353,46 +671,30 @@ TEXT ·readAVX512(SB), NOSPLIT, $0-20
 	VPXORD Z3, Z3, Z3
 
 loop:
-	VPORD      (AX), Z0, Z0
-	PREFETCHT0 4096(AX)
-	VPORD      64(AX), Z1, Z1
-	PREFETCHT0 4160(AX)
-	VPORD      128(AX), Z2, Z2
-	PREFETCHT0 4224(AX)
-	VPORD      192(AX), Z3, Z3
-	PREFETCHT0 4288(AX)
-	VPORD      256(AX), Z0, Z0
-	PREFETCHT0 4352(AX)
-	VPORD      320(AX), Z1, Z1
-	PREFETCHT0 4416(AX)
-	VPORD      384(AX), Z2, Z2
-	PREFETCHT0 4480(AX)
-	VPORD      448(AX), Z3, Z3
-	PREFETCHT0 4544(AX)
-	VPORD      512(AX), Z0, Z0
-	PREFETCHT0 4608(AX)
-	VPORD      576(AX), Z1, Z1
-	PREFETCHT0 4672(AX)
-	VPORD      640(AX), Z2, Z2
-	PREFETCHT0 4736(AX)
-	VPORD      704(AX), Z3, Z3
-	PREFETCHT0 4800(AX)
-	VPORD      768(AX), Z0, Z0
-	PREFETCHT0 4864(AX)
-	VPORD      832(AX), Z1, Z1
-	PREFETCHT0 4928(AX)
-	VPORD      896(AX), Z2, Z2
-	PREFETCHT0 4992(AX)
-	VPORD      960(AX), Z3, Z3
-	PREFETCHT0 5056(AX)
-	ADDQ       $0x00000400, AX
-	SUBQ       $0x00000400, CX
-	JG         loop
-	VPORD      Z1, Z0, Z0
-	VPORD      Z2, Z0, Z0
-	VPORD      Z3, Z0, Z0
-	VMOVD      X0, AX
-	MOVL       AX, ret+16(FP)
+	VPORD (AX), Z0, Z0
+	VPORD 64(AX), Z1, Z1
+	VPORD 128(AX), Z2, Z2
+	VPORD 192(AX), Z3, Z3
+	VPORD 256(AX), Z0, Z0
+	VPORD 320(AX), Z1, Z1
+	VPORD 384(AX), Z2, Z2
+	VPORD 448(AX), Z3, Z3
+	VPORD 512(AX), Z0, Z0
+	VPORD 576(AX), Z1, Z1
+	VPORD 640(AX), Z2, Z2
+	VPORD 704(AX), Z3, Z3
+	VPORD 768(AX), Z0, Z0
+	VPORD 832(AX), Z1, Z1
+	VPORD 896(AX), Z2, Z2
+	VPORD 960(AX), Z3, Z3
+	ADDQ  $0x00000400, AX
+	SUBQ  $0x00000400, CX
+	JG    loop
+	VPORD Z1, Z0, Z0
+	VPORD Z2, Z0, Z0
+	VPORD Z3, Z0, Z0
+	VMOVD X0, AX
+	MOVL  AX, ret+16(FP)
 	VZEROUPPER
 	RET
 

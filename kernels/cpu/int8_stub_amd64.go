@@ -9,6 +9,11 @@ package cpu
 //go:noescape
 func int8RowsAVX2(n int, k int, w *int8, hi *int8, lo *int8, bases *[2]int32, step float32, scale *float32, bias *float32, c *float32)
 
+// int8StreamAVX2 is an int8RowsFunc.
+//
+//go:noescape
+func int8StreamAVX2(n int, k int, w *int8, hi *int8, lo *int8, bases *[2]int32, step float32, scale *float32, bias *float32, c *float32)
+
 // readAVX2 reads n bytes, a positive multiple of 1024, and gives something that depends on all of them.
 //
 //go:noescape
@@ -18,6 +23,11 @@ func readAVX2(p *byte, n int) uint32
 //
 //go:noescape
 func int8RowsVNNI(n int, k int, w *int8, hi *int8, lo *int8, bases *[2]int32, step float32, scale *float32, bias *float32, c *float32)
+
+// int8StreamVNNI is an int8RowsFunc.
+//
+//go:noescape
+func int8StreamVNNI(n int, k int, w *int8, hi *int8, lo *int8, bases *[2]int32, step float32, scale *float32, bias *float32, c *float32)
 
 // readAVX512 reads n bytes, a positive multiple of 1024, and gives something that depends on all of them.
 //

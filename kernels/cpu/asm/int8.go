@@ -1,6 +1,8 @@
 package main
 
 import (
+	"fmt"
+
 	. "github.com/mmcloughlin/avo/build"
 	. "github.com/mmcloughlin/avo/operand"
 	"github.com/mmcloughlin/avo/reg"
@@ -9,7 +11,8 @@ import (
 // int8Products writes what products with int8 weights are made of, and the loops that read memory.
 func int8Products() {
 	for _, s := range levels {
-		int8Rows(s)
+		int8Rows(s, false)
+		int8Rows(s, true)
 		read(s)
 	}
 	largest()
@@ -17,7 +20,7 @@ func int8Products() {
 }
 
 // prefetchAhead is how far ahead of their use, in bytes, weights are asked for.
-const prefetchAhead = 4096
+const prefetchAhead = 16384
 
 // int8Gen writes the products of one row of activations with four rows of weights at a time.
 //
@@ -26,65 +29,51 @@ const prefetchAhead = 4096
 // are widened to 16 bits.
 type int8Gen struct {
 	isa
-	hi, lo []reg.VecVirtual // sums of the products with the higher and the lower digits, of each row
-	rows   []Mem
-	x      [2]Mem // the digits: higher, lower
-	move   reg.VecVirtual
+	hi, lo       []reg.VecVirtual // sums of the products with the higher and the lower digits, of each row
+	x            [2]Mem           // the digits: higher, lower
+	at, whole, k reg.GPVirtual    // the current place in a row, the last step's end, the row's
+	move         reg.VecVirtual
+	mask         reg.OpmaskVirtual
 }
 
-func int8Rows(s isa) {
-	name := "int8RowsAVX2"
+// int8Rows writes an int8RowsFunc: the rows of four side by side, for weights in the first cache, or, as a stream, one row
+// after another, in the order of memory, which the processor reads ahead by itself: asking for lines made it slower.
+func int8Rows(s isa, stream bool) {
+	name := "int8Rows"
+	if stream {
+		name = "int8Stream"
+	}
 	if s.lanes == 16 {
-		name = "int8RowsVNNI"
+		name += "VNNI"
+	} else {
+		name += "AVX2"
 	}
 	TEXT(name, NOSPLIT, "func(n, k int, w *int8, hi, lo *int8, bases *[2]int32, step float32, scale, bias, c *float32)")
 	Pragma("noescape")
 	Doc(name + " is an int8RowsFunc.")
-	g := &int8Gen{isa: s, hi: s.vectors(4), lo: s.vectors(4)}
-	at, k, n := GP64(), pointer("k"), pointer("n")
-	g.rows = []Mem{{Base: pointer("w"), Index: at, Scale: 1}}
-	for i := range 3 {
-		next := GP64()
-		MOVQ(g.rows[i].Base, next)
-		ADDQ(k, next)
-		g.rows = append(g.rows, Mem{Base: next, Index: at, Scale: 1})
-	}
-	g.x = [2]Mem{{Base: pointer("hi"), Index: at, Scale: 1}, {Base: pointer("lo"), Index: at, Scale: 1}}
-	scale, bias, c := pointer("scale"), pointer("bias"), pointer("c")
-	whole, ahead := GP64(), GP64()
-	MOVQ(k, whole)
-	ANDQ(I32(-g.step()), whole)
+	g := &int8Gen{isa: s, hi: s.vectors(4), lo: s.vectors(4), at: GP64(), whole: GP64(), k: pointer("k")}
+	w, n := pointer("w"), pointer("n")
+	g.x = [2]Mem{{Base: pointer("hi"), Index: g.at, Scale: 1}, {Base: pointer("lo"), Index: g.at, Scale: 1}}
+	MOVQ(g.k, g.whole)
+	ANDQ(I32(-g.step()), g.whole)
 	if s.lanes == 16 {
-		g.move = ZMM()
-		bits := GP32()
-		MOVL(U32(0x80808080), bits)
-		VPBROADCASTD(bits, g.move)
+		g.prepare()
 	}
+	scale, bias, c := pointer("scale"), pointer("bias"), pointer("c")
 	Label("group")
 	for _, v := range append(g.hi, g.lo...) {
 		s.zero(v)
 	}
-	LEAQ(Mem{Base: g.rows[0].Base, Disp: prefetchAhead}, ahead)
-	XORQ(at, at)
-	Label("loop")
-	CMPQ(at, whole)
-	JGE(LabelRef("rest"))
-	g.products(nil)
-	for i := range 4 * g.step() / 64 {
-		PREFETCHT0(Mem{Base: ahead, Disp: 64 * i})
+	if stream {
+		for i := range 4 {
+			g.along(fmt.Sprintf("row%d", i), []Mem{{Base: w, Index: g.at, Scale: 1}}, i)
+			ADDQ(g.k, w)
+		}
+	} else {
+		g.along("rows", g.rowsFrom(w), 0)
+		LEAQ(Mem{Base: w, Index: g.k, Scale: 4}, w)
 	}
-	ADDQ(I32(4*g.step()), ahead)
-	ADDQ(Imm(uint64(g.step())), at)
-	JMP(LabelRef("loop"))
-	Label("rest")
-	CMPQ(at, k)
-	JGE(LabelRef("sum"))
-	g.rest(k)
-	Label("sum")
 	g.finish(scale, bias, c)
-	for _, row := range g.rows {
-		LEAQ(Mem{Base: row.Base, Index: k, Scale: 4}, row.Base)
-	}
 	for _, p := range []reg.Register{scale, bias, c} {
 		ADDQ(Imm(16), p)
 	}
@@ -94,54 +83,81 @@ func int8Rows(s isa) {
 	RET()
 }
 
+// prepare makes the constants of VNNI: what moves weights up, and the mask of the rest of a row.
+func (g *int8Gen) prepare() {
+	g.move, g.mask = ZMM(), K()
+	bits := GP64()
+	MOVL(U32(0x80808080), bits.As32())
+	VPBROADCASTD(bits.As32(), g.move)
+	left := GP64()
+	MOVQ(g.k, left)
+	ANDQ(Imm(63), left)
+	MOVQ(I32(-1), bits)
+	BZHIQ(left, bits, bits)
+	KMOVQ(bits, g.mask)
+}
+
+// rowsFrom gives the current places in four rows.
+func (g *int8Gen) rowsFrom(w reg.Register) []Mem {
+	rows := []Mem{{Base: w, Index: g.at, Scale: 1}}
+	for i := range 3 {
+		next := GP64()
+		MOVQ(rows[i].Base, next)
+		ADDQ(g.k, next)
+		rows = append(rows, Mem{Base: next, Index: g.at, Scale: 1})
+	}
+	return rows
+}
+
+// along adds all products of some rows to the sums from first on.
+func (g *int8Gen) along(label string, rows []Mem, first int) {
+	XORQ(g.at, g.at)
+	Label(label)
+	CMPQ(g.at, g.whole)
+	JGE(LabelRef(label + "rest"))
+	g.products(rows, first, false)
+	ADDQ(Imm(uint64(g.step())), g.at)
+	JMP(LabelRef(label))
+	Label(label + "rest")
+	CMPQ(g.at, g.k)
+	JGE(LabelRef(label + "end"))
+	g.products(rows, first, true)
+	Label(label + "end")
+}
+
 // step is the weights of a row that are multiplied at a time.
 func (g *int8Gen) step() int { return 4 * g.lanes * g.lanes / 16 }
 
-// products adds those of the weights at the current place; with a mask, of as many as it says.
-func (g *int8Gen) products(mask reg.Register) {
+// products adds those of the weights at the current place. What is left at the end of a row, less than a step, is taken with
+// a mask, or, on AVX2, with weights of the next row: the digits are filled up with zeros.
+func (g *int8Gen) products(rows []Mem, first int, rest bool) {
 	hi, lo := g.vector(), g.vector()
 	if g.lanes == 8 {
 		VPMOVSXBW(g.x[0], hi)
 		VPMOVSXBW(g.x[1], lo)
 		w, t := YMM(), YMM()
-		for i, row := range g.rows {
+		for i, row := range rows {
 			VPMOVSXBW(row, w)
 			VPMADDWD(hi, w, t)
-			VPADDD(t, g.hi[i], g.hi[i])
+			VPADDD(t, g.hi[first+i], g.hi[first+i])
 			VPMADDWD(lo, w, t)
-			VPADDD(t, g.lo[i], g.lo[i])
+			VPADDD(t, g.lo[first+i], g.lo[first+i])
 		}
 		return
 	}
 	VMOVDQU8(g.x[0], hi)
 	VMOVDQU8(g.x[1], lo)
-	for i, row := range g.rows {
+	for i, row := range rows {
 		w := ZMM()
-		if mask == nil {
-			VPXORD(row, g.move, w)
-		} else {
-			VMOVDQU8_Z(row, mask, w)
+		if rest {
+			VMOVDQU8_Z(row, g.mask, w)
 			VPXORD(w, g.move, w)
+		} else {
+			VPXORD(row, g.move, w)
 		}
-		VPDPBUSD(hi, w, g.hi[i])
-		VPDPBUSD(lo, w, g.lo[i])
+		VPDPBUSD(hi, w, g.hi[first+i])
+		VPDPBUSD(lo, w, g.lo[first+i])
 	}
-}
-
-// rest adds the last products of the rows, fewer than a step. The digits are filled up with zeros; AVX2 reads weights beyond the row.
-func (g *int8Gen) rest(k reg.Register) {
-	if g.lanes == 8 {
-		g.products(nil)
-		return
-	}
-	bits, mask := GP64(), K()
-	left := GP64()
-	MOVQ(k, left)
-	ANDQ(Imm(63), left)
-	MOVQ(I32(-1), bits)
-	BZHIQ(left, bits, bits)
-	KMOVQ(bits, mask)
-	g.products(mask)
 }
 
 // finish turns four pairs of sums into elements of c: (256·hi + lo)·(step·scale) + bias.
@@ -296,9 +312,6 @@ func read(s isa) {
 			VPORD(m, v, v)
 		} else {
 			VPOR(m, v, v)
-		}
-		if i*s.bytes()%64 == 0 {
-			PREFETCHT0(Mem{Base: p, Disp: i*s.bytes() + prefetchAhead})
 		}
 	}
 	ADDQ(U32(1024), p)
