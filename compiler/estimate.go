@@ -28,7 +28,7 @@ func (u *unitOfWork) estimate() error {
 	stage := &u.plan.Stages[0]
 	train := stage.Schedule(plan.Train, u.data.Length)
 	for _, call := range train.Calls {
-		flops, seconds := u.price(p, stage, stage.Program(call.Program))
+		flops, seconds := p.price(u.strategy.Devices.Threads, stage, stage.Program(call.Program))
 		e.FlopsPerStep += flops
 		e.StepSeconds += seconds
 	}
@@ -37,7 +37,8 @@ func (u *unitOfWork) estimate() error {
 	return nil
 }
 
-func (u *unitOfWork) price(p Profile, stage *plan.Stage, program *plan.Program) (flops, seconds float64) {
+// price counts the operations of a program and their time.
+func (p Profile) price(threads int, stage *plan.Stage, program *plan.Program) (flops, seconds float64) {
 	for i := range program.Instructions {
 		in := &program.Instructions[i]
 		args := stage.Tensors(in)
@@ -47,7 +48,7 @@ func (u *unitOfWork) price(p Profile, stage *plan.Stage, program *plan.Program) 
 		}
 		f := kernels.FlopsOf(in.Op, sizes, in.Attrs)
 		flops += f
-		seconds += p.seconds(u.strategy.Devices.Threads, in.Op, f, kernels.TrafficBytes(in.Op, in.Attrs, args))
+		seconds += p.seconds(threads, in.Op, f, kernels.TrafficBytes(in.Op, in.Attrs, args))
 	}
 	return flops, seconds
 }

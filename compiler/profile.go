@@ -42,7 +42,7 @@ func (u *unitOfWork) profile() (Profile, error) {
 }
 
 // contractions run at the rate of matrix products.
-var contractions = []kernels.Op{kernels.MatMul, kernels.Attention, kernels.AttentionGrad, kernels.NewtonSchulz}
+var contractions = []kernels.Op{kernels.MatMul, kernels.Attention, kernels.AttentionGrad, kernels.NewtonSchulz, kernels.MatMulInt8}
 
 // seconds is the time of one call: the larger of its arithmetic and its memory traffic, and a fixed cost.
 func (p Profile) seconds(threads int, op kernels.Op, flops float64, bytes int64) float64 {
