@@ -38,6 +38,9 @@ func Generation(p *plan.Plan, weights string, threads int) (*plan.Plan, error) {
 		for _, c := range g.old.Schedule(kind, 0).Calls {
 			g.stage.Programs = append(g.stage.Programs, g.program(g.old.Program(c.Program)))
 		}
+		if kind == plan.Decode {
+			g.likeliest(&g.stage.Programs[len(g.stage.Programs)-1])
+		}
 		g.stage.Schedules = append(g.stage.Schedules, *g.old.Schedule(kind, 0))
 	}
 	made := g.plan()
@@ -122,6 +125,21 @@ func (g *generation) program(p *plan.Program) plan.Program {
 	}
 	made.Outputs = g.ports(p.Outputs)
 	return made
+}
+
+// likeliest adds to the program that decodes the choice of the token with the largest logit, so that the others need not leave the device.
+func (g *generation) likeliest(p *plan.Program) {
+	i := slices.IndexFunc(p.Outputs, func(o plan.Port) bool { return o.Name == plan.OutputLogits })
+	if i < 0 {
+		return
+	}
+	logits := &g.stage.Buffers[p.Outputs[i].Buffer]
+	rows := logits.Dims[:len(logits.Dims)-1]
+	x := plan.Operand{Buffer: logits.ID, Shape: logits.Shape()}
+	y := plan.Operand{Shape: x.Shape[:len(rows)]}
+	y.Buffer = g.add(plan.Buffer{Name: plan.OutputLikeliest, Class: plan.Activation, DType: kernels.I32, Dims: rows})
+	p.Instructions = append(p.Instructions, plan.Instruction{Op: kernels.ArgMax, Name: plan.OutputLikeliest, Operands: []plan.Operand{x, y}})
+	p.Outputs = append(p.Outputs, plan.Port{Name: plan.OutputLikeliest, Buffer: y.Buffer})
 }
 
 func (g *generation) ports(list []plan.Port) []plan.Port {
