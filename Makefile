@@ -30,6 +30,24 @@ race: ## run the tests of what runs concurrently under the race detector (needs 
 conformance: build ## hold this machine's kernels and the reference cases to the definition of correct
 	@$(GSC) conformance
 
+.PHONY: levels
+levels: build ## the same at each level of the processor's features, forced one by one
+	@scripts/levels $(GSC)
+
+.PHONY: arm64
+arm64: ## run the kernels' tests and a short training run as built for arm64, under qemu elsewhere
+	@scripts/arm64
+
+BENCH = go run ./bench -rows "$(or $(ROWS),*)" -n $(or $(N),5) -out "$(or $(OUT),runs/bench)" -torch "$(TORCH)" -llmc "$(LLMC)" -text "$(TEXT)"
+
+.PHONY: bench
+bench: build ## compare gsc with its peers by ratio; bench/README.md tells of ROWS, N, TORCH, LLMC, TEXT and OUT
+	@$(BENCH)
+
+.PHONY: bench-short
+bench-short: build ## the same for matrix products and a small model, in about a minute
+	@$(MAKE) --no-print-directory bench ROWS="sgemm char6" N=3
+
 .PHONY: fuzz
 fuzz: ## fuzz what reads bytes from outside, FUZZTIME each (10m when not given)
 	@set -e; for f in $$(grep -rlE '^func Fuzz' --include='*_test.go' .); do \

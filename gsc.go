@@ -163,11 +163,27 @@ func dataBytes(d plan.Data, rows int) int64 {
 
 // NewDevice makes the device that runs plans of a kind.
 func NewDevice(kind string, threads int) (kernels.Device, error) {
+	return NewDeviceAt(kind, "", threads)
+}
+
+// Levels names the levels that a device kind has kernels for on this machine; a kind without such has one without a name.
+func Levels(kind string) ([]string, error) {
+	if kind == "cpu" {
+		return cpu.Levels()
+	}
+	return []string{""}, nil
+}
+
+// NewDeviceAt is NewDevice with the kernels of one of [Levels]; "" takes the best.
+func NewDeviceAt(kind, level string, threads int) (kernels.Device, error) {
 	if threads == 0 {
 		threads = goruntime.NumCPU()
 	}
 	switch kind {
 	case "cpu":
+		if level != "" {
+			return cpu.NewAt(level, threads)
+		}
 		return cpu.New(threads)
 	case "ref":
 		return ref.New(), nil

@@ -2,7 +2,10 @@ package gsc_test
 
 import (
 	"fmt"
+	"strings"
 	"testing"
+
+	"github.com/gsc-project/gsc/runtime/data"
 )
 
 // The same plan gives the same bits with 1, 2 and 4 threads.
@@ -88,5 +91,64 @@ func TestRecomputingChangesNoBit(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// What products take in of what follows them, and the cross entropy of its gradient, is the same mathematics.
+func TestFusionChangesNothing(t *testing.T) {
+	for _, a := range architectures {
+		for device, tolerance := range map[string]float64{"cpu": 1e-6, "ref": 1e-12} {
+			t.Run(a.name+"/"+device, func(t *testing.T) {
+				path := write(t, a.model, a.data)
+				trained := func(fuse bool) ([]float64, string) {
+					l := newLab(t, planOf(t, path, "batch.micro_batches=2", `optimizer={kind: "sgd", momentum: 0.9, clip_norm: 1}`,
+						fmt.Sprintf("devices.kind=%q", device), fmt.Sprintf("compile.fuse=%t", fuse)), 2)
+					return append(l.train(4), l.evaluate(data.Train)), string(l.plan.Text())
+				}
+				fused, text := trained(true)
+				apart, plain := trained(false)
+				if far := farthest(fused, apart); !(far <= tolerance) {
+					t.Errorf("losses %v, unfused %v: apart by %.2g", fused, apart, far)
+				}
+				if !strings.Contains(text, "+grad") || !strings.Contains(text, "residual=") || strings.Contains(plain, "+grad") || strings.Contains(plain, "residual=") {
+					t.Error("the plans do not show what is fused")
+				}
+			})
+		}
+	}
+}
+
+// The losses of chunks are the bits of the whole; gradients are sums in another order.
+func TestLossChunksChangeNothing(t *testing.T) {
+	for _, a := range append(architectures[:len(architectures):len(architectures)],
+		struct{ name, model, data string }{"gpt2-packed", gpt2, packed}, struct{ name, model, data string }{"bert-numbers", bertRows, sizes}) {
+		for device, tolerance := range map[string]float64{"cpu": 1e-6, "ref": 1e-12} {
+			t.Run(a.name+"/"+device, func(t *testing.T) {
+				path := write(t, a.model, a.data)
+				trained := func(more ...string) []float64 {
+					l := newLab(t, planOf(t, path, append(append(objective(a.data), `optimizer={kind: "sgd", momentum: 0.9, clip_norm: 1}`,
+						"batch.micro_batches=2", fmt.Sprintf("devices.kind=%q", device)), more...)...), 2)
+					return append(l.train(4), l.evaluate(data.Train))
+				}
+				whole := trained("memory.loss_chunks=1")
+				for _, chunks := range []string{"2", "3", "1000"} {
+					got := trained("memory.loss_chunks="+chunks, `memory.recompute="full"`)
+					if far := farthest(got, whole); !(far <= tolerance) {
+						t.Errorf("%s chunks: losses %v, whole %v: apart by %.2g", chunks, got, whole, far)
+					}
+				}
+			})
+		}
+	}
+}
+
+// The first loss, of equal weights, has the same bits in chunks as whole: what a row gives depends on no other.
+func TestLossOfChunksHasTheSameBits(t *testing.T) {
+	path := write(t, wide, stream)
+	want := newLab(t, planOf(t, path, "memory.loss_chunks=1"), 2).train(1)
+	for _, chunks := range []int{2, 3, 7} {
+		if got := newLab(t, planOf(t, path, fmt.Sprintf("memory.loss_chunks=%d", chunks)), 2).train(1); got[0] != want[0] {
+			t.Errorf("%d chunks: loss %v, whole %v", chunks, got[0], want[0])
+		}
 	}
 }

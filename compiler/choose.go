@@ -33,7 +33,7 @@ func choose(s *schema.Strategy, compile func(settings) (*plan.Plan, error)) (*pl
 		return nil, s.Wrong("memory.limit", fmt.Sprintf("nothing fits into %s: the least of the %d settings tried takes %s",
 			plan.FormatBytes(s.Memory.LimitBytes), len(candidates), plan.FormatBytes(smallest.PeakBytes())), "raise the limit, or take a smaller batch or model")
 	}
-	best.Choices = explain(s, chosen, len(candidates))
+	best.Choices = append(explain(s, chosen, len(candidates)), best.Choices...)
 	return best, nil
 }
 
@@ -54,10 +54,16 @@ func candidates(s *schema.Strategy) []settings {
 			policies = recomputePolicies
 		}
 	}
+	chunks := []int64{largeChunk}
+	if s.Memory.LimitBytes > 0 && s.Memory.LossChunks == 0 {
+		chunks = append(chunks, smallChunk)
+	}
 	var list []settings
 	for _, n := range counts {
 		for _, policy := range policies {
-			list = append(list, settings{microBatches: n, recompute: policy})
+			for _, size := range chunks {
+				list = append(list, settings{microBatches: n, recompute: policy, chunkBytes: size})
+			}
 		}
 	}
 	return list

@@ -33,6 +33,7 @@ func Compile(s *schema.Strategy, data plan.Data, opts Options) (*plan.Plan, erro
 		if err := u.reserve(opts); err != nil {
 			return nil, err
 		}
+		u.plan.Choices = u.choices
 		return u.plan, u.plan.Verify()
 	})
 }

@@ -8,8 +8,10 @@ import (
 )
 
 // tiny is a strategy for a small GPT-2, as the schema would load it.
-func tiny() (*schema.Strategy, plan.Data) {
-	const width, heads, layers, vocab, context = 12, 3, 2, 11, 8
+func tiny() (*schema.Strategy, plan.Data) { return gpt2(2, 3, 12, 11, 8) }
+
+// gpt2 is a strategy for a GPT-2 of given sizes.
+func gpt2(layers, heads, width, vocab, context int) (*schema.Strategy, plan.Data) {
 	normal := plan.Init{Kind: "normal", Std: 0.2}
 	weight := func(name string) schema.Weight { return schema.Weight{Name: name, Init: normal} }
 	bias := func(name string) *schema.Weight { return &schema.Weight{Name: name, Init: plan.Init{Kind: "zeros"}} }

@@ -89,15 +89,10 @@ func (g *generation) eachOld(f func(*plan.Instruction)) {
 	}
 }
 
-// matrix says whether an instruction is a product with a whole weight, without anything that MatMulInt8 lacks.
+// matrix says whether an instruction is a product with a whole weight on its right side.
 func (g *generation) matrix(in *plan.Instruction) (id int, m quantised, ok bool) {
-	if in.Op != kernels.MatMul || in.Predicate != 0 || (in.Attrs != kernels.Attrs{TransB: in.Attrs.TransB}) {
+	if in.Op != kernels.MatMul || in.Attrs.TransA || in.Attrs.Accumulate {
 		return 0, m, false
-	}
-	for i, o := range in.Operands {
-		if o.Buffer >= 0 && kernels.Contracts[kernels.MatMulInt8].Param(kernels.Contracts[in.Op].Params[i].Name) < 0 {
-			return 0, m, false
-		}
 	}
 	b := operandOf(in, "b")
 	m = quantised{swapped: !in.Attrs.TransB, n: b.Shape[0], k: b.Shape[1], q: -1}
@@ -153,7 +148,7 @@ func (g *generation) ports(list []plan.Port) []plan.Port {
 func (g *generation) instruction(in plan.Instruction) plan.Instruction {
 	old := in
 	if op, weight, m := g.replacement(&old); op != kernels.NoOp {
-		in.Op, in.Attrs, in.Operands = op, kernels.Attrs{}, nil
+		in.Op, in.Attrs.TransB, in.Operands = op, false, nil
 		for _, p := range kernels.Contracts[op].Params {
 			switch p.Name {
 			case weight:
@@ -164,11 +159,11 @@ func (g *generation) instruction(in plan.Instruction) plan.Instruction {
 				in.Operands = append(in.Operands, g.operand(operandOf(&old, p.Name)))
 			}
 		}
-		return in
-	}
-	in.Operands = make([]plan.Operand, len(old.Operands))
-	for i, o := range old.Operands {
-		in.Operands[i] = g.operand(o)
+	} else {
+		in.Operands = make([]plan.Operand, len(old.Operands))
+		for i, o := range old.Operands {
+			in.Operands[i] = g.operand(o)
+		}
 	}
 	if in.Predicate > 0 {
 		in.Predicate = g.buffer(in.Predicate-1) + 1

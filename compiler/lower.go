@@ -75,7 +75,9 @@ func (l *lowerer) operand(a graph.Arg) plan.Operand {
 	}
 	o := plan.Operand{Buffer: l.buffer(a.Value), Shape: slices.Clone(a.ViewShape())}
 	if a.Value.View != nil {
-		o.Offset, o.Strides = a.Value.Strides()
+		if o.Offset, o.Strides = a.Value.Strides(); a.Value.View.Run {
+			o.Strides = nil // dense in any shape
+		}
 	}
 	return o
 }

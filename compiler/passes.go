@@ -13,6 +13,7 @@ import (
 type settings struct {
 	microBatches int
 	recompute    string // "none", "selective" or "full"
+	chunkBytes   int64  // of logits at most, unless the strategy says how many chunks
 }
 
 // unitOfWork is a strategy on its way to a plan.
@@ -29,6 +30,7 @@ type unitOfWork struct {
 	cached  []*graph.Program // prefill and decode, when the model generates
 	update  *graph.Program
 	plan    *plan.Plan
+	choices []plan.Choice // that passes made
 }
 
 // bucket is the programs for one length of rows.
@@ -48,6 +50,8 @@ var passes = []struct {
 	{"differentiate", (*unitOfWork).differentiate}, // forward → backward
 	{"recompute", (*unitOfWork).recompute},         // what the backward program computes again instead of keeping
 	{"update", (*unitOfWork).makeUpdate},           // norm, clipping, optimizer
+	{"head", (*unitOfWork).head},                   // the loss with its gradient, in chunks where logits are large
+	{"fuse", (*unitOfWork).fuse},                   // what products take in of what follows them
 	{"precision", (*unitOfWork).precision},         // storage types; workspaces, which depend on them
 	{"schedule", (*unitOfWork).schedule},           // programs → calls; allocate: offsets by liveness
 	{"estimate", (*unitOfWork).estimate},           // operations, bytes, time
@@ -149,6 +153,13 @@ func (u *unitOfWork) recompute() error {
 func (u *unitOfWork) makeUpdate() (err error) {
 	u.update, u.states, err = update(u.graph, u.strategy, u.weights)
 	return err
+}
+
+func (u *unitOfWork) fuse() error {
+	if !u.strategy.Compile.Unfused {
+		fuse(u.graph, u.kind)
+	}
+	return nil
 }
 
 func (u *unitOfWork) precision() error {

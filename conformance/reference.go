@@ -19,8 +19,10 @@ import (
 // ReferenceOptions say how reference cases are run.
 type ReferenceOptions struct {
 	Device        string // "cpu" or "ref"
+	Level         string // of its kernels; empty: the best
 	Threads       int
 	Recompute     string // memory.recompute; empty: none
+	LossChunks    int    // memory.loss_chunks; 0: left open. With several the logits are never whole, and not compared
 	WriteStrategy string // folder that keeps the strategies; empty: none is kept
 }
 
@@ -68,7 +70,7 @@ func (r *ReferenceResult) run(folder string, o ReferenceOptions) error {
 		}
 		defer os.RemoveAll(dir)
 	}
-	file, err := writeStrategy(c, folder, dir, o.Recompute)
+	file, err := writeStrategy(c, folder, dir, o)
 	if err != nil {
 		return err
 	}
@@ -95,9 +97,9 @@ type trial struct {
 }
 
 // newTrial binds a plan, opens its data and gives the weights their starting values.
-func newTrial(p *plan.Plan, expected *safetensors.File, threads int) (t *trial, err error) {
+func newTrial(p *plan.Plan, expected *safetensors.File, level string, threads int) (t *trial, err error) {
 	t = &trial{expected: expected, start: map[string][]float64{}}
-	if t.device, err = gsc.NewDevice(p.Device, threads); err != nil {
+	if t.device, err = gsc.NewDeviceAt(p.Device, level, threads); err != nil {
 		return nil, err
 	}
 	if t.machine, err = runtime.Bind(p, t.device); err != nil {
@@ -119,7 +121,7 @@ func newTrial(p *plan.Plan, expected *safetensors.File, threads int) (t *trial, 
 func (t *trial) close() error { return errors.Join(t.machine.Close(), t.device.Close()) }
 
 func (r *ReferenceResult) train(p *plan.Plan, c *referenceCase, expected *safetensors.File, o ReferenceOptions) error {
-	t, err := newTrial(p, expected, o.Threads)
+	t, err := newTrial(p, expected, o.Level, o.Threads)
 	if err != nil {
 		return err
 	}
@@ -173,8 +175,10 @@ func (r *ReferenceResult) first(t *trial, b *data.Batch, c *referenceCase) error
 		return err
 	}
 	program := t.machine.Plan.Stages[0].Schedule(plan.Evaluate, b.Length).Calls[0].Program
-	if err := r.compare(t, "logits", t.machine.Values(t.machine.Buffer(program, "logits")), 0, &r.Logits); err != nil {
-		return err
+	if logits := t.machine.Buffer(program, "logits"); logits != nil {
+		if err := r.compare(t, "logits", t.machine.Values(logits), 0, &r.Logits); err != nil {
+			return err
+		}
 	}
 	calls := 0
 	t.stepper.After = func(string) {

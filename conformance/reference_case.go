@@ -1,6 +1,7 @@
 package conformance
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"os"
@@ -75,7 +76,7 @@ schema.#Strategy & {
 	batch: {sequences: {{.Sequences}}, micro_batches: {{.Case.MicroBatches}}}
 	optimizer: {{.Optimizer}}
 	schedule: {kind: "table", rates: {{json .Case.Optimizer.LR}}}
-	memory: recompute: {{quote .Recompute}}
+	memory: {recompute: {{quote .Recompute}}{{if .LossChunks}}, loss_chunks: {{.LossChunks}}{{end}}}
 }
 `))
 
@@ -85,14 +86,12 @@ func toJSON(v any) (string, error) {
 }
 
 // writeStrategy writes the strategy of a case into a folder of its own below dir.
-func writeStrategy(c *referenceCase, folder, dir, recompute string) (string, error) {
+func writeStrategy(c *referenceCase, folder, dir string, o ReferenceOptions) (string, error) {
 	folder, err := filepath.Abs(folder)
 	if err != nil {
 		return "", err
 	}
-	if recompute == "" {
-		recompute = "none"
-	}
+	recompute := cmp.Or(o.Recompute, "none")
 	optimizer, err := c.optimizer()
 	if err != nil {
 		return "", err
@@ -100,7 +99,7 @@ func writeStrategy(c *referenceCase, folder, dir, recompute string) (string, err
 	var text strings.Builder
 	name := filepath.Base(folder)
 	err = strategyText.Execute(&text, map[string]any{"Name": name, "Folder": folder, "Data": filepath.Join(folder, "data.safetensors"),
-		"Case": c, "Sequences": c.Batch * c.MicroBatches, "Optimizer": optimizer, "Recompute": recompute})
+		"Case": c, "Sequences": c.Batch * c.MicroBatches, "Optimizer": optimizer, "Recompute": recompute, "LossChunks": o.LossChunks})
 	if err != nil {
 		return "", err
 	}

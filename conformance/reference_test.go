@@ -1,6 +1,8 @@
 package conformance
 
 import (
+	"cmp"
+	"fmt"
 	"io"
 	"os"
 	"path/filepath"
@@ -28,8 +30,9 @@ func TestReferenceCases(t *testing.T) {
 			t.Run(folders, func(t *testing.T) { t.Skipf("no cases in %s: %v", folders, err) })
 		}
 		for _, folder := range cases {
-			for _, o := range []ReferenceOptions{{Device: "cpu"}, {Device: "ref", Recompute: "selective"}, {Device: "cpu", Recompute: "full"}} {
-				t.Run(strings.TrimSuffix(filepath.Base(folder)+"/"+o.Device+"/"+o.Recompute, "/"), func(t *testing.T) {
+			for _, o := range []ReferenceOptions{{Device: "cpu"}, {Device: "ref", Recompute: "selective"}, {Device: "cpu", Recompute: "full"},
+				{Device: "ref", LossChunks: 3}, {Device: "cpu", LossChunks: 5}} {
+				t.Run(fmt.Sprintf("%s/%s/%s/%d", filepath.Base(folder), o.Device, cmp.Or(o.Recompute, "none"), o.LossChunks), func(t *testing.T) {
 					if r := Reference(folder, o); !r.Pass {
 						t.Errorf("logits %.2g, loss %.2g, norm %.2g, gradients %.2g, weights %.2g; farthest %s; %s",
 							r.Logits, r.Loss, r.Norm, r.Gradients, r.Weights, r.Worst, r.Error)
@@ -79,7 +82,7 @@ func trialWeights(t *testing.T, folder, strategy string) map[string][]float64 {
 		t.Fatal(err)
 	}
 	defer expected.Close()
-	trial, err := newTrial(p, expected, 1)
+	trial, err := newTrial(p, expected, "", 1)
 	if err != nil {
 		t.Fatal(err)
 	}

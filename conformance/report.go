@@ -74,21 +74,43 @@ func (o KernelOptions) suite() (kerneltest.Options, error) {
 	return k, nil
 }
 
-// Kernels compares a device's operations with ref, and ref's derivatives with finite differences.
+// Kernels compares a device's operations, at each of its levels, with ref, and ref's derivatives with finite differences.
 func Kernels(device string, threads int, o KernelOptions) (Report, error) {
 	r := Report{Device: device}
 	options, err := o.suite()
 	if err != nil {
 		return r, err
 	}
-	dev, err := gsc.NewDevice(device, threads)
+	levels, err := gsc.Levels(device)
 	if err != nil {
 		return r, err
 	}
-	defer dev.Close()
-	r.add(kernelSuite("operations of "+device, kerneltest.Run(dev, options)))
+	for _, level := range levels {
+		results, err := runKernels(device, level, threads, options)
+		if err != nil {
+			return r, err
+		}
+		r.add(kernelSuite("operations of "+atLevel(device, level), results))
+	}
 	r.add(kernelSuite("derivatives", kerneltest.Derivatives(options)))
 	return r, nil
+}
+
+func runKernels(device, level string, threads int, o kerneltest.Options) ([]kerneltest.Result, error) {
+	dev, err := gsc.NewDeviceAt(device, level, threads)
+	if err != nil {
+		return nil, err
+	}
+	defer dev.Close()
+	return kerneltest.Run(dev, o), nil
+}
+
+// atLevel names a device and, where it has them, its level.
+func atLevel(device, level string) string {
+	if level == "" {
+		return device
+	}
+	return device + " " + level
 }
 
 func kernelSuite(name string, results []kerneltest.Result) Suite {
@@ -110,7 +132,12 @@ func References(folders []string, o ReferenceOptions) (Report, error) {
 	if err != nil {
 		return r, err
 	}
-	s := Suite{Name: "reference cases on " + o.Device, Columns: []string{"logits", "loss", "grad norm", "gradients", "weights"}}
+	r.add(referenceSuite(cases, o))
+	return r, nil
+}
+
+func referenceSuite(cases []string, o ReferenceOptions) Suite {
+	s := Suite{Name: "reference cases on " + atLevel(o.Device, o.Level), Columns: []string{"logits", "loss", "grad norm", "gradients", "weights"}}
 	for _, folder := range cases {
 		result := Reference(folder, o)
 		row := Row{Name: result.Case, Values: []float64{result.Logits, result.Loss, result.Norm, result.Gradients, result.Weights}, Pass: result.Pass}
@@ -122,8 +149,7 @@ func References(folders []string, o ReferenceOptions) (Report, error) {
 		}
 		s.Rows = append(s.Rows, row)
 	}
-	r.add(s)
-	return r, nil
+	return s
 }
 
 func findCases(folders []string) ([]string, error) {
@@ -147,7 +173,7 @@ func findCases(folders []string) ([]string, error) {
 	return cases, nil
 }
 
-// All runs every suite that needs no files of the user's: the kernels, and the project's own reference cases.
+// All runs every suite that needs no files of the user's: the kernels, and the project's own reference cases, at each level of the device.
 func All(device string, threads int, o KernelOptions) (Report, error) {
 	r, err := Kernels(device, threads, o)
 	if err != nil {
@@ -161,12 +187,16 @@ func All(device string, threads int, o KernelOptions) (Report, error) {
 	if err := unpack(dir); err != nil {
 		return r, err
 	}
-	refs, err := References([]string{dir}, ReferenceOptions{Device: device, Threads: threads})
+	levels, err := gsc.Levels(device)
 	if err != nil {
 		return r, err
 	}
-	for _, s := range refs.Suites {
-		r.add(s)
+	for _, level := range levels {
+		refs, err := References([]string{dir}, ReferenceOptions{Device: device, Level: level, Threads: threads})
+		if err != nil {
+			return r, err
+		}
+		r.add(refs.Suites[0])
 	}
 	return r, nil
 }

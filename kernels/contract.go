@@ -123,8 +123,9 @@ var Contracts = [opCount]Contract{
 		Attrs: "rate key", InPlace: [][2]string{{"y", "x"}}, Check: checkRate, Flops: perElement(10)},
 
 	MatMul: {Name: "matmul", Params: []Param{in("a", "M K").strided().swapped("trans_a"), in("b", "K N").strided().swapped("trans_b"),
-		in("bias", "N").opt(), out("c", "M N").strided().sums()}, Attrs: "trans_a trans_b accumulate",
-		Flops: func(s Sizes, _ Attrs) float64 { return 2 * float64(s["M"]) * float64(s["N"]) * float64(s["K"]) }},
+		in("bias", "N").opt(), out("c", "M N").strided().sums(), in("x", "M N").strided().opt(), in("residual", "M N").strided().opt(),
+		out("pre", "M N").strided().opt()}, Attrs: "trans_a trans_b accumulate alpha kind derivative cap",
+		Check: checkEpilogue, Needs: needsEpilogue, Flops: matMulFlops},
 	SumRows: {Name: "sum_rows", Params: []Param{in("x", "... N").strided(), out("y", "N").sums()}, Attrs: "accumulate", Flops: perRow(1, "N")},
 
 	LayerNorm: {Name: "layer_norm", Params: []Param{in("x", "... C"), in("weight", "C").opt(), in("bias", "C").opt(),
@@ -151,8 +152,9 @@ var Contracts = [opCount]Contract{
 		out("dq", "B T H D").strided(), out("dk", "B S G D").strided(), out("dv", "B S G D").strided(), workspace()),
 		Attrs: maskAttrs, Check: checkAttention, Needs: needsMask, Flops: attentionFlops(10)},
 
-	CrossEntropy: {Name: "cross_entropy", Params: []Param{in("logits", "... V"), index("labels", "..."), out("loss", "..."), out("lse", "...")},
-		Attrs: "ignore_index smoothing", Flops: perRow(5, "V")},
+	CrossEntropy: {Name: "cross_entropy", Params: []Param{in("logits", "... V"), index("labels", "..."), out("loss", "..."), out("lse", "..."),
+		in("row_weights", "...").opt(), real64("weight").opt(), out("dlogits", "... V").opt()}, Attrs: "ignore_index smoothing",
+		InPlace: [][2]string{{"dlogits", "logits"}}, Needs: needsWeight, Flops: perRow(5, "V")},
 	CrossEntropyGrad: {Name: "cross_entropy_grad", Params: []Param{in("logits", "... V"), index("labels", "..."), in("lse", "..."),
 		in("row_weights", "...").opt(), real64("weight"), out("dlogits", "... V")}, Attrs: "ignore_index smoothing",
 		InPlace: [][2]string{{"dlogits", "logits"}}, Flops: perRow(5, "V")},
@@ -203,8 +205,8 @@ var Contracts = [opCount]Contract{
 	QuantizeRows: {Name: "quantize_rows", Params: []Param{in("x", "N K").swapped("trans_a"), out("q", "N K").of(Quantised), out("scale", "N")},
 		Attrs: "trans_a", Flops: func(s Sizes, _ Attrs) float64 { return 3 * float64(s["N"]) * float64(s["K"]) }},
 	MatMulInt8: {Name: "matmul_int8", Params: []Param{in("a", "M K").strided(), in("b", "N K").of(Quantised), in("scale", "N"),
-		in("bias", "N").opt(), out("c", "M N").strided()}, Check: checkInt8Sum,
-		Flops: func(s Sizes, _ Attrs) float64 { return 2 * float64(s["M"]) * float64(s["N"]) * float64(s["K"]) }},
+		in("bias", "N").opt(), out("c", "M N").strided(), in("x", "M N").strided().opt(), in("residual", "M N").strided().opt(),
+		out("pre", "M N").strided().opt()}, Attrs: "alpha kind derivative cap", Check: checkInt8Sum, Needs: needsEpilogue, Flops: matMulFlops},
 	EmbeddingInt8: {Name: "embedding_int8", Params: []Param{index("ids", "..."), in("table", "V C").of(Quantised), in("scale", "V"),
 		out("y", "... C")}, Flops: perRow(1, "C")},
 }
@@ -253,14 +255,44 @@ func checkActivation(_ Sizes, a Attrs) error {
 	return nil
 }
 
+// checkEpilogue: a product need not have an activation.
+func checkEpilogue(s Sizes, a Attrs) error {
+	if a.Kind == "" && a.Cap == 0 {
+		return nil
+	}
+	return checkActivation(s, a)
+}
+
+// needsEpilogue: x and pre belong to an activation, and what accumulates is a product alone.
+func needsEpilogue(has func(string) bool, a Attrs) error {
+	switch {
+	case a.Kind == "" && (has("x") || has("pre")):
+		return fmt.Errorf("x and pre mean nothing without kind")
+	case a.Derivative && !has("x"):
+		return fmt.Errorf("derivative means nothing without x")
+	case a.Accumulate && (a.Alpha != 0 || a.Kind != "" || has("residual")):
+		return fmt.Errorf("what accumulates has no epilogue")
+	}
+	return nil
+}
+
+// matMulFlops counts an activation as Activate does.
+func matMulFlops(s Sizes, a Attrs) float64 {
+	each := 2 * float64(s["K"])
+	if a.Kind != "" {
+		each += 10
+	}
+	return each * float64(s["M"]) * float64(s["N"])
+}
+
 // MaxInt8Sum is the longest sum of MatMulInt8: a digit of an activation times a weight is at most 2¹⁴, and the sum of each digit's products is an int32.
 const MaxInt8Sum = 1 << 16
 
-func checkInt8Sum(s Sizes, _ Attrs) error {
+func checkInt8Sum(s Sizes, a Attrs) error {
 	if s["K"] > MaxInt8Sum {
 		return fmt.Errorf("rows of %d are longer than the %d whose products an int32 holds", s["K"], MaxInt8Sum)
 	}
-	return nil
+	return checkEpilogue(s, a)
 }
 
 func checkIndex(s Sizes, a Attrs) error {
@@ -318,6 +350,14 @@ func needsMask(has func(string) bool, a Attrs) error {
 	}
 	if a.Rate > 0 && !(has("seed") && has("step") && has("origin")) {
 		return fmt.Errorf("dropout needs seed, step and origin")
+	}
+	return nil
+}
+
+// needsWeight: the weights of the rows and their sum are those of a gradient.
+func needsWeight(has func(string) bool, _ Attrs) error {
+	if has("dlogits") != has("weight") || has("row_weights") && !has("dlogits") {
+		return fmt.Errorf("dlogits goes with weight, and row_weights with both")
 	}
 	return nil
 }

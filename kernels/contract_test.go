@@ -151,12 +151,12 @@ func TestCheck(t *testing.T) {
 		{"stride of 0", Copy, Attrs{}, []Tensor{f32(2, 3), strided(f32(2, 3), 0, 1)}, "stride 0 is not positive"},
 		{"strides of another rank", Copy, Attrs{}, []Tensor{strided(f32(2, 3), 1), f32(2, 3)}, "1 strides for 2 dims"},
 
-		{"product", MatMul, Attrs{}, []Tensor{f32(2, 3), f32(3, 4), f32(4), f32(2, 4)}, ""},
-		{"no bias", MatMul, Attrs{}, []Tensor{f32(2, 3), f32(3, 4), absent, f32(2, 4)}, ""},
-		{"inner lengths", MatMul, Attrs{}, []Tensor{f32(2, 3), f32(5, 4), absent, f32(2, 4)}, "K = 5, but an operand before it has K = 3"},
-		{"swapped", MatMul, Attrs{TransA: true, TransB: true}, []Tensor{f32(3, 2), f32(4, 3), absent, f32(2, 4)}, ""},
-		{"not swapped", MatMul, Attrs{TransA: true}, []Tensor{f32(2, 3), f32(3, 4), absent, f32(2, 4)}, "operand b"},
-		{"a batch", MatMul, Attrs{}, []Tensor{f32(1, 2, 3), f32(3, 4), absent, f32(2, 4)}, "shape [1 2 3] does not fit M K"},
+		{"product", MatMul, Attrs{}, product(f32(2, 3), f32(3, 4), f32(4), f32(2, 4)), ""},
+		{"no bias", MatMul, Attrs{}, product(f32(2, 3), f32(3, 4), absent, f32(2, 4)), ""},
+		{"inner lengths", MatMul, Attrs{}, product(f32(2, 3), f32(5, 4), absent, f32(2, 4)), "K = 5, but an operand before it has K = 3"},
+		{"swapped", MatMul, Attrs{TransA: true, TransB: true}, product(f32(3, 2), f32(4, 3), absent, f32(2, 4)), ""},
+		{"not swapped", MatMul, Attrs{TransA: true}, product(f32(2, 3), f32(3, 4), absent, f32(2, 4)), "operand b"},
+		{"a batch", MatMul, Attrs{}, product(f32(1, 2, 3), f32(3, 4), absent, f32(2, 4)), "shape [1 2 3] does not fit M K"},
 
 		{"rows", LayerNorm, Attrs{}, []Tensor{f32(2, 3, 8), f32(8), absent, f32(2, 3, 8), f32(2, 3), f32(2, 3)}, ""},
 		{"too few dims", LayerNorm, Attrs{}, []Tensor{f32(), absent, absent, f32(), f32(), f32()}, "fewer dims than ... C"},
@@ -192,6 +192,12 @@ func TestCheck(t *testing.T) {
 		{"factors", AdafactorMoments, Attrs{}, []Tensor{f32(2, 3), real64s(), i64s(), f32(2), f32(3), absent}, ""},
 		{"variance", AdafactorMoments, Attrs{}, []Tensor{f32(2, 3), real64s(), i64s(), absent, absent, f32(2, 3)}, ""},
 		{"row alone", AdafactorMoments, Attrs{}, []Tensor{f32(2, 3), real64s(), i64s(), f32(2), absent, absent}, "either row and column or variance"},
+		{"gelu", MatMul, Attrs{Kind: "gelu", Alpha: 2}, product(f32(2, 3), f32(3, 5), absent, f32(2, 5), absent, f32(2, 5), f32(2, 5)), ""},
+		{"gate", MatMul, Attrs{Kind: "silu"}, product(f32(2, 3), f32(3, 5), absent, f32(2, 5), strided(f32(2, 5), 9, 1)), ""},
+		{"unknown activation", MatMul, Attrs{Kind: "gelo"}, product(f32(2, 3), f32(3, 5), absent, f32(2, 5)), "unknown activation"},
+		{"x without kind", MatMul, Attrs{}, product(f32(2, 3), f32(3, 5), absent, f32(2, 5), f32(2, 5)), "x and pre mean nothing"},
+		{"derivative of nothing", MatMul, Attrs{Kind: "relu", Derivative: true}, product(f32(2, 3), f32(3, 5), absent, f32(2, 5)), "derivative means nothing"},
+		{"scaled sum", MatMul, Attrs{Accumulate: true, Alpha: 2}, product(f32(2, 3), f32(3, 5), absent, f32(2, 5)), "no epilogue"},
 		{"neither", AdafactorMoments, Attrs{}, []Tensor{f32(2, 3), real64s(), i64s(), absent, absent, absent}, "either row and column or variance"},
 		{"both", AdafactorMoments, Attrs{}, []Tensor{f32(2, 3), real64s(), i64s(), f32(2), f32(3), f32(2, 3)}, "either row and column or variance"},
 	} {
@@ -207,8 +213,13 @@ func TestCheck(t *testing.T) {
 	}
 }
 
+// product pads the operands of a matrix product that has no epilogue, or the beginning of one.
+func product(args ...Tensor) []Tensor {
+	return append(args, make([]Tensor, len(Contracts[MatMul].Params)-len(args))...)
+}
+
 func TestCheckGivesSizes(t *testing.T) {
-	sizes, err := Check(MatMul, Attrs{TransB: true}, []Tensor{f32(2, 3), f32(5, 3), absent, f32(2, 5)})
+	sizes, err := Check(MatMul, Attrs{TransB: true}, product(f32(2, 3), f32(5, 3), absent, f32(2, 5)))
 	if err != nil || sizes["M"] != 2 || sizes["K"] != 3 || sizes["N"] != 5 {
 		t.Errorf("sizes %v, %v", sizes, err)
 	}

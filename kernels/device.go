@@ -83,13 +83,16 @@ type Kind struct {
 	Compute    DType // the type that floats are kept and computed in
 	AlignBytes int64 // of every buffer
 	Workspace  func(op Op, s Sizes, a Attrs) int64
+	Fuse       []Op // that MatMul can take in as its epilogue
 }
 
 // Kinds are the device kinds that plans can be made for.
 var Kinds = map[string]Kind{
-	"cpu": {Name: "cpu", Compute: F32, AlignBytes: 64, Workspace: cpuWorkspace},
-	"ref": {Name: "ref", Compute: F64, AlignBytes: 64, Workspace: func(Op, Sizes, Attrs) int64 { return 0 }},
+	"cpu": {Name: "cpu", Compute: F32, AlignBytes: 64, Workspace: cpuWorkspace, Fuse: epilogues},
+	"ref": {Name: "ref", Compute: F64, AlignBytes: 64, Workspace: func(Op, Sizes, Attrs) int64 { return 0 }, Fuse: epilogues},
 }
+
+var epilogues = []Op{Activate, ActivateGrad, Gate, Add, Scale}
 
 // RowPiece is the number of rows that the cpu kind sums into one partial
 // result where a gradient sums over rows.

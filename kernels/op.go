@@ -64,6 +64,15 @@ const (
 
 	// MatMul sets c[m, n] = Σ_k a[m, k]·b[k, n] + bias[n]. With trans_a the operand a is stored [K, M], with trans_b
 	// the operand b is stored [N, K]. Order within the sum over k is the device's own but depends on the shapes alone.
+	//
+	// An epilogue may follow, in this order:
+	//
+	//	v = alpha·Σ_k a·b + bias      alpha 0 stands for 1
+	//	pre = v                       where the operand is there
+	//	c = v; with kind, c = f(v), f as for Activate; with kind and x, c = v·f(x), or v·f′(x) with derivative
+	//	c = c + residual
+	//
+	// A product that accumulates adds Σ_k a·b + bias to c and has no epilogue.
 	MatMul
 	// SumRows sets y[n] = Σ_m x[m, n].
 	SumRows
@@ -119,7 +128,8 @@ const (
 	// weight = Σ wᵢ, known before the first micro-batch.
 
 	// CrossEntropy sets, for each row with label y, lse = log Σ_v e^(z_v) and ℓ = lse − (1−smoothing)·z_y − smoothing·Σz/V.
-	// A row whose label is ignore_index or outside [0, V) gives ℓ = 0, and its lse all the same. Source: Szegedy et al., arXiv:1512.00567, section 7.
+	// A row whose label is ignore_index or outside [0, V) gives ℓ = 0, and its lse all the same. With dlogits it does what
+	// CrossEntropyGrad does besides, with the lse that it wrote. Source: Szegedy et al., arXiv:1512.00567, section 7.
 	CrossEntropy
 	// CrossEntropyGrad sets dz_v = w/weight·(e^(z_v − lse) − (1−smoothing)·[v = y] − smoothing/V), 0 for ignored rows.
 	CrossEntropyGrad
@@ -181,9 +191,10 @@ const (
 	// finite gives q = 0 and a scale that is not finite, so that it shows. With trans_a the operand x is stored [K, N].
 	// Source: Dettmers et al., arXiv:2208.07339, section 2.1 (row-wise absmax).
 	QuantizeRows
-	// MatMulInt8 sets c[m, n] = (t_m·scale[n])·Σ_k x[m, k]·b[n, k] + bias[n], where row m of a is quantised as it is used:
-	// t_m = max_k |a[m, k]|/ActivationSteps, x[m, k] = a[m, k]·(ActivationSteps/max) rounded as by QuantizeRows. The sum is one of integers and exact,
-	// whatever its order; it is rounded to the compute type, multiplied by t_m·scale[n], and bias[n] is added, a rounding each.
+	// MatMulInt8 sets c[m, n] = (t_m·scale[n])·Σ_k q[m, k]·b[n, k] + bias[n], where row m of a is quantised as it is used:
+	// t_m = max_k |a[m, k]|/ActivationSteps, q[m, k] = a[m, k]·(ActivationSteps/max) rounded as by QuantizeRows. The sum is one of integers and exact,
+	// whatever its order; it is rounded to the compute type, multiplied by t_m·scale[n], and bias[n] is added, a rounding each. An epilogue
+	// may follow as for MatMul.
 	MatMulInt8
 	// EmbeddingInt8 sets y[..., c] = scale[id]·table[id, c], id = ids[...]. An id outside [0, V) gives zeros, as for Embedding.
 	EmbeddingInt8
@@ -241,8 +252,9 @@ type Attrs struct {
 	TransB      bool    `json:"trans_b,omitempty"`
 	Accumulate  bool    `json:"accumulate,omitempty"` // add to what the summing outputs hold, instead of replacing it
 	Alpha       float64 `json:"alpha,omitempty"`
-	Kind        string  `json:"kind,omitempty"` // of an activation
-	Cap         float64 `json:"cap,omitempty"`  // soft cap; 0: none
+	Kind        string  `json:"kind,omitempty"`       // of an activation
+	Derivative  bool    `json:"derivative,omitempty"` // of the activation, in place of its value
+	Cap         float64 `json:"cap,omitempty"`        // soft cap; 0: none
 	Epsilon     float64 `json:"epsilon,omitempty"`
 	Offset      float64 `json:"offset,omitempty"` // added to a norm's weight
 	Index       int     `json:"index,omitempty"`

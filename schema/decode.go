@@ -25,6 +25,7 @@ type wire struct {
 	Schedule   wireSchedule
 	Precision  Precision
 	Memory     wireMemory
+	Compile    wireCompile
 	Devices    Devices
 	Evaluate   plan.Evaluation
 	Checkpoint plan.Checkpoint
@@ -99,9 +100,12 @@ type wireSchedule struct {
 	Epochs float64
 }
 
+type wireCompile struct{ Fuse bool }
+
 type wireMemory struct {
-	Limit     any
-	Recompute string
+	Limit      any
+	Recompute  string
+	LossChunks int `json:"loss_chunks"`
 }
 
 // decode makes a Strategy of an evaluated value that has no errors.
@@ -127,7 +131,8 @@ func (e *evaluation) decode() (*Strategy, error) {
 	if err != nil {
 		return nil, err
 	}
-	s.Memory = Memory{LimitBytes: limit, Recompute: w.Memory.Recompute}
+	s.Compile.Unfused = !w.Compile.Fuse
+	s.Memory = Memory{LimitBytes: limit, Recompute: w.Memory.Recompute, LossChunks: w.Memory.LossChunks}
 	for i, r := range w.Parameters {
 		pos := s.Positions[fmt.Sprintf("parameters[%d].match", i)]
 		s.Parameters = append(s.Parameters, ParameterRule{Match: r.Match, Train: r.Train, Rate: r.Rate, Decay: r.Decay, Pos: pos})
@@ -209,6 +214,7 @@ func (w *wire) open(s *Strategy) []string {
 	}{
 		{"batch.micro_batches", w.Batch.MicroBatches == 0},
 		{"memory.recompute", w.Memory.Recompute == ""},
+		{"memory.loss_chunks", w.Memory.LossChunks == 0},
 		{"model.vocabulary", s.Model.Vocabulary == 0},
 		{"model.classes", s.Model.Task != "causal" && s.Model.Outputs == 0},
 	} {

@@ -19,6 +19,7 @@ type Strategy struct {
 	Length     Length
 	Precision  Precision
 	Memory     Memory
+	Compile    Compile
 	Devices    Devices
 	Evaluate   plan.Evaluation
 	Checkpoint plan.Checkpoint
@@ -91,6 +92,12 @@ type Precision struct {
 type Memory struct {
 	LimitBytes int64  // 0: none
 	Recompute  string // "none", "selective", "full", or "" when the compiler chooses
+	LossChunks int    // that the rows of the logits are cut into; 0 when the compiler chooses
+}
+
+// Compile is what the compiler may do.
+type Compile struct {
+	Unfused bool // operations stay apart that a kernel could do together
 }
 
 // Devices is what the plan is for.

@@ -26,11 +26,12 @@ type Value struct {
 	Of    *Value // of a gradient: what it is the gradient of
 }
 
-// View is the part of a value where one of its dims has a given index.
+// View is the part of a value where one of its dims has a given index, or, with Run, its elements from the index on.
 type View struct {
 	Of    *Value
 	Dim   int
 	Index int
+	Run   bool
 }
 
 // Shape is the lengths of the value's dims.
@@ -69,6 +70,9 @@ func (v *Value) Strides() (offset int, strides []int) {
 		return 0, dense(v.Shape())
 	}
 	offset, outer := v.View.Of.Strides()
+	if v.View.Run {
+		return offset + v.View.Index, dense(v.Shape())
+	}
 	offset += v.View.Index * outer[v.View.Dim]
 	strides = append(strides, outer[:v.View.Dim]...)
 	return offset, append(strides, outer[v.View.Dim+1:]...)
@@ -208,6 +212,13 @@ func (g *Graph) Part(v *Value, dim, index int, name string) *Value {
 	return part
 }
 
+// Run makes the view of elements of v that follow each other, from one on. v is not a view itself.
+func (g *Graph) Run(v *Value, from int, dims ...plan.Dim) *Value {
+	run := g.Add(v.Name, v.Class, v.DType, dims...)
+	run.View = &View{Of: v, Index: from, Run: true}
+	return run
+}
+
 // Verify holds every node against its operation's contract and checks that no
 // value is read before it is written. Programs are taken to run in their order.
 func (g *Graph) Verify() error {
@@ -260,7 +271,7 @@ func (n *Node) verify(written map[*Value]bool) error {
 // Tensor describes the operand as a device will see it, without its memory.
 func (a Arg) Tensor() kernels.Tensor {
 	t := kernels.Tensor{DType: a.Value.DType, Shape: a.ViewShape()}
-	if a.Value.View != nil && a.Shape == nil {
+	if a.Value.View != nil && !a.Value.View.Run && a.Shape == nil {
 		_, t.Strides = a.Value.Strides()
 	}
 	return t

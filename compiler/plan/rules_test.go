@@ -174,7 +174,7 @@ var brokenOperands = []broken{
 	{15, nil, func(p *plan.Plan) {
 		in := instruction(p, "forward", "qkv")
 		in.Operands = in.Operands[:3]
-	}, "matmul has 4 operands, not 3"},
+	}, "matmul has 7 operands, not 3"},
 
 	{16, edit("device cpu", "device ref"), nil, "type f32, but device kind ref computes in f64"},
 	{16, edit("  device 2816\n", "  device 2816\n  pinned 2816\n", "[batch 1, seq 4, embed 4] device @0x780", "[batch 1, seq 4, embed 4] pinned @0x780"), nil, "%18 x lies in pinned memory, where only a copy works"},

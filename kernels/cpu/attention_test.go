@@ -81,8 +81,7 @@ func BenchmarkAttentionGrad(b *testing.B) {
 }
 
 func benchmarkAttention(b *testing.B, call func(attentionCase) kernels.Call) {
-	best, _ := chooseLevel()
-	for l := best; l >= avx2; l-- {
+	for _, l := range levels()[1:] {
 		for _, threads := range []int{1, 2} {
 			for _, x := range attentionBenchmarks {
 				b.Run(fmt.Sprintf("%v/threads=%d/%v", l, threads, x), func(b *testing.B) {
@@ -158,11 +157,7 @@ func compare(t *testing.T, name string, got []float32, want []float64) {
 
 // everyLevel opens a device of every level that the processor has.
 func everyLevel(t *testing.T, threads int) (devices []*Device) {
-	best, err := chooseLevel()
-	if err != nil {
-		t.Fatal(err)
-	}
-	for l := generic; l <= best; l++ {
+	for _, l := range levels() {
 		devices = append(devices, openLevel(t, threads, l))
 	}
 	return devices

@@ -3,6 +3,7 @@ package cpu
 import (
 	"fmt"
 
+	"golang.org/x/sys/cpu"
 	"golang.org/x/sys/unix"
 
 	"github.com/gsc-project/gsc/kernels"
@@ -13,20 +14,31 @@ type Device struct {
 	pool    *pool
 	level   level
 	tiles   *tileSet
+	bf16    *tileSet // of products in bf16; nil: the processor has no instruction for them
 	scratch *scratchpad
 }
 
 // New makes a cpu device that works with the given number of threads, the
 // caller's own included.
 func New(threads int) (*Device, error) {
-	if threads < 1 {
-		return nil, fmt.Errorf("cpu: %d threads: use at least 1", threads)
-	}
 	l, err := chooseLevel()
 	if err != nil {
 		return nil, err
 	}
-	return newDevice(threads, l)
+	return NewAt(l.String(), threads)
+}
+
+// NewAt is New with the kernels of one of [Levels].
+func NewAt(name string, threads int) (*Device, error) {
+	if threads < 1 {
+		return nil, fmt.Errorf("cpu: %d threads: use at least 1", threads)
+	}
+	for _, l := range levels() {
+		if l.String() == name {
+			return newDevice(threads, l)
+		}
+	}
+	return nil, fmt.Errorf("cpu: this processor has no level %q: use one of %v", name, levels())
 }
 
 func newDevice(threads int, l level) (*Device, error) {
@@ -34,7 +46,11 @@ func newDevice(threads int, l level) (*Device, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Device{pool: newPool(threads), level: l, tiles: tileSets[l], scratch: s}, nil
+	d := &Device{pool: newPool(threads), level: l, tiles: tileSets[l], scratch: s}
+	if l == avx512 && cpu.X86.HasAVX512BF16 {
+		d.bf16 = bf16Tiles
+	}
+	return d, nil
 }
 
 // Kind is "cpu".

@@ -14,11 +14,7 @@ import (
 
 // eachLevel runs f with a device of every level that the processor has.
 func eachLevel(t *testing.T, threads int, f func(t *testing.T, d *Device)) {
-	best, err := chooseLevel()
-	if err != nil {
-		t.Fatal(err)
-	}
-	for l := generic; l <= best; l++ {
+	for _, l := range levels() {
 		t.Run(l.String(), func(t *testing.T) { f(t, openLevel(t, threads, l)) })
 	}
 }
@@ -97,6 +93,21 @@ func TestConformance(t *testing.T) {
 	}
 }
 
+// TestEpilogues holds products with all that may follow them to the contract.
+func TestEpilogues(t *testing.T) {
+	cases := 150
+	if testing.Short() {
+		cases = 20
+	}
+	eachLevel(t, 2, func(t *testing.T, d *Device) {
+		for _, r := range kerneltest.Run(d, kerneltest.Options{Seed: 7, CasesPerOp: cases, Ops: []kernels.Op{kernels.MatMul}}) {
+			if !r.Pass() {
+				t.Error(r)
+			}
+		}
+	})
+}
+
 // TestChooseLevel: GSC_CPU forces a level, and is refused where it names none.
 func TestChooseLevel(t *testing.T) {
 	t.Setenv("GSC_CPU", "generic")
@@ -143,8 +154,7 @@ var large = map[string]func(r *rand.Rand) (kernels.Call, []int){
 // TestThreads: the number of threads changes no bit.
 func TestThreads(t *testing.T) {
 	for name, call := range large {
-		best, _ := chooseLevel()
-		for l := generic; l <= best; l++ {
+		for _, l := range levels() {
 			t.Run(name+"/"+l.String(), func(t *testing.T) {
 				var first []uint32
 				for _, threads := range []int{1, 2, 4} {

@@ -1904,6 +1904,1904 @@ store:
 	VZEROUPPER
 	RET
 
+// func tile1x16BF16(k int, a *float32, aRow int, aStep int, b *float32, bStep int, c *float32, cRow int, bias *float32, add bool)
+// Requires: AVX, AVX512F, AVX512_BF16, MMX+
+TEXT ·tile1x16BF16(SB), NOSPLIT, $0-73
+	MOVQ       c+48(FP), AX
+	MOVQ       cRow+56(FP), CX
+	SHLQ       $0x02, CX
+	PREFETCHT0 (AX)
+	PREFETCHT0 60(AX)
+	MOVQ       bias+64(FP), AX
+	TESTQ      AX, AX
+	JZ         zero
+	VMOVUPS    (AX), Z0
+	JMP        begin
+
+zero:
+	VPXORD Z0, Z0, Z0
+
+begin:
+	MOVQ  k+0(FP), AX
+	MOVQ  b+32(FP), CX
+	MOVQ  bStep+40(FP), DX
+	SHLQ  $0x02, DX
+	MOVQ  aRow+16(FP), BX
+	SHLQ  $0x02, BX
+	MOVQ  aStep+24(FP), BX
+	SHLQ  $0x02, BX
+	MOVQ  a+8(FP), SI
+	TESTQ AX, AX
+	JLE   end
+
+loop:
+	VMOVUPS      (CX), Z1
+	VBROADCASTSS (SI), Z2
+
+	// VDPBF16PS Z1, Z2, Z0
+	BYTE $0x62
+	BYTE $0xf2
+	BYTE $0x6e
+	BYTE $0x48
+	BYTE $0x52
+	BYTE $0xc1
+	ADDQ BX, SI
+	ADDQ DX, CX
+	DECQ AX
+	JNZ  loop
+
+end:
+	MOVQ    c+48(FP), AX
+	MOVQ    cRow+56(FP), CX
+	SHLQ    $0x02, CX
+	MOVB    add+72(FP), CL
+	TESTB   CL, CL
+	JZ      store
+	VADDPS  (AX), Z0, Z0
+	VMOVUPS Z0, (AX)
+	VZEROUPPER
+	RET
+
+store:
+	VMOVUPS Z0, (AX)
+	VZEROUPPER
+	RET
+
+// func tile1x32BF16(k int, a *float32, aRow int, aStep int, b *float32, bStep int, c *float32, cRow int, bias *float32, add bool)
+// Requires: AVX, AVX512F, AVX512_BF16, MMX+
+TEXT ·tile1x32BF16(SB), NOSPLIT, $0-73
+	MOVQ       c+48(FP), AX
+	MOVQ       cRow+56(FP), CX
+	SHLQ       $0x02, CX
+	PREFETCHT0 (AX)
+	PREFETCHT0 124(AX)
+	MOVQ       bias+64(FP), AX
+	TESTQ      AX, AX
+	JZ         zero
+	VMOVUPS    (AX), Z0
+	VMOVUPS    64(AX), Z1
+	JMP        begin
+
+zero:
+	VPXORD Z0, Z0, Z0
+	VPXORD Z1, Z1, Z1
+
+begin:
+	MOVQ  k+0(FP), AX
+	MOVQ  b+32(FP), CX
+	MOVQ  bStep+40(FP), DX
+	SHLQ  $0x02, DX
+	MOVQ  aRow+16(FP), BX
+	SHLQ  $0x02, BX
+	MOVQ  aStep+24(FP), BX
+	SHLQ  $0x02, BX
+	MOVQ  a+8(FP), SI
+	TESTQ AX, AX
+	JLE   end
+
+loop:
+	VMOVUPS      (CX), Z2
+	VMOVUPS      64(CX), Z3
+	VBROADCASTSS (SI), Z4
+
+	// VDPBF16PS Z2, Z4, Z0
+	BYTE $0x62
+	BYTE $0xf2
+	BYTE $0x5e
+	BYTE $0x48
+	BYTE $0x52
+	BYTE $0xc2
+
+	// VDPBF16PS Z3, Z4, Z1
+	BYTE $0x62
+	BYTE $0xf2
+	BYTE $0x5e
+	BYTE $0x48
+	BYTE $0x52
+	BYTE $0xcb
+	ADDQ BX, SI
+	ADDQ DX, CX
+	DECQ AX
+	JNZ  loop
+
+end:
+	MOVQ    c+48(FP), AX
+	MOVQ    cRow+56(FP), CX
+	SHLQ    $0x02, CX
+	MOVB    add+72(FP), CL
+	TESTB   CL, CL
+	JZ      store
+	VADDPS  (AX), Z0, Z0
+	VMOVUPS Z0, (AX)
+	VADDPS  64(AX), Z1, Z1
+	VMOVUPS Z1, 64(AX)
+	VZEROUPPER
+	RET
+
+store:
+	VMOVUPS Z0, (AX)
+	VMOVUPS Z1, 64(AX)
+	VZEROUPPER
+	RET
+
+// func tile4x16BF16(k int, a *float32, aRow int, aStep int, b *float32, bStep int, c *float32, cRow int, bias *float32, add bool)
+// Requires: AVX, AVX512F, AVX512_BF16, MMX+
+TEXT ·tile4x16BF16(SB), NOSPLIT, $0-73
+	MOVQ       c+48(FP), AX
+	MOVQ       cRow+56(FP), CX
+	SHLQ       $0x02, CX
+	PREFETCHT0 (AX)
+	PREFETCHT0 60(AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	PREFETCHT0 60(AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	PREFETCHT0 60(AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	PREFETCHT0 60(AX)
+	MOVQ       bias+64(FP), AX
+	TESTQ      AX, AX
+	JZ         zero
+	VMOVUPS    (AX), Z0
+	VMOVUPS    (AX), Z1
+	VMOVUPS    (AX), Z2
+	VMOVUPS    (AX), Z3
+	JMP        begin
+
+zero:
+	VPXORD Z0, Z0, Z0
+	VPXORD Z1, Z1, Z1
+	VPXORD Z2, Z2, Z2
+	VPXORD Z3, Z3, Z3
+
+begin:
+	MOVQ  k+0(FP), AX
+	MOVQ  b+32(FP), CX
+	MOVQ  bStep+40(FP), DX
+	SHLQ  $0x02, DX
+	MOVQ  aRow+16(FP), BX
+	SHLQ  $0x02, BX
+	MOVQ  aStep+24(FP), SI
+	SHLQ  $0x02, SI
+	MOVQ  a+8(FP), DI
+	LEAQ  (DI)(BX*2), R8
+	ADDQ  BX, R8
+	TESTQ AX, AX
+	JLE   end
+
+loop:
+	VMOVUPS      (CX), Z4
+	VBROADCASTSS (DI), Z5
+
+	// VDPBF16PS Z4, Z5, Z0
+	BYTE         $0x62
+	BYTE         $0xf2
+	BYTE         $0x56
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xc4
+	VBROADCASTSS (DI)(BX*1), Z5
+
+	// VDPBF16PS Z4, Z5, Z1
+	BYTE         $0x62
+	BYTE         $0xf2
+	BYTE         $0x56
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xcc
+	VBROADCASTSS (DI)(BX*2), Z5
+
+	// VDPBF16PS Z4, Z5, Z2
+	BYTE         $0x62
+	BYTE         $0xf2
+	BYTE         $0x56
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xd4
+	VBROADCASTSS (R8), Z5
+
+	// VDPBF16PS Z4, Z5, Z3
+	BYTE $0x62
+	BYTE $0xf2
+	BYTE $0x56
+	BYTE $0x48
+	BYTE $0x52
+	BYTE $0xdc
+	ADDQ SI, DI
+	ADDQ SI, R8
+	ADDQ DX, CX
+	DECQ AX
+	JNZ  loop
+
+end:
+	MOVQ    c+48(FP), AX
+	MOVQ    cRow+56(FP), CX
+	SHLQ    $0x02, CX
+	MOVB    add+72(FP), DL
+	TESTB   DL, DL
+	JZ      store
+	VADDPS  (AX), Z0, Z0
+	VMOVUPS Z0, (AX)
+	ADDQ    CX, AX
+	VADDPS  (AX), Z1, Z1
+	VMOVUPS Z1, (AX)
+	ADDQ    CX, AX
+	VADDPS  (AX), Z2, Z2
+	VMOVUPS Z2, (AX)
+	ADDQ    CX, AX
+	VADDPS  (AX), Z3, Z3
+	VMOVUPS Z3, (AX)
+	VZEROUPPER
+	RET
+
+store:
+	VMOVUPS Z0, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z1, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z2, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z3, (AX)
+	VZEROUPPER
+	RET
+
+// func tile4x32BF16(k int, a *float32, aRow int, aStep int, b *float32, bStep int, c *float32, cRow int, bias *float32, add bool)
+// Requires: AVX, AVX512F, AVX512_BF16, MMX+
+TEXT ·tile4x32BF16(SB), NOSPLIT, $0-73
+	MOVQ       c+48(FP), AX
+	MOVQ       cRow+56(FP), CX
+	SHLQ       $0x02, CX
+	PREFETCHT0 (AX)
+	PREFETCHT0 124(AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	PREFETCHT0 124(AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	PREFETCHT0 124(AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	PREFETCHT0 124(AX)
+	MOVQ       bias+64(FP), AX
+	TESTQ      AX, AX
+	JZ         zero
+	VMOVUPS    (AX), Z0
+	VMOVUPS    64(AX), Z1
+	VMOVUPS    (AX), Z2
+	VMOVUPS    64(AX), Z3
+	VMOVUPS    (AX), Z4
+	VMOVUPS    64(AX), Z5
+	VMOVUPS    (AX), Z6
+	VMOVUPS    64(AX), Z7
+	JMP        begin
+
+zero:
+	VPXORD Z0, Z0, Z0
+	VPXORD Z1, Z1, Z1
+	VPXORD Z2, Z2, Z2
+	VPXORD Z3, Z3, Z3
+	VPXORD Z4, Z4, Z4
+	VPXORD Z5, Z5, Z5
+	VPXORD Z6, Z6, Z6
+	VPXORD Z7, Z7, Z7
+
+begin:
+	MOVQ  k+0(FP), AX
+	MOVQ  b+32(FP), CX
+	MOVQ  bStep+40(FP), DX
+	SHLQ  $0x02, DX
+	MOVQ  aRow+16(FP), BX
+	SHLQ  $0x02, BX
+	MOVQ  aStep+24(FP), SI
+	SHLQ  $0x02, SI
+	MOVQ  a+8(FP), DI
+	LEAQ  (DI)(BX*2), R8
+	ADDQ  BX, R8
+	TESTQ AX, AX
+	JLE   end
+
+loop:
+	VMOVUPS      (CX), Z8
+	VMOVUPS      64(CX), Z9
+	VBROADCASTSS (DI), Z10
+
+	// VDPBF16PS Z8, Z10, Z0
+	BYTE $0x62
+	BYTE $0xd2
+	BYTE $0x2e
+	BYTE $0x48
+	BYTE $0x52
+	BYTE $0xc0
+
+	// VDPBF16PS Z9, Z10, Z1
+	BYTE         $0x62
+	BYTE         $0xd2
+	BYTE         $0x2e
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xc9
+	VBROADCASTSS (DI)(BX*1), Z10
+
+	// VDPBF16PS Z8, Z10, Z2
+	BYTE $0x62
+	BYTE $0xd2
+	BYTE $0x2e
+	BYTE $0x48
+	BYTE $0x52
+	BYTE $0xd0
+
+	// VDPBF16PS Z9, Z10, Z3
+	BYTE         $0x62
+	BYTE         $0xd2
+	BYTE         $0x2e
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xd9
+	VBROADCASTSS (DI)(BX*2), Z10
+
+	// VDPBF16PS Z8, Z10, Z4
+	BYTE $0x62
+	BYTE $0xd2
+	BYTE $0x2e
+	BYTE $0x48
+	BYTE $0x52
+	BYTE $0xe0
+
+	// VDPBF16PS Z9, Z10, Z5
+	BYTE         $0x62
+	BYTE         $0xd2
+	BYTE         $0x2e
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xe9
+	VBROADCASTSS (R8), Z10
+
+	// VDPBF16PS Z8, Z10, Z6
+	BYTE $0x62
+	BYTE $0xd2
+	BYTE $0x2e
+	BYTE $0x48
+	BYTE $0x52
+	BYTE $0xf0
+
+	// VDPBF16PS Z9, Z10, Z7
+	BYTE $0x62
+	BYTE $0xd2
+	BYTE $0x2e
+	BYTE $0x48
+	BYTE $0x52
+	BYTE $0xf9
+	ADDQ SI, DI
+	ADDQ SI, R8
+	ADDQ DX, CX
+	DECQ AX
+	JNZ  loop
+
+end:
+	MOVQ    c+48(FP), AX
+	MOVQ    cRow+56(FP), CX
+	SHLQ    $0x02, CX
+	MOVB    add+72(FP), DL
+	TESTB   DL, DL
+	JZ      store
+	VADDPS  (AX), Z0, Z0
+	VMOVUPS Z0, (AX)
+	VADDPS  64(AX), Z1, Z1
+	VMOVUPS Z1, 64(AX)
+	ADDQ    CX, AX
+	VADDPS  (AX), Z2, Z2
+	VMOVUPS Z2, (AX)
+	VADDPS  64(AX), Z3, Z3
+	VMOVUPS Z3, 64(AX)
+	ADDQ    CX, AX
+	VADDPS  (AX), Z4, Z4
+	VMOVUPS Z4, (AX)
+	VADDPS  64(AX), Z5, Z5
+	VMOVUPS Z5, 64(AX)
+	ADDQ    CX, AX
+	VADDPS  (AX), Z6, Z6
+	VMOVUPS Z6, (AX)
+	VADDPS  64(AX), Z7, Z7
+	VMOVUPS Z7, 64(AX)
+	VZEROUPPER
+	RET
+
+store:
+	VMOVUPS Z0, (AX)
+	VMOVUPS Z1, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z2, (AX)
+	VMOVUPS Z3, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z4, (AX)
+	VMOVUPS Z5, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z6, (AX)
+	VMOVUPS Z7, 64(AX)
+	VZEROUPPER
+	RET
+
+// func tile8x16BF16(k int, a *float32, aRow int, aStep int, b *float32, bStep int, c *float32, cRow int, bias *float32, add bool)
+// Requires: AVX, AVX512F, AVX512_BF16, MMX+
+TEXT ·tile8x16BF16(SB), NOSPLIT, $0-73
+	MOVQ       c+48(FP), AX
+	MOVQ       cRow+56(FP), CX
+	SHLQ       $0x02, CX
+	PREFETCHT0 (AX)
+	PREFETCHT0 60(AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	PREFETCHT0 60(AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	PREFETCHT0 60(AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	PREFETCHT0 60(AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	PREFETCHT0 60(AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	PREFETCHT0 60(AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	PREFETCHT0 60(AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	PREFETCHT0 60(AX)
+	MOVQ       bias+64(FP), AX
+	TESTQ      AX, AX
+	JZ         zero
+	VMOVUPS    (AX), Z0
+	VMOVUPS    (AX), Z1
+	VMOVUPS    (AX), Z2
+	VMOVUPS    (AX), Z3
+	VMOVUPS    (AX), Z4
+	VMOVUPS    (AX), Z5
+	VMOVUPS    (AX), Z6
+	VMOVUPS    (AX), Z7
+	JMP        begin
+
+zero:
+	VPXORD Z0, Z0, Z0
+	VPXORD Z1, Z1, Z1
+	VPXORD Z2, Z2, Z2
+	VPXORD Z3, Z3, Z3
+	VPXORD Z4, Z4, Z4
+	VPXORD Z5, Z5, Z5
+	VPXORD Z6, Z6, Z6
+	VPXORD Z7, Z7, Z7
+
+begin:
+	MOVQ  k+0(FP), AX
+	MOVQ  b+32(FP), CX
+	MOVQ  bStep+40(FP), DX
+	SHLQ  $0x02, DX
+	MOVQ  aRow+16(FP), BX
+	SHLQ  $0x02, BX
+	MOVQ  aStep+24(FP), SI
+	SHLQ  $0x02, SI
+	MOVQ  a+8(FP), DI
+	LEAQ  (DI)(BX*2), R8
+	ADDQ  BX, R8
+	LEAQ  (R8)(BX*2), R9
+	ADDQ  BX, R9
+	TESTQ AX, AX
+	JLE   end
+
+loop:
+	VMOVUPS      (CX), Z8
+	VBROADCASTSS (DI), Z9
+
+	// VDPBF16PS Z8, Z9, Z0
+	BYTE         $0x62
+	BYTE         $0xd2
+	BYTE         $0x36
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xc0
+	VBROADCASTSS (DI)(BX*1), Z9
+
+	// VDPBF16PS Z8, Z9, Z1
+	BYTE         $0x62
+	BYTE         $0xd2
+	BYTE         $0x36
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xc8
+	VBROADCASTSS (DI)(BX*2), Z9
+
+	// VDPBF16PS Z8, Z9, Z2
+	BYTE         $0x62
+	BYTE         $0xd2
+	BYTE         $0x36
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xd0
+	VBROADCASTSS (R8), Z9
+
+	// VDPBF16PS Z8, Z9, Z3
+	BYTE         $0x62
+	BYTE         $0xd2
+	BYTE         $0x36
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xd8
+	VBROADCASTSS (R8)(BX*1), Z9
+
+	// VDPBF16PS Z8, Z9, Z4
+	BYTE         $0x62
+	BYTE         $0xd2
+	BYTE         $0x36
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xe0
+	VBROADCASTSS (R8)(BX*2), Z9
+
+	// VDPBF16PS Z8, Z9, Z5
+	BYTE         $0x62
+	BYTE         $0xd2
+	BYTE         $0x36
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xe8
+	VBROADCASTSS (R9), Z9
+
+	// VDPBF16PS Z8, Z9, Z6
+	BYTE         $0x62
+	BYTE         $0xd2
+	BYTE         $0x36
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xf0
+	VBROADCASTSS (R9)(BX*1), Z9
+
+	// VDPBF16PS Z8, Z9, Z7
+	BYTE $0x62
+	BYTE $0xd2
+	BYTE $0x36
+	BYTE $0x48
+	BYTE $0x52
+	BYTE $0xf8
+	ADDQ SI, DI
+	ADDQ SI, R8
+	ADDQ SI, R9
+	ADDQ DX, CX
+	DECQ AX
+	JNZ  loop
+
+end:
+	MOVQ    c+48(FP), AX
+	MOVQ    cRow+56(FP), CX
+	SHLQ    $0x02, CX
+	MOVB    add+72(FP), DL
+	TESTB   DL, DL
+	JZ      store
+	VADDPS  (AX), Z0, Z0
+	VMOVUPS Z0, (AX)
+	ADDQ    CX, AX
+	VADDPS  (AX), Z1, Z1
+	VMOVUPS Z1, (AX)
+	ADDQ    CX, AX
+	VADDPS  (AX), Z2, Z2
+	VMOVUPS Z2, (AX)
+	ADDQ    CX, AX
+	VADDPS  (AX), Z3, Z3
+	VMOVUPS Z3, (AX)
+	ADDQ    CX, AX
+	VADDPS  (AX), Z4, Z4
+	VMOVUPS Z4, (AX)
+	ADDQ    CX, AX
+	VADDPS  (AX), Z5, Z5
+	VMOVUPS Z5, (AX)
+	ADDQ    CX, AX
+	VADDPS  (AX), Z6, Z6
+	VMOVUPS Z6, (AX)
+	ADDQ    CX, AX
+	VADDPS  (AX), Z7, Z7
+	VMOVUPS Z7, (AX)
+	VZEROUPPER
+	RET
+
+store:
+	VMOVUPS Z0, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z1, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z2, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z3, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z4, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z5, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z6, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z7, (AX)
+	VZEROUPPER
+	RET
+
+// func tile8x32BF16(k int, a *float32, aRow int, aStep int, b *float32, bStep int, c *float32, cRow int, bias *float32, add bool)
+// Requires: AVX, AVX512F, AVX512_BF16, MMX+
+TEXT ·tile8x32BF16(SB), NOSPLIT, $0-73
+	MOVQ       c+48(FP), AX
+	MOVQ       cRow+56(FP), CX
+	SHLQ       $0x02, CX
+	PREFETCHT0 (AX)
+	PREFETCHT0 124(AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	PREFETCHT0 124(AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	PREFETCHT0 124(AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	PREFETCHT0 124(AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	PREFETCHT0 124(AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	PREFETCHT0 124(AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	PREFETCHT0 124(AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	PREFETCHT0 124(AX)
+	MOVQ       bias+64(FP), AX
+	TESTQ      AX, AX
+	JZ         zero
+	VMOVUPS    (AX), Z0
+	VMOVUPS    64(AX), Z1
+	VMOVUPS    (AX), Z2
+	VMOVUPS    64(AX), Z3
+	VMOVUPS    (AX), Z4
+	VMOVUPS    64(AX), Z5
+	VMOVUPS    (AX), Z6
+	VMOVUPS    64(AX), Z7
+	VMOVUPS    (AX), Z8
+	VMOVUPS    64(AX), Z9
+	VMOVUPS    (AX), Z10
+	VMOVUPS    64(AX), Z11
+	VMOVUPS    (AX), Z12
+	VMOVUPS    64(AX), Z13
+	VMOVUPS    (AX), Z14
+	VMOVUPS    64(AX), Z15
+	JMP        begin
+
+zero:
+	VPXORD Z0, Z0, Z0
+	VPXORD Z1, Z1, Z1
+	VPXORD Z2, Z2, Z2
+	VPXORD Z3, Z3, Z3
+	VPXORD Z4, Z4, Z4
+	VPXORD Z5, Z5, Z5
+	VPXORD Z6, Z6, Z6
+	VPXORD Z7, Z7, Z7
+	VPXORD Z8, Z8, Z8
+	VPXORD Z9, Z9, Z9
+	VPXORD Z10, Z10, Z10
+	VPXORD Z11, Z11, Z11
+	VPXORD Z12, Z12, Z12
+	VPXORD Z13, Z13, Z13
+	VPXORD Z14, Z14, Z14
+	VPXORD Z15, Z15, Z15
+
+begin:
+	MOVQ  k+0(FP), AX
+	MOVQ  b+32(FP), CX
+	MOVQ  bStep+40(FP), DX
+	SHLQ  $0x02, DX
+	MOVQ  aRow+16(FP), BX
+	SHLQ  $0x02, BX
+	MOVQ  aStep+24(FP), SI
+	SHLQ  $0x02, SI
+	MOVQ  a+8(FP), DI
+	LEAQ  (DI)(BX*2), R8
+	ADDQ  BX, R8
+	LEAQ  (R8)(BX*2), R9
+	ADDQ  BX, R9
+	TESTQ AX, AX
+	JLE   end
+
+loop:
+	VMOVUPS      (CX), Z16
+	VMOVUPS      64(CX), Z17
+	VBROADCASTSS (DI), Z18
+
+	// VDPBF16PS Z16, Z18, Z0
+	BYTE $0x62
+	BYTE $0xb2
+	BYTE $0x6e
+	BYTE $0x40
+	BYTE $0x52
+	BYTE $0xc0
+
+	// VDPBF16PS Z17, Z18, Z1
+	BYTE         $0x62
+	BYTE         $0xb2
+	BYTE         $0x6e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xc9
+	VBROADCASTSS (DI)(BX*1), Z18
+
+	// VDPBF16PS Z16, Z18, Z2
+	BYTE $0x62
+	BYTE $0xb2
+	BYTE $0x6e
+	BYTE $0x40
+	BYTE $0x52
+	BYTE $0xd0
+
+	// VDPBF16PS Z17, Z18, Z3
+	BYTE         $0x62
+	BYTE         $0xb2
+	BYTE         $0x6e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xd9
+	VBROADCASTSS (DI)(BX*2), Z18
+
+	// VDPBF16PS Z16, Z18, Z4
+	BYTE $0x62
+	BYTE $0xb2
+	BYTE $0x6e
+	BYTE $0x40
+	BYTE $0x52
+	BYTE $0xe0
+
+	// VDPBF16PS Z17, Z18, Z5
+	BYTE         $0x62
+	BYTE         $0xb2
+	BYTE         $0x6e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xe9
+	VBROADCASTSS (R8), Z18
+
+	// VDPBF16PS Z16, Z18, Z6
+	BYTE $0x62
+	BYTE $0xb2
+	BYTE $0x6e
+	BYTE $0x40
+	BYTE $0x52
+	BYTE $0xf0
+
+	// VDPBF16PS Z17, Z18, Z7
+	BYTE         $0x62
+	BYTE         $0xb2
+	BYTE         $0x6e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xf9
+	VBROADCASTSS (R8)(BX*1), Z18
+
+	// VDPBF16PS Z16, Z18, Z8
+	BYTE $0x62
+	BYTE $0x32
+	BYTE $0x6e
+	BYTE $0x40
+	BYTE $0x52
+	BYTE $0xc0
+
+	// VDPBF16PS Z17, Z18, Z9
+	BYTE         $0x62
+	BYTE         $0x32
+	BYTE         $0x6e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xc9
+	VBROADCASTSS (R8)(BX*2), Z18
+
+	// VDPBF16PS Z16, Z18, Z10
+	BYTE $0x62
+	BYTE $0x32
+	BYTE $0x6e
+	BYTE $0x40
+	BYTE $0x52
+	BYTE $0xd0
+
+	// VDPBF16PS Z17, Z18, Z11
+	BYTE         $0x62
+	BYTE         $0x32
+	BYTE         $0x6e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xd9
+	VBROADCASTSS (R9), Z18
+
+	// VDPBF16PS Z16, Z18, Z12
+	BYTE $0x62
+	BYTE $0x32
+	BYTE $0x6e
+	BYTE $0x40
+	BYTE $0x52
+	BYTE $0xe0
+
+	// VDPBF16PS Z17, Z18, Z13
+	BYTE         $0x62
+	BYTE         $0x32
+	BYTE         $0x6e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xe9
+	VBROADCASTSS (R9)(BX*1), Z18
+
+	// VDPBF16PS Z16, Z18, Z14
+	BYTE $0x62
+	BYTE $0x32
+	BYTE $0x6e
+	BYTE $0x40
+	BYTE $0x52
+	BYTE $0xf0
+
+	// VDPBF16PS Z17, Z18, Z15
+	BYTE $0x62
+	BYTE $0x32
+	BYTE $0x6e
+	BYTE $0x40
+	BYTE $0x52
+	BYTE $0xf9
+	ADDQ SI, DI
+	ADDQ SI, R8
+	ADDQ SI, R9
+	ADDQ DX, CX
+	DECQ AX
+	JNZ  loop
+
+end:
+	MOVQ    c+48(FP), AX
+	MOVQ    cRow+56(FP), CX
+	SHLQ    $0x02, CX
+	MOVB    add+72(FP), DL
+	TESTB   DL, DL
+	JZ      store
+	VADDPS  (AX), Z0, Z0
+	VMOVUPS Z0, (AX)
+	VADDPS  64(AX), Z1, Z1
+	VMOVUPS Z1, 64(AX)
+	ADDQ    CX, AX
+	VADDPS  (AX), Z2, Z2
+	VMOVUPS Z2, (AX)
+	VADDPS  64(AX), Z3, Z3
+	VMOVUPS Z3, 64(AX)
+	ADDQ    CX, AX
+	VADDPS  (AX), Z4, Z4
+	VMOVUPS Z4, (AX)
+	VADDPS  64(AX), Z5, Z5
+	VMOVUPS Z5, 64(AX)
+	ADDQ    CX, AX
+	VADDPS  (AX), Z6, Z6
+	VMOVUPS Z6, (AX)
+	VADDPS  64(AX), Z7, Z7
+	VMOVUPS Z7, 64(AX)
+	ADDQ    CX, AX
+	VADDPS  (AX), Z8, Z8
+	VMOVUPS Z8, (AX)
+	VADDPS  64(AX), Z9, Z9
+	VMOVUPS Z9, 64(AX)
+	ADDQ    CX, AX
+	VADDPS  (AX), Z10, Z10
+	VMOVUPS Z10, (AX)
+	VADDPS  64(AX), Z11, Z11
+	VMOVUPS Z11, 64(AX)
+	ADDQ    CX, AX
+	VADDPS  (AX), Z12, Z12
+	VMOVUPS Z12, (AX)
+	VADDPS  64(AX), Z13, Z13
+	VMOVUPS Z13, 64(AX)
+	ADDQ    CX, AX
+	VADDPS  (AX), Z14, Z14
+	VMOVUPS Z14, (AX)
+	VADDPS  64(AX), Z15, Z15
+	VMOVUPS Z15, 64(AX)
+	VZEROUPPER
+	RET
+
+store:
+	VMOVUPS Z0, (AX)
+	VMOVUPS Z1, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z2, (AX)
+	VMOVUPS Z3, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z4, (AX)
+	VMOVUPS Z5, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z6, (AX)
+	VMOVUPS Z7, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z8, (AX)
+	VMOVUPS Z9, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z10, (AX)
+	VMOVUPS Z11, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z12, (AX)
+	VMOVUPS Z13, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z14, (AX)
+	VMOVUPS Z15, 64(AX)
+	VZEROUPPER
+	RET
+
+// func tile12x16BF16(k int, a *float32, aRow int, aStep int, b *float32, bStep int, c *float32, cRow int, bias *float32, add bool)
+// Requires: AVX, AVX512F, AVX512_BF16, MMX+
+TEXT ·tile12x16BF16(SB), NOSPLIT, $0-73
+	MOVQ       c+48(FP), AX
+	MOVQ       cRow+56(FP), CX
+	SHLQ       $0x02, CX
+	PREFETCHT0 (AX)
+	PREFETCHT0 60(AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	PREFETCHT0 60(AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	PREFETCHT0 60(AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	PREFETCHT0 60(AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	PREFETCHT0 60(AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	PREFETCHT0 60(AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	PREFETCHT0 60(AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	PREFETCHT0 60(AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	PREFETCHT0 60(AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	PREFETCHT0 60(AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	PREFETCHT0 60(AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	PREFETCHT0 60(AX)
+	MOVQ       bias+64(FP), AX
+	TESTQ      AX, AX
+	JZ         zero
+	VMOVUPS    (AX), Z0
+	VMOVUPS    (AX), Z1
+	VMOVUPS    (AX), Z2
+	VMOVUPS    (AX), Z3
+	VMOVUPS    (AX), Z4
+	VMOVUPS    (AX), Z5
+	VMOVUPS    (AX), Z6
+	VMOVUPS    (AX), Z7
+	VMOVUPS    (AX), Z8
+	VMOVUPS    (AX), Z9
+	VMOVUPS    (AX), Z10
+	VMOVUPS    (AX), Z11
+	JMP        begin
+
+zero:
+	VPXORD Z0, Z0, Z0
+	VPXORD Z1, Z1, Z1
+	VPXORD Z2, Z2, Z2
+	VPXORD Z3, Z3, Z3
+	VPXORD Z4, Z4, Z4
+	VPXORD Z5, Z5, Z5
+	VPXORD Z6, Z6, Z6
+	VPXORD Z7, Z7, Z7
+	VPXORD Z8, Z8, Z8
+	VPXORD Z9, Z9, Z9
+	VPXORD Z10, Z10, Z10
+	VPXORD Z11, Z11, Z11
+
+begin:
+	MOVQ  k+0(FP), AX
+	MOVQ  b+32(FP), CX
+	MOVQ  bStep+40(FP), DX
+	SHLQ  $0x02, DX
+	MOVQ  aRow+16(FP), BX
+	SHLQ  $0x02, BX
+	MOVQ  aStep+24(FP), SI
+	SHLQ  $0x02, SI
+	MOVQ  a+8(FP), DI
+	LEAQ  (DI)(BX*2), R8
+	ADDQ  BX, R8
+	LEAQ  (R8)(BX*2), R9
+	ADDQ  BX, R9
+	LEAQ  (R9)(BX*2), R10
+	ADDQ  BX, R10
+	TESTQ AX, AX
+	JLE   end
+
+loop:
+	VMOVUPS      (CX), Z12
+	VBROADCASTSS (DI), Z13
+
+	// VDPBF16PS Z12, Z13, Z0
+	BYTE         $0x62
+	BYTE         $0xd2
+	BYTE         $0x16
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xc4
+	VBROADCASTSS (DI)(BX*1), Z13
+
+	// VDPBF16PS Z12, Z13, Z1
+	BYTE         $0x62
+	BYTE         $0xd2
+	BYTE         $0x16
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xcc
+	VBROADCASTSS (DI)(BX*2), Z13
+
+	// VDPBF16PS Z12, Z13, Z2
+	BYTE         $0x62
+	BYTE         $0xd2
+	BYTE         $0x16
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xd4
+	VBROADCASTSS (R8), Z13
+
+	// VDPBF16PS Z12, Z13, Z3
+	BYTE         $0x62
+	BYTE         $0xd2
+	BYTE         $0x16
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xdc
+	VBROADCASTSS (R8)(BX*1), Z13
+
+	// VDPBF16PS Z12, Z13, Z4
+	BYTE         $0x62
+	BYTE         $0xd2
+	BYTE         $0x16
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xe4
+	VBROADCASTSS (R8)(BX*2), Z13
+
+	// VDPBF16PS Z12, Z13, Z5
+	BYTE         $0x62
+	BYTE         $0xd2
+	BYTE         $0x16
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xec
+	VBROADCASTSS (R9), Z13
+
+	// VDPBF16PS Z12, Z13, Z6
+	BYTE         $0x62
+	BYTE         $0xd2
+	BYTE         $0x16
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xf4
+	VBROADCASTSS (R9)(BX*1), Z13
+
+	// VDPBF16PS Z12, Z13, Z7
+	BYTE         $0x62
+	BYTE         $0xd2
+	BYTE         $0x16
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xfc
+	VBROADCASTSS (R9)(BX*2), Z13
+
+	// VDPBF16PS Z12, Z13, Z8
+	BYTE         $0x62
+	BYTE         $0x52
+	BYTE         $0x16
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xc4
+	VBROADCASTSS (R10), Z13
+
+	// VDPBF16PS Z12, Z13, Z9
+	BYTE         $0x62
+	BYTE         $0x52
+	BYTE         $0x16
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xcc
+	VBROADCASTSS (R10)(BX*1), Z13
+
+	// VDPBF16PS Z12, Z13, Z10
+	BYTE         $0x62
+	BYTE         $0x52
+	BYTE         $0x16
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xd4
+	VBROADCASTSS (R10)(BX*2), Z13
+
+	// VDPBF16PS Z12, Z13, Z11
+	BYTE $0x62
+	BYTE $0x52
+	BYTE $0x16
+	BYTE $0x48
+	BYTE $0x52
+	BYTE $0xdc
+	ADDQ SI, DI
+	ADDQ SI, R8
+	ADDQ SI, R9
+	ADDQ SI, R10
+	ADDQ DX, CX
+	DECQ AX
+	JNZ  loop
+
+end:
+	MOVQ    c+48(FP), AX
+	MOVQ    cRow+56(FP), CX
+	SHLQ    $0x02, CX
+	MOVB    add+72(FP), DL
+	TESTB   DL, DL
+	JZ      store
+	VADDPS  (AX), Z0, Z0
+	VMOVUPS Z0, (AX)
+	ADDQ    CX, AX
+	VADDPS  (AX), Z1, Z1
+	VMOVUPS Z1, (AX)
+	ADDQ    CX, AX
+	VADDPS  (AX), Z2, Z2
+	VMOVUPS Z2, (AX)
+	ADDQ    CX, AX
+	VADDPS  (AX), Z3, Z3
+	VMOVUPS Z3, (AX)
+	ADDQ    CX, AX
+	VADDPS  (AX), Z4, Z4
+	VMOVUPS Z4, (AX)
+	ADDQ    CX, AX
+	VADDPS  (AX), Z5, Z5
+	VMOVUPS Z5, (AX)
+	ADDQ    CX, AX
+	VADDPS  (AX), Z6, Z6
+	VMOVUPS Z6, (AX)
+	ADDQ    CX, AX
+	VADDPS  (AX), Z7, Z7
+	VMOVUPS Z7, (AX)
+	ADDQ    CX, AX
+	VADDPS  (AX), Z8, Z8
+	VMOVUPS Z8, (AX)
+	ADDQ    CX, AX
+	VADDPS  (AX), Z9, Z9
+	VMOVUPS Z9, (AX)
+	ADDQ    CX, AX
+	VADDPS  (AX), Z10, Z10
+	VMOVUPS Z10, (AX)
+	ADDQ    CX, AX
+	VADDPS  (AX), Z11, Z11
+	VMOVUPS Z11, (AX)
+	VZEROUPPER
+	RET
+
+store:
+	VMOVUPS Z0, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z1, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z2, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z3, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z4, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z5, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z6, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z7, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z8, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z9, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z10, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z11, (AX)
+	VZEROUPPER
+	RET
+
+// func tile12x32BF16(k int, a *float32, aRow int, aStep int, b *float32, bStep int, c *float32, cRow int, bias *float32, add bool)
+// Requires: AVX, AVX512F, AVX512_BF16, MMX+
+TEXT ·tile12x32BF16(SB), NOSPLIT, $0-73
+	MOVQ       c+48(FP), AX
+	MOVQ       cRow+56(FP), CX
+	SHLQ       $0x02, CX
+	PREFETCHT0 (AX)
+	PREFETCHT0 124(AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	PREFETCHT0 124(AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	PREFETCHT0 124(AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	PREFETCHT0 124(AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	PREFETCHT0 124(AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	PREFETCHT0 124(AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	PREFETCHT0 124(AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	PREFETCHT0 124(AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	PREFETCHT0 124(AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	PREFETCHT0 124(AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	PREFETCHT0 124(AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	PREFETCHT0 124(AX)
+	MOVQ       bias+64(FP), AX
+	TESTQ      AX, AX
+	JZ         zero
+	VMOVUPS    (AX), Z0
+	VMOVUPS    64(AX), Z1
+	VMOVUPS    (AX), Z2
+	VMOVUPS    64(AX), Z3
+	VMOVUPS    (AX), Z4
+	VMOVUPS    64(AX), Z5
+	VMOVUPS    (AX), Z6
+	VMOVUPS    64(AX), Z7
+	VMOVUPS    (AX), Z8
+	VMOVUPS    64(AX), Z9
+	VMOVUPS    (AX), Z10
+	VMOVUPS    64(AX), Z11
+	VMOVUPS    (AX), Z12
+	VMOVUPS    64(AX), Z13
+	VMOVUPS    (AX), Z14
+	VMOVUPS    64(AX), Z15
+	VMOVUPS    (AX), Z16
+	VMOVUPS    64(AX), Z17
+	VMOVUPS    (AX), Z18
+	VMOVUPS    64(AX), Z19
+	VMOVUPS    (AX), Z20
+	VMOVUPS    64(AX), Z21
+	VMOVUPS    (AX), Z22
+	VMOVUPS    64(AX), Z23
+	JMP        begin
+
+zero:
+	VPXORD Z0, Z0, Z0
+	VPXORD Z1, Z1, Z1
+	VPXORD Z2, Z2, Z2
+	VPXORD Z3, Z3, Z3
+	VPXORD Z4, Z4, Z4
+	VPXORD Z5, Z5, Z5
+	VPXORD Z6, Z6, Z6
+	VPXORD Z7, Z7, Z7
+	VPXORD Z8, Z8, Z8
+	VPXORD Z9, Z9, Z9
+	VPXORD Z10, Z10, Z10
+	VPXORD Z11, Z11, Z11
+	VPXORD Z12, Z12, Z12
+	VPXORD Z13, Z13, Z13
+	VPXORD Z14, Z14, Z14
+	VPXORD Z15, Z15, Z15
+	VPXORD Z16, Z16, Z16
+	VPXORD Z17, Z17, Z17
+	VPXORD Z18, Z18, Z18
+	VPXORD Z19, Z19, Z19
+	VPXORD Z20, Z20, Z20
+	VPXORD Z21, Z21, Z21
+	VPXORD Z22, Z22, Z22
+	VPXORD Z23, Z23, Z23
+
+begin:
+	MOVQ  k+0(FP), AX
+	MOVQ  b+32(FP), CX
+	MOVQ  bStep+40(FP), DX
+	SHLQ  $0x02, DX
+	MOVQ  aRow+16(FP), BX
+	SHLQ  $0x02, BX
+	MOVQ  aStep+24(FP), SI
+	SHLQ  $0x02, SI
+	MOVQ  a+8(FP), DI
+	LEAQ  (DI)(BX*2), R8
+	ADDQ  BX, R8
+	LEAQ  (R8)(BX*2), R9
+	ADDQ  BX, R9
+	LEAQ  (R9)(BX*2), R10
+	ADDQ  BX, R10
+	TESTQ AX, AX
+	JLE   end
+
+loop:
+	VMOVUPS      (CX), Z24
+	VMOVUPS      64(CX), Z25
+	VBROADCASTSS (DI), Z26
+
+	// VDPBF16PS Z24, Z26, Z0
+	BYTE $0x62
+	BYTE $0x92
+	BYTE $0x2e
+	BYTE $0x40
+	BYTE $0x52
+	BYTE $0xc0
+
+	// VDPBF16PS Z25, Z26, Z1
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x2e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xc9
+	VBROADCASTSS (DI)(BX*1), Z26
+
+	// VDPBF16PS Z24, Z26, Z2
+	BYTE $0x62
+	BYTE $0x92
+	BYTE $0x2e
+	BYTE $0x40
+	BYTE $0x52
+	BYTE $0xd0
+
+	// VDPBF16PS Z25, Z26, Z3
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x2e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xd9
+	VBROADCASTSS (DI)(BX*2), Z26
+
+	// VDPBF16PS Z24, Z26, Z4
+	BYTE $0x62
+	BYTE $0x92
+	BYTE $0x2e
+	BYTE $0x40
+	BYTE $0x52
+	BYTE $0xe0
+
+	// VDPBF16PS Z25, Z26, Z5
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x2e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xe9
+	VBROADCASTSS (R8), Z26
+
+	// VDPBF16PS Z24, Z26, Z6
+	BYTE $0x62
+	BYTE $0x92
+	BYTE $0x2e
+	BYTE $0x40
+	BYTE $0x52
+	BYTE $0xf0
+
+	// VDPBF16PS Z25, Z26, Z7
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x2e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xf9
+	VBROADCASTSS (R8)(BX*1), Z26
+
+	// VDPBF16PS Z24, Z26, Z8
+	BYTE $0x62
+	BYTE $0x12
+	BYTE $0x2e
+	BYTE $0x40
+	BYTE $0x52
+	BYTE $0xc0
+
+	// VDPBF16PS Z25, Z26, Z9
+	BYTE         $0x62
+	BYTE         $0x12
+	BYTE         $0x2e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xc9
+	VBROADCASTSS (R8)(BX*2), Z26
+
+	// VDPBF16PS Z24, Z26, Z10
+	BYTE $0x62
+	BYTE $0x12
+	BYTE $0x2e
+	BYTE $0x40
+	BYTE $0x52
+	BYTE $0xd0
+
+	// VDPBF16PS Z25, Z26, Z11
+	BYTE         $0x62
+	BYTE         $0x12
+	BYTE         $0x2e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xd9
+	VBROADCASTSS (R9), Z26
+
+	// VDPBF16PS Z24, Z26, Z12
+	BYTE $0x62
+	BYTE $0x12
+	BYTE $0x2e
+	BYTE $0x40
+	BYTE $0x52
+	BYTE $0xe0
+
+	// VDPBF16PS Z25, Z26, Z13
+	BYTE         $0x62
+	BYTE         $0x12
+	BYTE         $0x2e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xe9
+	VBROADCASTSS (R9)(BX*1), Z26
+
+	// VDPBF16PS Z24, Z26, Z14
+	BYTE $0x62
+	BYTE $0x12
+	BYTE $0x2e
+	BYTE $0x40
+	BYTE $0x52
+	BYTE $0xf0
+
+	// VDPBF16PS Z25, Z26, Z15
+	BYTE         $0x62
+	BYTE         $0x12
+	BYTE         $0x2e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xf9
+	VBROADCASTSS (R9)(BX*2), Z26
+
+	// VDPBF16PS Z24, Z26, Z16
+	BYTE $0x62
+	BYTE $0x82
+	BYTE $0x2e
+	BYTE $0x40
+	BYTE $0x52
+	BYTE $0xc0
+
+	// VDPBF16PS Z25, Z26, Z17
+	BYTE         $0x62
+	BYTE         $0x82
+	BYTE         $0x2e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xc9
+	VBROADCASTSS (R10), Z26
+
+	// VDPBF16PS Z24, Z26, Z18
+	BYTE $0x62
+	BYTE $0x82
+	BYTE $0x2e
+	BYTE $0x40
+	BYTE $0x52
+	BYTE $0xd0
+
+	// VDPBF16PS Z25, Z26, Z19
+	BYTE         $0x62
+	BYTE         $0x82
+	BYTE         $0x2e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xd9
+	VBROADCASTSS (R10)(BX*1), Z26
+
+	// VDPBF16PS Z24, Z26, Z20
+	BYTE $0x62
+	BYTE $0x82
+	BYTE $0x2e
+	BYTE $0x40
+	BYTE $0x52
+	BYTE $0xe0
+
+	// VDPBF16PS Z25, Z26, Z21
+	BYTE         $0x62
+	BYTE         $0x82
+	BYTE         $0x2e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xe9
+	VBROADCASTSS (R10)(BX*2), Z26
+
+	// VDPBF16PS Z24, Z26, Z22
+	BYTE $0x62
+	BYTE $0x82
+	BYTE $0x2e
+	BYTE $0x40
+	BYTE $0x52
+	BYTE $0xf0
+
+	// VDPBF16PS Z25, Z26, Z23
+	BYTE $0x62
+	BYTE $0x82
+	BYTE $0x2e
+	BYTE $0x40
+	BYTE $0x52
+	BYTE $0xf9
+	ADDQ SI, DI
+	ADDQ SI, R8
+	ADDQ SI, R9
+	ADDQ SI, R10
+	ADDQ DX, CX
+	DECQ AX
+	JNZ  loop
+
+end:
+	MOVQ    c+48(FP), AX
+	MOVQ    cRow+56(FP), CX
+	SHLQ    $0x02, CX
+	MOVB    add+72(FP), DL
+	TESTB   DL, DL
+	JZ      store
+	VADDPS  (AX), Z0, Z0
+	VMOVUPS Z0, (AX)
+	VADDPS  64(AX), Z1, Z1
+	VMOVUPS Z1, 64(AX)
+	ADDQ    CX, AX
+	VADDPS  (AX), Z2, Z2
+	VMOVUPS Z2, (AX)
+	VADDPS  64(AX), Z3, Z3
+	VMOVUPS Z3, 64(AX)
+	ADDQ    CX, AX
+	VADDPS  (AX), Z4, Z4
+	VMOVUPS Z4, (AX)
+	VADDPS  64(AX), Z5, Z5
+	VMOVUPS Z5, 64(AX)
+	ADDQ    CX, AX
+	VADDPS  (AX), Z6, Z6
+	VMOVUPS Z6, (AX)
+	VADDPS  64(AX), Z7, Z7
+	VMOVUPS Z7, 64(AX)
+	ADDQ    CX, AX
+	VADDPS  (AX), Z8, Z8
+	VMOVUPS Z8, (AX)
+	VADDPS  64(AX), Z9, Z9
+	VMOVUPS Z9, 64(AX)
+	ADDQ    CX, AX
+	VADDPS  (AX), Z10, Z10
+	VMOVUPS Z10, (AX)
+	VADDPS  64(AX), Z11, Z11
+	VMOVUPS Z11, 64(AX)
+	ADDQ    CX, AX
+	VADDPS  (AX), Z12, Z12
+	VMOVUPS Z12, (AX)
+	VADDPS  64(AX), Z13, Z13
+	VMOVUPS Z13, 64(AX)
+	ADDQ    CX, AX
+	VADDPS  (AX), Z14, Z14
+	VMOVUPS Z14, (AX)
+	VADDPS  64(AX), Z15, Z15
+	VMOVUPS Z15, 64(AX)
+	ADDQ    CX, AX
+	VADDPS  (AX), Z16, Z16
+	VMOVUPS Z16, (AX)
+	VADDPS  64(AX), Z17, Z17
+	VMOVUPS Z17, 64(AX)
+	ADDQ    CX, AX
+	VADDPS  (AX), Z18, Z18
+	VMOVUPS Z18, (AX)
+	VADDPS  64(AX), Z19, Z19
+	VMOVUPS Z19, 64(AX)
+	ADDQ    CX, AX
+	VADDPS  (AX), Z20, Z20
+	VMOVUPS Z20, (AX)
+	VADDPS  64(AX), Z21, Z21
+	VMOVUPS Z21, 64(AX)
+	ADDQ    CX, AX
+	VADDPS  (AX), Z22, Z22
+	VMOVUPS Z22, (AX)
+	VADDPS  64(AX), Z23, Z23
+	VMOVUPS Z23, 64(AX)
+	VZEROUPPER
+	RET
+
+store:
+	VMOVUPS Z0, (AX)
+	VMOVUPS Z1, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z2, (AX)
+	VMOVUPS Z3, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z4, (AX)
+	VMOVUPS Z5, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z6, (AX)
+	VMOVUPS Z7, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z8, (AX)
+	VMOVUPS Z9, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z10, (AX)
+	VMOVUPS Z11, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z12, (AX)
+	VMOVUPS Z13, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z14, (AX)
+	VMOVUPS Z15, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z16, (AX)
+	VMOVUPS Z17, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z18, (AX)
+	VMOVUPS Z19, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z20, (AX)
+	VMOVUPS Z21, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z22, (AX)
+	VMOVUPS Z23, 64(AX)
+	VZEROUPPER
+	RET
+
+// func pairTranspose4AVX512(k int, dst *float32, dstStep int, src *float32, srcRow int)
+// Requires: AVX, AVX512F, AVX512_BF16, MMX+
+TEXT ·pairTranspose4AVX512(SB), NOSPLIT, $0-40
+	MOVQ k+0(FP), AX
+	MOVQ dst+8(FP), CX
+	MOVQ dstStep+16(FP), DX
+	SHLQ $0x02, DX
+	MOVQ src+24(FP), BX
+	MOVQ srcRow+32(FP), SI
+	SHLQ $0x02, SI
+	LEAQ (BX)(SI*4), R9
+	LEAQ (SI)(SI*2), DI
+	LEAQ (DX)(DX*2), R8
+
+loop:
+	CMPQ       AX, $0x08
+	JLT        end
+	PREFETCHT0 (R9)
+	PREFETCHT0 (R9)(SI*1)
+	PREFETCHT0 (R9)(SI*2)
+	PREFETCHT0 (R9)(DI*1)
+	VMOVUPS    (BX), Z0
+
+	// VCVTNEPS2BF16 Z0, Z0
+	BYTE    $0x62
+	BYTE    $0xf2
+	BYTE    $0x7e
+	BYTE    $0x48
+	BYTE    $0x72
+	BYTE    $0xc0
+	VMOVAPS Y0, Y0
+	VMOVUPS (BX)(SI*1), Z1
+
+	// VCVTNEPS2BF16 Z1, Z1
+	BYTE    $0x62
+	BYTE    $0xf2
+	BYTE    $0x7e
+	BYTE    $0x48
+	BYTE    $0x72
+	BYTE    $0xc9
+	VMOVAPS Y1, Y1
+	VMOVUPS (BX)(SI*2), Z2
+
+	// VCVTNEPS2BF16 Z2, Z2
+	BYTE    $0x62
+	BYTE    $0xf2
+	BYTE    $0x7e
+	BYTE    $0x48
+	BYTE    $0x72
+	BYTE    $0xd2
+	VMOVAPS Y2, Y2
+	VMOVUPS (BX)(DI*1), Z3
+
+	// VCVTNEPS2BF16 Z3, Z3
+	BYTE         $0x62
+	BYTE         $0xf2
+	BYTE         $0x7e
+	BYTE         $0x48
+	BYTE         $0x72
+	BYTE         $0xdb
+	VMOVAPS      Y3, Y3
+	VUNPCKLPS    Y1, Y0, Y4
+	VUNPCKHPS    Y1, Y0, Y5
+	VUNPCKLPS    Y3, Y2, Y1
+	VUNPCKHPS    Y3, Y2, Y3
+	VUNPCKLPD    Y1, Y4, Y0
+	VUNPCKHPD    Y1, Y4, Y1
+	VUNPCKLPD    Y3, Y5, Y2
+	VUNPCKHPD    Y3, Y5, Y3
+	VMOVUPS      X0, (CX)
+	VMOVUPS      X1, (CX)(DX*1)
+	VMOVUPS      X2, (CX)(DX*2)
+	VMOVUPS      X3, (CX)(R8*1)
+	LEAQ         (CX)(DX*4), CX
+	VEXTRACTF128 $0x01, Y0, (CX)
+	VEXTRACTF128 $0x01, Y1, (CX)(DX*1)
+	VEXTRACTF128 $0x01, Y2, (CX)(DX*2)
+	VEXTRACTF128 $0x01, Y3, (CX)(R8*1)
+	LEAQ         (CX)(DX*4), CX
+	ADDQ         $0x40, BX
+	ADDQ         $0x40, R9
+	SUBQ         $0x08, AX
+	JMP          loop
+
+end:
+	VZEROUPPER
+	RET
+
+// func pairStrip12AVX512(k int, dst *float32, dstStep int, src *float32, srcStep int)
+// Requires: AVX, AVX512BW, AVX512F, AVX512_BF16
+TEXT ·pairStrip12AVX512(SB), NOSPLIT, $0-40
+	MOVQ    k+0(FP), AX
+	MOVQ    dst+8(FP), CX
+	MOVQ    dstStep+16(FP), DX
+	SHLQ    $0x02, DX
+	MOVQ    src+24(FP), BX
+	MOVQ    srcStep+32(FP), SI
+	SHLQ    $0x02, SI
+	LEAQ    interleave<>+0(SB), DI
+	VMOVUPS (DI), Z0
+	MOVL    $0x00000fff, DI
+	KMOVW   DI, K1
+	TESTQ   AX, AX
+	JLE     end
+
+loop:
+	VMOVUPS.Z (BX), K1, Z1
+	VMOVUPS.Z (BX)(SI*1), K1, Z2
+
+	// VCVTNE2PS2BF16 Z1, Z2, Z1
+	BYTE    $0x62
+	BYTE    $0xf2
+	BYTE    $0x6f
+	BYTE    $0x48
+	BYTE    $0x72
+	BYTE    $0xc9
+	VPERMW  Z1, Z0, Z1
+	VMOVUPS Z1, K1, (CX)
+	LEAQ    (BX)(SI*2), BX
+	ADDQ    DX, CX
+	DECQ    AX
+	JNZ     loop
+
+end:
+	VZEROUPPER
+	RET
+
+DATA interleave<>+0(SB)/4, $0x00100000
+DATA interleave<>+4(SB)/4, $0x00110001
+DATA interleave<>+8(SB)/4, $0x00120002
+DATA interleave<>+12(SB)/4, $0x00130003
+DATA interleave<>+16(SB)/4, $0x00140004
+DATA interleave<>+20(SB)/4, $0x00150005
+DATA interleave<>+24(SB)/4, $0x00160006
+DATA interleave<>+28(SB)/4, $0x00170007
+DATA interleave<>+32(SB)/4, $0x00180008
+DATA interleave<>+36(SB)/4, $0x00190009
+DATA interleave<>+40(SB)/4, $0x001a000a
+DATA interleave<>+44(SB)/4, $0x001b000b
+DATA interleave<>+48(SB)/4, $0x001c000c
+DATA interleave<>+52(SB)/4, $0x001d000d
+DATA interleave<>+56(SB)/4, $0x001e000e
+DATA interleave<>+60(SB)/4, $0x001f000f
+GLOBL interleave<>(SB), RODATA|NOPTR, $64
+
+// func pairStrip16AVX512(k int, dst *float32, dstStep int, src *float32, srcStep int)
+// Requires: AVX, AVX512BW, AVX512F, AVX512_BF16
+TEXT ·pairStrip16AVX512(SB), NOSPLIT, $0-40
+	MOVQ    k+0(FP), AX
+	MOVQ    dst+8(FP), CX
+	MOVQ    dstStep+16(FP), DX
+	SHLQ    $0x02, DX
+	MOVQ    src+24(FP), BX
+	MOVQ    srcStep+32(FP), SI
+	SHLQ    $0x02, SI
+	LEAQ    interleave<>+0(SB), DI
+	VMOVUPS (DI), Z0
+	TESTQ   AX, AX
+	JLE     end
+
+loop:
+	VMOVUPS (BX), Z1
+	VMOVUPS (BX)(SI*1), Z2
+
+	// VCVTNE2PS2BF16 Z1, Z2, Z1
+	BYTE    $0x62
+	BYTE    $0xf2
+	BYTE    $0x6f
+	BYTE    $0x48
+	BYTE    $0x72
+	BYTE    $0xc9
+	VPERMW  Z1, Z0, Z1
+	VMOVUPS Z1, (CX)
+	LEAQ    (BX)(SI*2), BX
+	ADDQ    DX, CX
+	DECQ    AX
+	JNZ     loop
+
+end:
+	VZEROUPPER
+	RET
+
+// func pairStrip32AVX512(k int, dst *float32, dstStep int, src *float32, srcStep int)
+// Requires: AVX, AVX512BW, AVX512F, AVX512_BF16
+TEXT ·pairStrip32AVX512(SB), NOSPLIT, $0-40
+	MOVQ    k+0(FP), AX
+	MOVQ    dst+8(FP), CX
+	MOVQ    dstStep+16(FP), DX
+	SHLQ    $0x02, DX
+	MOVQ    src+24(FP), BX
+	MOVQ    srcStep+32(FP), SI
+	SHLQ    $0x02, SI
+	LEAQ    interleave<>+0(SB), DI
+	VMOVUPS (DI), Z0
+	TESTQ   AX, AX
+	JLE     end
+
+loop:
+	VMOVUPS (BX), Z1
+	VMOVUPS (BX)(SI*1), Z2
+
+	// VCVTNE2PS2BF16 Z1, Z2, Z1
+	BYTE    $0x62
+	BYTE    $0xf2
+	BYTE    $0x6f
+	BYTE    $0x48
+	BYTE    $0x72
+	BYTE    $0xc9
+	VPERMW  Z1, Z0, Z1
+	VMOVUPS Z1, (CX)
+	VMOVUPS 64(BX), Z1
+	VMOVUPS 64(BX)(SI*1), Z2
+
+	// VCVTNE2PS2BF16 Z1, Z2, Z1
+	BYTE    $0x62
+	BYTE    $0xf2
+	BYTE    $0x6f
+	BYTE    $0x48
+	BYTE    $0x72
+	BYTE    $0xc9
+	VPERMW  Z1, Z0, Z1
+	VMOVUPS Z1, 64(CX)
+	LEAQ    (BX)(SI*2), BX
+	ADDQ    DX, CX
+	DECQ    AX
+	JNZ     loop
+
+end:
+	VZEROUPPER
+	RET
+
 // func dots1x4AVX2(k int, a *float32, aRow int, b *float32, bRow int, out *float32)
 // Requires: AVX, FMA3
 TEXT ·dots1x4AVX2(SB), NOSPLIT, $0-48

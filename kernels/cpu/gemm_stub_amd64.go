@@ -84,6 +84,66 @@ func tile12x16AVX512(k int, a *float32, aRow int, aStep int, b *float32, bStep i
 //go:noescape
 func tile12x32AVX512(k int, a *float32, aRow int, aStep int, b *float32, bStep int, c *float32, cRow int, bias *float32, add bool)
 
+// tile1x16BF16 is a tileFunc for 1 rows and 16 columns, whose steps are pairs of bf16.
+//
+//go:noescape
+func tile1x16BF16(k int, a *float32, aRow int, aStep int, b *float32, bStep int, c *float32, cRow int, bias *float32, add bool)
+
+// tile1x32BF16 is a tileFunc for 1 rows and 32 columns, whose steps are pairs of bf16.
+//
+//go:noescape
+func tile1x32BF16(k int, a *float32, aRow int, aStep int, b *float32, bStep int, c *float32, cRow int, bias *float32, add bool)
+
+// tile4x16BF16 is a tileFunc for 4 rows and 16 columns, whose steps are pairs of bf16.
+//
+//go:noescape
+func tile4x16BF16(k int, a *float32, aRow int, aStep int, b *float32, bStep int, c *float32, cRow int, bias *float32, add bool)
+
+// tile4x32BF16 is a tileFunc for 4 rows and 32 columns, whose steps are pairs of bf16.
+//
+//go:noescape
+func tile4x32BF16(k int, a *float32, aRow int, aStep int, b *float32, bStep int, c *float32, cRow int, bias *float32, add bool)
+
+// tile8x16BF16 is a tileFunc for 8 rows and 16 columns, whose steps are pairs of bf16.
+//
+//go:noescape
+func tile8x16BF16(k int, a *float32, aRow int, aStep int, b *float32, bStep int, c *float32, cRow int, bias *float32, add bool)
+
+// tile8x32BF16 is a tileFunc for 8 rows and 32 columns, whose steps are pairs of bf16.
+//
+//go:noescape
+func tile8x32BF16(k int, a *float32, aRow int, aStep int, b *float32, bStep int, c *float32, cRow int, bias *float32, add bool)
+
+// tile12x16BF16 is a tileFunc for 12 rows and 16 columns, whose steps are pairs of bf16.
+//
+//go:noescape
+func tile12x16BF16(k int, a *float32, aRow int, aStep int, b *float32, bStep int, c *float32, cRow int, bias *float32, add bool)
+
+// tile12x32BF16 is a tileFunc for 12 rows and 32 columns, whose steps are pairs of bf16.
+//
+//go:noescape
+func tile12x32BF16(k int, a *float32, aRow int, aStep int, b *float32, bStep int, c *float32, cRow int, bias *float32, add bool)
+
+// pairTranspose4AVX512 sets dst[p*dstStep+i] to the bf16 of src[i*srcRow+2*p] and src[i*srcRow+2*p+1] for i < 4 and p < k, k a multiple of 8.
+//
+//go:noescape
+func pairTranspose4AVX512(k int, dst *float32, dstStep int, src *float32, srcRow int)
+
+// pairStrip12AVX512 sets dst[p*dstStep+i] to the bf16 of src[2*p*srcStep+i] and src[(2*p+1)*srcStep+i] for i < 12 and p < k.
+//
+//go:noescape
+func pairStrip12AVX512(k int, dst *float32, dstStep int, src *float32, srcStep int)
+
+// pairStrip16AVX512 sets dst[p*dstStep+i] to the bf16 of src[2*p*srcStep+i] and src[(2*p+1)*srcStep+i] for i < 16 and p < k.
+//
+//go:noescape
+func pairStrip16AVX512(k int, dst *float32, dstStep int, src *float32, srcStep int)
+
+// pairStrip32AVX512 sets dst[p*dstStep+i] to the bf16 of src[2*p*srcStep+i] and src[(2*p+1)*srcStep+i] for i < 32 and p < k.
+//
+//go:noescape
+func pairStrip32AVX512(k int, dst *float32, dstStep int, src *float32, srcStep int)
+
 // dots1x4AVX2 is a dotFunc for 1 rows.
 //
 //go:noescape

@@ -2,6 +2,7 @@ package cpu
 
 import (
 	"math"
+	"slices"
 	"unsafe"
 
 	"github.com/gsc-project/gsc/kernels"
@@ -49,6 +50,7 @@ type matMulInt8 struct {
 	scale, bias []float32
 	c           []float32
 	cRow        int
+	end         *epilogue // nil: none
 
 	padded int        // length of a row of digits
 	digits []int8     // higher ones of all rows of a block, then the lower ones
@@ -63,8 +65,8 @@ type matMulInt8 struct {
 
 func bindMatMulInt8(d *Device, c kernels.Call, s kernels.Sizes) (kernels.Kernel, error) {
 	x := &matMulInt8{d: d, set: int8Sets(d.level), m: s["M"], n: s["N"], k: s["K"], a: floats(c.Args[0]), aRow: c.Args[0].Stride(0),
-		w: kernels.Slice[int8](c.Args[1]), scale: floats(c.Args[2]), bias: orConstant(c.Args[3], s["N"], 0),
-		c: floats(c.Args[4]), cRow: c.Args[4].Stride(0)}
+		w: kernels.Slice[int8](c.Args[1]), scale: floats(c.Args[2])}
+	x.finishBy(c)
 	x.padded = up(x.k, digitPadding)
 	x.digits = unsafe.Slice((*int8)(unsafe.Pointer(&d.scratch.a[0])), 4*len(d.scratch.a))
 	rows := min(max(x.m, 1), len(x.digits)/(2*max(1, x.padded)))
@@ -74,6 +76,19 @@ func bindMatMulInt8(d *Device, c kernels.Call, s kernels.Sizes) (kernels.Kernel,
 	x.each = max(4, up(bytes/max(1, x.k), 4))
 	x.quantise, x.compute = x.quantiseRow, x.piece
 	return x.run, nil
+}
+
+// finishBy takes in what becomes of the sums, as a product of floats does: its operands are the same but for scale.
+func (x *matMulInt8) finishBy(c kernels.Call) {
+	c.Args = slices.Delete(slices.Clone(c.Args), 2, 3)
+	like := &matmul{d: x.d, bias: (*float32)(c.Args[2].Data), c: (*float32)(c.Args[3].Data), cRow: c.Args[3].Stride(0)}
+	x.end = newEpilogue(like, c)
+	x.c, x.cRow = unsafe.Slice(like.c, (x.m-1)*like.cRow+x.n), like.cRow
+	if like.bias == nil {
+		x.bias = make([]float32, x.n)
+	} else {
+		x.bias = floats(c.Args[2])
+	}
 }
 
 func (x *matMulInt8) run() {
@@ -144,17 +159,17 @@ func (s *int8Set) split(a []float32, inverse float64, hi, lo []int8, sums *[2]in
 }
 
 // piece computes the block's part of some columns of c.
-func (x *matMulInt8) piece(piece, _ int) {
+func (x *matMulInt8) piece(piece, worker int) {
 	from := piece * x.each
 	to := min(x.n, from+x.each)
-	if x.count == 1 {
-		x.columns(x.set.stream, 0, from, to)
-		return
+	rows, step := x.set.stream, x.each
+	if x.count > 1 {
+		rows, step = x.set.rows, max(4, int8Block/max(1, x.k)/4*4)
 	}
-	step := max(4, int8Block/max(1, x.k)/4*4)
 	for ; from < to; from += step {
 		for i := range x.count {
-			x.columns(x.set.rows, i, from, min(to, from+step))
+			x.columns(rows, i, from, min(to, from+step))
+			x.end.finish(x.first+i, from, 1, min(to, from+step)-from, worker)
 		}
 	}
 }

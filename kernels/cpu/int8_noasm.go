@@ -6,4 +6,4 @@ package cpu
 func int8Sets(level) int8Set { return int8Set{} }
 
 // readers read memory at each level.
-var readers = [...]func(p *byte, n int) uint32{generic: readGeneric, avx2: readGeneric, avx512: readGeneric}
+var readers = [...]func(p *byte, n int) uint32{generic: readGeneric, neon: readGeneric}

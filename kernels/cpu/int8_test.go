@@ -19,7 +19,7 @@ func (x int8Case) call(r *rand.Rand) kernels.Call {
 		w[i] = int8(r.IntN(256))
 	}
 	weights := kernels.Tensor{DType: kernels.I8, Shape: []int{x.n, x.k}, Data: unsafe.Pointer(&w[0])}
-	return kernels.Call{Op: kernels.MatMulInt8, Args: []kernels.Tensor{random(r, x.m, x.k), weights, random(r, x.n), random(r, x.n), random(r, x.m, x.n)}}
+	return kernels.Call{Op: kernels.MatMulInt8, Args: []kernels.Tensor{random(r, x.m, x.k), weights, random(r, x.n), random(r, x.n), random(r, x.m, x.n), {}, {}, {}}}
 }
 
 // TestInt8LevelsAgree: sums of whole numbers are exact, so every level gives the same bits.

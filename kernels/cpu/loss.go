@@ -14,6 +14,10 @@ type crossEntropy struct {
 	classes   int
 	ignore    int
 	smoothing float64
+
+	rowWeights []float32 // of the gradient
+	weight     *float64
+	dlogits    []float32 // nil: no gradient
 }
 
 func newCrossEntropy(d *Device, c kernels.Call, s kernels.Sizes) crossEntropy {
@@ -32,19 +36,43 @@ func (e *crossEntropy) row(row int) (logits []float32, label int, scored bool) {
 func bindCrossEntropy(d *Device, c kernels.Call, s kernels.Sizes) (kernels.Kernel, error) {
 	e := newCrossEntropy(d, c, s)
 	loss, lse := floats(c.Args[2]), floats(c.Args[3])
+	e.rowWeights, e.weight, e.dlogits = floats(c.Args[4]), scalar[float64](c.Args[5]), floats(c.Args[6])
 	return d.overRows(len(e.labels), e.classes, func(row, _ int) {
 		z, label, scored := e.row(row)
 		l := logSumExp(e.vec, z)
 		lse[row], loss[row] = float32(l), 0
-		if !scored {
-			return
+		if scored {
+			loss[row] = e.loss(z, label, l)
 		}
-		value := l - (1-e.smoothing)*float64(z[label])
-		if e.smoothing != 0 {
-			value -= e.smoothing * e.vec.sum(z) / float64(e.classes)
+		if e.dlogits != nil { // the row is in cache
+			e.slope(row, lse[row])
 		}
-		loss[row] = float32(value)
 	}), nil
+}
+
+// loss is that of a row whose log Σ e^z is l.
+func (e *crossEntropy) loss(z []float32, label int, l float64) float32 {
+	value := l - (1-e.smoothing)*float64(z[label])
+	if e.smoothing != 0 {
+		value -= e.smoothing * e.vec.sum(z) / float64(e.classes)
+	}
+	return float32(value)
+}
+
+// slope writes the gradient of a row.
+func (e *crossEntropy) slope(row int, lse float32) {
+	z, label, scored := e.row(row)
+	dz := e.dlogits[row*e.classes:][:e.classes]
+	if !scored {
+		clear(dz)
+		return
+	}
+	k := rowWeight(e.rowWeights, row) / *e.weight
+	spread := e.smoothing / float64(e.classes)
+	// p − 1 of the label loses nothing where p is almost 1.
+	own := k * (math.Expm1(float64(z[label])-float64(lse)) + e.smoothing - spread)
+	e.vec.expScale(dz, z, lse, float32(k), float32(-k*spread))
+	dz[label] = float32(own)
 }
 
 // logSumExp is log Σ e^z in one pass: runs that fit the first-level cache, each
@@ -65,21 +93,9 @@ func logSumExp(vec *vectorTable, z []float32) float64 {
 
 func bindCrossEntropyGrad(d *Device, c kernels.Call, s kernels.Sizes) (kernels.Kernel, error) {
 	e := newCrossEntropy(d, c, s)
-	lse, rowWeights, weight, dlogits := floats(c.Args[2]), floats(c.Args[3]), scalar[float64](c.Args[4]), floats(c.Args[5])
-	return d.overRows(len(e.labels), e.classes, func(row, _ int) {
-		z, label, scored := e.row(row)
-		dz := dlogits[row*e.classes:][:e.classes]
-		if !scored {
-			clear(dz)
-			return
-		}
-		k := rowWeight(rowWeights, row) / *weight
-		spread := e.smoothing / float64(e.classes)
-		// p − 1 of the label loses nothing where p is almost 1.
-		own := k * (math.Expm1(float64(z[label])-float64(lse[row])) + e.smoothing - spread)
-		e.vec.expScale(dz, z, lse[row], float32(k), float32(-k*spread))
-		dz[label] = float32(own)
-	}), nil
+	lse := floats(c.Args[2])
+	e.rowWeights, e.weight, e.dlogits = floats(c.Args[3]), scalar[float64](c.Args[4]), floats(c.Args[5])
+	return d.overRows(len(e.labels), e.classes, func(row, _ int) { e.slope(row, lse[row]) }), nil
 }
 
 // rowWeight is the weight of a row, 1 when the operand is absent.

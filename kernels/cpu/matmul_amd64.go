@@ -10,7 +10,7 @@ var stripsAVX2 = map[int]func(k int, dst *float32, dstStep int, src *float32, sr
 
 // avx2Tiles pads panels of a to 8 lanes, so that they are packed in whole groups of four.
 var avx2Tiles = &tileSet{
-	rows: 6, cols: 16, aStep: 8,
+	rows: 6, cols: 16, aStep: 8, steps: 1,
 	heights: []int{1, 2, 4, 6}, widths: []int{8, 16},
 	tiles: [][]tileFunc{
 		{tile1x8AVX2, tile1x16AVX2},
@@ -23,7 +23,7 @@ var avx2Tiles = &tileSet{
 }
 
 var avx512Tiles = &tileSet{
-	rows: 12, cols: 32, aStep: 12,
+	rows: 12, cols: 32, aStep: 12, steps: 1,
 	heights: []int{1, 4, 8, 12}, widths: []int{16, 32},
 	tiles: [][]tileFunc{
 		{tile1x16AVX512, tile1x32AVX512},
@@ -33,4 +33,20 @@ var avx512Tiles = &tileSet{
 	},
 	dots1: dots1x4AVX512, dotsN: dots4x4AVX512, dotRows: 4, axpy1: axpy1AVX512, axpy8: axpy8AVX512,
 	transpose4: transpose4AVX2, strips: stripsAVX2,
+}
+
+// bf16Tiles is the set for products of bf16, for processors that have such an instruction.
+var bf16Tiles = &tileSet{
+	rows: 12, cols: 32, aStep: 12, steps: 2,
+	heights: []int{1, 4, 8, 12}, widths: []int{16, 32},
+	tiles: [][]tileFunc{
+		{tile1x16BF16, tile1x32BF16},
+		{tile4x16BF16, tile4x32BF16},
+		{tile8x16BF16, tile8x32BF16},
+		{tile12x16BF16, tile12x32BF16},
+	},
+	transpose4: pairTranspose4AVX512,
+	strips: map[int]func(k int, dst *float32, dstStep int, src *float32, srcStep int){
+		12: pairStrip12AVX512, 16: pairStrip16AVX512, 32: pairStrip32AVX512,
+	},
 }

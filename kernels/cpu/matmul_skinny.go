@@ -19,9 +19,13 @@ func (x *matmul) skinny() func() {
 	}
 	switch {
 	case x.m <= x.n && x.b.step == 1:
-		return x.dotKernel(x.m, x.n, x.a, x.b, dotPlace{x.cRow, 1, 0, 1})
+		return x.dotKernel(x.m, x.n, x.a.source, x.b.source, dotPlace{x.cRow, 1, 0, 1}, func(from, to, worker int) {
+			x.end.finish(0, from, x.m, to-from, worker)
+		})
 	case x.n < x.m && x.a.step == 1:
-		return x.dotKernel(x.n, x.m, x.b, x.a, dotPlace{1, x.cRow, 1, 0})
+		return x.dotKernel(x.n, x.m, x.b.source, x.a.source, dotPlace{1, x.cRow, 1, 0}, func(from, to, worker int) {
+			x.end.finish(from, 0, to-from, x.n, worker)
+		})
 	case x.m <= x.n:
 		return x.stripeKernel()
 	}
@@ -83,15 +87,18 @@ func (x *dots) put(i, j int, sums []float32) {
 	}
 }
 
-// dotKernel prepares the product of few rows with many. The few are packed first where they are not dense.
-func (x *matmul) dotKernel(few, many int, a, b source, place dotPlace) func() {
+// dotKernel prepares the product of few rows with many, end being called for those of the many that are done. The few
+// are packed first where they are not dense.
+func (x *matmul) dotKernel(few, many int, a, b source, place dotPlace, end func(from, to, worker int)) func() {
 	p := &dots{t: x.d.tiles, few: few, k: x.k, a: a, b: b, c: x.c, bias: x.bias, add: x.add, place: place}
 	if a.step != 1 {
 		p.a = source{&x.d.scratch.a[0], x.k, 1}
 	}
 	each := up(max(4, skinnyPiece/x.k), 4)
 	job := func(piece, worker int) {
-		p.run(piece*each, min(many, (piece+1)*each), x.d.scratch.worker[worker])
+		from, to := piece*each, min(many, (piece+1)*each)
+		p.run(from, to, x.d.scratch.worker[worker])
+		end(from, to, worker)
 	}
 	return func() {
 		if a.step != 1 {
@@ -117,9 +124,11 @@ type axpyFunc func(n int, y, x *float32, xStep int, b *float32, bRow int)
 // down which the rows of b are added to those of c.
 func (x *matmul) stripeKernel() func() {
 	each := max(stripeCols, skinnyPiece/x.k)
-	job := func(piece, _ int) {
+	job := func(piece, worker int) {
 		from := piece * each
-		x.stripe(from, min(x.n, from+each))
+		to := min(x.n, from+each)
+		x.stripe(from, to)
+		x.end.finish(0, from, x.m, to-from, worker)
 	}
 	return func() { x.d.pool.run(ceilDiv(x.n, each), job) }
 }

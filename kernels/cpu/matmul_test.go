@@ -47,7 +47,7 @@ func (x matmulCase) call(r *rand.Rand) kernels.Call {
 	if x.transB {
 		b = matrix(r, x.n, x.k, gap)
 	}
-	c := kernels.Call{Op: kernels.MatMul, Args: []kernels.Tensor{a, b, {}, matrix(r, x.m, x.n, gap)}}
+	c := kernels.Call{Op: kernels.MatMul, Args: []kernels.Tensor{a, b, {}, matrix(r, x.m, x.n, gap), {}, {}, {}}}
 	c.Attrs = kernels.Attrs{TransA: x.transA, TransB: x.transB, Accumulate: x.accumulate}
 	if x.bias {
 		c.Args[2] = random(r, x.n)
@@ -103,6 +103,12 @@ func checkMatMul(t *testing.T, d *Device, x matmulCase) {
 	want := wantMatMul(c, s)
 	before := floats(clone(c.Args[3]))
 	mustBind(t, d, c)()
+	x.compare(t, c, want, before)
+}
+
+// compare holds c against what is wanted, and against what lay between its rows before.
+func (x matmulCase) compare(t *testing.T, c kernels.Call, want []float64, before []float32) {
+	t.Helper()
 	got, row := floats(c.Args[3]), c.Args[3].Stride(0)
 	for i, w := range want {
 		g := float64(got[i/x.n*row+i%x.n])
@@ -145,4 +151,40 @@ func TestMatMulSlabs(t *testing.T) {
 			checkMatMul(t, d, x)
 		}
 	})
+}
+
+// TestMatMulBF16 holds products of rounded operands against float64.
+func TestMatMulBF16(t *testing.T) {
+	all := levels()
+	d := openLevel(t, 2, all[len(all)-1])
+	if d.bf16 == nil {
+		t.Skip("this processor has no AVX512_BF16")
+	}
+	r := rand.New(rand.NewPCG(1, 2))
+	for i, s := range [][3]int{{12, 32, 2}, {13, 33, 9}, {24, 64, 385}, {110, 270, 390}, {97, 65, 130}, {200, 300, 1601}, {3, 5, 7}, {1400, 20, 800}, {20, 1400, 801}} {
+		for bits := range 8 {
+			x := matmulCase{m: s[0], n: s[1], k: s[2], transA: bits&1 > 0, transB: bits&2 > 0, bias: bits&4 > 0, accumulate: i%2 > 0, gap: bits&1 > 0}
+			c := x.call(r)
+			sizes, err := kernels.Check(c.Op, c.Attrs, c.Args)
+			if err != nil {
+				t.Fatal(err)
+			}
+			before := clone(c.Args[3])
+			p := newMatMul(d, d.bf16, x.m, x.n, x.k, sourceOf(c.Args[0], x.transA), sourceOf(c.Args[1], !x.transB))
+			p.c, p.cRow, p.bias, p.add = (*float32)(c.Args[3].Data), c.Args[3].Stride(0), (*float32)(c.Args[2].Data), x.accumulate
+			p.cut()
+			p.run()
+			rounded := kernels.Call{Op: c.Op, Attrs: c.Attrs, Args: []kernels.Tensor{roundedBF16(c.Args[0]), roundedBF16(c.Args[1]), c.Args[2], before}}
+			x.compare(t, c, wantMatMul(rounded, sizes), floats(before))
+		}
+	}
+}
+
+// roundedBF16 is a copy whose elements are bf16.
+func roundedBF16(t kernels.Tensor) kernels.Tensor {
+	t = clone(t)
+	for i, v := range floats(t) {
+		floats(t)[i] = math.Float32frombits(uint32(bf16(v)) << 16)
+	}
+	return t
 }

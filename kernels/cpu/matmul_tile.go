@@ -14,6 +14,7 @@ type tileFunc func(k int, a *float32, aRow, aStep int, b *float32, bStep int, c 
 type tileSet struct {
 	rows, cols int // of the largest tile
 	aStep      int // floats from one step of a packed panel of a to the next; at least rows
+	steps      int // of a product in one element of a panel: 1, or 2 that are bf16
 	heights    []int
 	widths     []int // of the tiles, ascending
 	tiles      [][]tileFunc
@@ -23,9 +24,10 @@ type tileSet struct {
 	dotRows      int
 	// axpy1 is for one row of b and axpy8 for eight.
 	axpy1, axpy8 axpyFunc
-	// transpose4 sets dst[p*dstStep+i] = src[i*srcRow+p] for i < 4 and p < k, k a multiple of 8; nil: none.
+	// transpose4 sets dst[p*dstStep+i] = src[i*srcRow+p] for i < 4 and p < k, k a multiple of 8; nil: none. With pairs of
+	// steps, p counts pairs.
 	transpose4 func(k int, dst *float32, dstStep int, src *float32, srcRow int)
-	// strips copy rows of a fixed width: dst[p*dstStep+i] = src[p*srcStep+i] for i < width, p < k.
+	// strips copy rows of a fixed width: dst[p*dstStep+i] = src[p*srcStep+i] for i < width, p < k; with pairs of steps, rows 2p and 2p+1.
 	strips map[int]func(k int, dst *float32, dstStep int, src *float32, srcStep int)
 }
 
@@ -34,6 +36,12 @@ type tileSet struct {
 type panels struct {
 	data              *float32
 	panel, lane, step int
+}
+
+// from is the panels from panel q on.
+func (x panels) from(q int) panels {
+	x.data = at(x.data, q*x.panel)
+	return x
 }
 
 // block is a product small enough for one worker: c[i, j] = Σ_p a[i, p]·b[p, j] + bias[j].
@@ -120,7 +128,7 @@ func fit(sizes []int, n int) int {
 func at(p *float32, i int) *float32 { return (*float32)(unsafe.Add(unsafe.Pointer(p), 4*i)) }
 
 // genericTiles is the tile set in plain Go.
-var genericTiles = &tileSet{rows: 4, cols: 4, aStep: 4, heights: []int{1, 4}, widths: []int{4},
+var genericTiles = &tileSet{rows: 4, cols: 4, aStep: 4, steps: 1, heights: []int{1, 4}, widths: []int{4},
 	tiles: [][]tileFunc{{tile1x4}, {tile4x4}}, dots1: dots1x4, dotsN: dots1x4, dotRows: 1,
 	axpy1: axpy1Generic, axpy8: axpy8Generic}
 

@@ -63,8 +63,9 @@ func bindNewtonSchulz(d *Device, c kernels.Call, s kernels.Sizes) (kernels.Kerne
 }
 
 func (x *newtonSchulz) product(m, n, k int, a, b source, c []float32, add bool) kernels.Kernel {
-	p := newMatMul(x.d, m, n, k)
-	p.a, p.b, p.c, p.cRow, p.add = a, b, &c[0], n, add
+	p := newMatMul(x.d, x.d.tiles, m, n, k, a, b)
+	p.c, p.cRow, p.add = &c[0], n, add
+	p.cut()
 	return p.run
 }
 

@@ -113,7 +113,18 @@ func opCases() []opCase {
 		}},
 		{kernels.RotaryTable, kernels.Attrs{Theta: 10000}, func(o *operands) { o.i(1000, caseB, 600).f(caseB, 600, caseD) }},
 		{kernels.Rotary, kernels.Attrs{}, func(o *operands) { o.f(caseB, caseT, caseH, caseD).f(1, caseT, caseD).f(caseB, caseT, caseH, caseD) }},
-		{kernels.CrossEntropy, kernels.Attrs{IgnoreIndex: 7, Smoothing: 0.1}, func(o *operands) { o.f(70, caseV).i(caseV, 70).f(70).f(70) }},
+		{kernels.MatMul, kernels.Attrs{Kind: "gelu_tanh"}, func(o *operands) { // bias, residual and pre
+			o.f(caseR, caseD).f(caseD, caseC).f(caseC).f(caseR, caseC).absent().f(caseR, caseC).f(caseR, caseC)
+		}},
+		{kernels.MatMul, kernels.Attrs{Kind: "silu", Derivative: true, TransB: true, Alpha: 0.3}, func(o *operands) {
+			o.f(caseR, caseD).f(caseC, caseD).absent().f(caseR, caseC).f(caseR, caseC).absent().absent()
+		}},
+		{kernels.CrossEntropy, kernels.Attrs{IgnoreIndex: 7, Smoothing: 0.1}, func(o *operands) {
+			o.f(70, caseV).i(caseV, 70).f(70).f(70).absent().absent().absent()
+		}},
+		{kernels.CrossEntropy, kernels.Attrs{IgnoreIndex: 7}, func(o *operands) {
+			o.f(70, caseV).i(caseV, 70).f(70).f(70).p(70).real(50).f(70, caseV)
+		}},
 		{kernels.CrossEntropyGrad, kernels.Attrs{IgnoreIndex: 7, Smoothing: 0.1}, func(o *operands) {
 			o.f(70, caseV).i(caseV, 70).each([]int{70}, func() float64 { return 9 + o.r.Float64() }).p(70).real(50).f(70, caseV)
 		}},
@@ -196,7 +207,7 @@ func TestPieces(t *testing.T) {
 				t.Fatal(err)
 			}
 			k()
-			for l := generic; l <= mustLevel(t); l++ {
+			for _, l := range levels() {
 				got, first := c.run(t, openLevel(t, 1, l), o)
 				compareOperands(t, c, got, o.ref)
 				for _, threads := range []int{2, 4} {
@@ -252,15 +263,16 @@ func compareFloats(t *testing.T, name string, got []float32, want []float64) {
 	}
 }
 
-// TestKernelsAllocateNothing runs every case with workers.
+// TestKernelsAllocateNothing runs every case with workers, at every level.
 func TestKernelsAllocateNothing(t *testing.T) {
-	d := openLevel(t, 3, mustLevel(t))
-	for _, c := range opCases() {
-		k := mustBind(t, d, kernels.Call{Op: c.op, Attrs: c.attrs, Args: c.operands().cpu})
-		if n := testing.AllocsPerRun(3, k); n != 0 {
-			t.Errorf("%s allocates %v times a run", c.name(), n)
+	eachLevel(t, 3, func(t *testing.T, d *Device) {
+		for _, c := range opCases() {
+			k := mustBind(t, d, kernels.Call{Op: c.op, Attrs: c.attrs, Args: c.operands().cpu})
+			if n := testing.AllocsPerRun(3, k); n != 0 {
+				t.Errorf("%s allocates %v times a run", c.name(), n)
+			}
 		}
-	}
+	})
 }
 
 // TestCasesCoverBinders: an operation that is bound has a case here, or a test file of its own.
@@ -278,7 +290,7 @@ func TestCasesCoverBinders(t *testing.T) {
 
 // TestNaNReachesNorm: a NaN anywhere in a gradient gives a NaN norm and factor.
 func TestNaNReachesNorm(t *testing.T) {
-	for l := generic; l <= mustLevel(t); l++ {
+	for _, l := range levels() {
 		d := openLevel(t, 2, l)
 		for _, at := range []int{0, 77, 70_000, caseLong - 1} {
 			o := opCase{kernels.SumSquares, kernels.Attrs{}, func(o *operands) { o.f(caseLong).real(0).real(0).real(0).counter(1) }}.operands()
@@ -321,7 +333,10 @@ func BenchmarkOps(b *testing.B) {
 			o.f(rows, width).f(rows, width).f(width).p(rows).f(rows, width).f(width).absent()
 		}},
 		{kernels.Rotary, kernels.Attrs{}, func(o *operands) { o.f(4, rows/4, 12, 64).f(1, rows/4, 64).f(4, rows/4, 12, 64) }},
-		{kernels.CrossEntropy, kernels.Attrs{IgnoreIndex: -1}, func(o *operands) { o.f(256, vocabulary).i(vocabulary, 256).f(256).f(256) }},
+		{kernels.CrossEntropy, kernels.Attrs{IgnoreIndex: -1}, func(o *operands) { o.f(256, vocabulary).i(vocabulary, 256).f(256).f(256).absent().absent().absent() }},
+		{kernels.CrossEntropy, kernels.Attrs{IgnoreIndex: -1}, func(o *operands) {
+			o.f(256, vocabulary).i(vocabulary, 256).f(256).f(256).absent().real(50).f(256, vocabulary)
+		}},
 		{kernels.CrossEntropyGrad, kernels.Attrs{IgnoreIndex: -1}, func(o *operands) {
 			o.f(256, vocabulary).i(vocabulary, 256).each([]int{256}, func() float64 { return 12 }).absent().real(50).f(256, vocabulary)
 		}},

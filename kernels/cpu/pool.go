@@ -67,7 +67,7 @@ func (p *pool) run(pieces int, job func(piece, worker int)) {
 		p.mu.Unlock()
 	}
 	p.take(0)
-	p.await()
+	p.awaitAll()
 }
 
 // take runs pieces until none is left to claim.
@@ -98,8 +98,8 @@ func (p *pool) finish() {
 	}
 }
 
-// await returns when all pieces are finished.
-func (p *pool) await() {
+// awaitAll returns when all pieces are finished.
+func (p *pool) awaitAll() {
 	for range spins {
 		if p.left.Load() == 0 {
 			return
@@ -118,6 +118,15 @@ func (p *pool) await() {
 	}
 	p.waiting.Store(false)
 	p.mu.Unlock()
+}
+
+// await returns when n has a value. It is for a job that needs pieces which were claimed before its own.
+func (p *pool) await(n *atomic.Int32, value int32) {
+	for i := 0; n.Load() != value; i++ {
+		if i > spins {
+			goruntime.Gosched()
+		}
+	}
 }
 
 func (p *pool) work(worker int) {

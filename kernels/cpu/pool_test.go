@@ -73,13 +73,3 @@ func TestPoolWaitsForSlowPieces(t *testing.T) {
 		}
 	}
 }
-
-// BenchmarkPool measures what handing out a short job costs.
-func BenchmarkPool(b *testing.B) {
-	p := newPool(2)
-	defer p.close()
-	job := func(int, int) {}
-	for b.Loop() {
-		p.run(8, job)
-	}
-}

@@ -48,6 +48,7 @@ var derivatives = []derivative{
 	{grad: kernels.Rotary, forward: kernels.Rotary, attrs: turnedBack, upstream: names{"y": "x"}, wrt: names{"x": "y"}},
 	{grad: kernels.AttentionGrad, forward: kernels.Attention,
 		upstream: names{"o": "do"}, wrt: names{"q": "dq", "k": "dk", "v": "dv"}},
+	{grad: kernels.CrossEntropy, forward: kernels.CrossEntropy, wrt: names{"logits": "dlogits"}},
 	{grad: kernels.CrossEntropyGrad, forward: kernels.CrossEntropy, wrt: names{"logits": "dlogits"}},
 	{grad: kernels.BinaryCrossEntropyGrad, forward: kernels.BinaryCrossEntropy, wrt: names{"logits": "dlogits"}},
 	{grad: kernels.SquaredErrorGrad, forward: kernels.SquaredError, wrt: names{"logits": "dlogits"}},
@@ -190,9 +191,12 @@ func matMulBias(j *judge, s *sample, dc operand) error {
 // product runs a matrix product of dense operands.
 func product(a, b operand, transA, transB bool, shape []int) ([]float64, error) {
 	s := &sample{op: kernels.MatMul, attrs: kernels.Attrs{TransA: transA, TransB: transB}}
-	for i, o := range []operand{a, b, {absent: true}, {shape: shape}} {
+	for i := range s.contract().Params {
+		s.operands = append(s.operands, operand{absent: true, share: i})
+	}
+	for i, o := range map[int]operand{0: a, 1: b, 3: {shape: shape}} {
 		o.share = i
-		s.operands = append(s.operands, o)
+		s.operands[i] = o
 	}
 	out, err := evaluate(ref.New(), s)
 	if err != nil {

@@ -14,6 +14,7 @@ var attributes = map[string]func(g *generator, a *kernels.Attrs){
 	"accumulate": func(g *generator, a *kernels.Attrs) { a.Accumulate = g.extent == full && g.coin() },
 	"alpha":      func(g *generator, a *kernels.Attrs) { a.Alpha = float64(float32(g.NormFloat64())) },
 	"kind":       func(g *generator, a *kernels.Attrs) { a.Kind = pick(g, kernels.Activations...) },
+	"derivative": func(g *generator, a *kernels.Attrs) { a.Derivative = g.coin() },
 	"cap":        func(g *generator, a *kernels.Attrs) { a.Cap = pick(g, 0, g.between(0.5, 30)) },
 	"epsilon":    func(g *generator, a *kernels.Attrs) { a.Epsilon = pick(g, 1e-3, 1e-5, 1e-6, 1e-8) },
 	"offset":     func(g *generator, a *kernels.Attrs) { a.Offset = pick(g, 0, 1, 0.5) },

@@ -51,7 +51,7 @@ var recipes = map[kernels.Op]recipe{
 	kernels.GateGrad:     {tolerance: functions, attrs: activationCap, values: smoothPoints, terms: gateGradTerms},
 	kernels.Dropout:      {tolerance: products},
 
-	kernels.MatMul:  {tolerance: sums, terms: matMulTerms},
+	kernels.MatMul:  {tolerance: sums, attrs: epilogueAttrs, presence: epilogueOperands, values: smoothPoints, terms: matMulTerms},
 	kernels.SumRows: {tolerance: sums, terms: termsOf("x")},
 
 	kernels.LayerNorm:     {tolerance: sums, values: offCentre, terms: normTerms},
@@ -66,7 +66,7 @@ var recipes = map[kernels.Op]recipe{
 	kernels.AttentionGrad: {tolerance: nested, sizes: groupedHeads, presence: maskOperands, values: maskValues,
 		derive: attentionRows, terms: attentionGradTerms},
 
-	kernels.CrossEntropy:           {tolerance: functions, terms: lossTerms},
+	kernels.CrossEntropy:           {tolerance: functions, presence: lossGradient, terms: crossEntropyTerms},
 	kernels.CrossEntropyGrad:       {tolerance: functions, derive: crossEntropyRows, terms: shareTerms},
 	kernels.BinaryCrossEntropy:     {tolerance: functions, terms: lossTerms},
 	kernels.BinaryCrossEntropyGrad: {tolerance: functions, terms: shareTerms},
@@ -90,8 +90,9 @@ var recipes = map[kernels.Op]recipe{
 	kernels.NewtonSchulz:     {tolerance: iterated},
 	kernels.MuonApply:        {tolerance: products, terms: stateTerms},
 
-	kernels.QuantizeRows:  {tolerance: rounded, values: rowsOfAnySize},
-	kernels.MatMulInt8:    {tolerance: products, values: rowsOfAnySize, terms: int8Terms},
+	kernels.QuantizeRows: {tolerance: rounded, values: rowsOfAnySize("x")},
+	kernels.MatMulInt8: {tolerance: sums, attrs: epilogueAttrs, presence: epilogueOperands, values: int8Values,
+		terms: matMulTerms},
 	kernels.EmbeddingInt8: {tolerance: rounded},
 }
 
@@ -111,6 +112,34 @@ func activationCap(g *generator, a *kernels.Attrs) {
 	if a.Kind == "soft_cap" {
 		a.Cap = g.between(0.5, 30)
 	}
+}
+
+// epilogueAttrs leaves some products bare: those that accumulate, and those whose derivatives are taken, since a
+// compiler differentiates before it fuses.
+func epilogueAttrs(g *generator, a *kernels.Attrs) {
+	if a.Accumulate || g.extent == small || g.oneIn(4) {
+		a.Alpha, a.Kind, a.Derivative = 0, "", false
+	}
+	if g.coin() {
+		a.Alpha = 0
+	}
+	if g.oneIn(4) {
+		a.Kind, a.Derivative = "", false
+	}
+	activationCap(g, a)
+}
+
+func epilogueOperands(g *generator, has map[string]bool) {
+	a := g.sample.attrs
+	active := a.Kind != ""
+	has["x"], has["pre"] = active && (has["x"] || a.Derivative), active && has["pre"]
+	has["residual"] = has["residual"] && !a.Accumulate && g.extent == full
+}
+
+// lossGradient: a loss gives its gradient with all that this takes, or without; always where finite differences judge it.
+func lossGradient(g *generator, has map[string]bool) {
+	has["dlogits"] = has["dlogits"] || g.extent == small
+	has["weight"], has["row_weights"] = has["dlogits"], has["dlogits"] && has["row_weights"]
 }
 
 func ropeFactors(_ *generator, a *kernels.Attrs) {
@@ -237,18 +266,23 @@ func tiesAndNaNs(g *generator, s *sample) {
 	}
 }
 
-// rowsOfAnySize stretches what is quantised, and makes some of it 0, or the largest by far.
-func rowsOfAnySize(g *generator, s *sample) {
-	for _, name := range []string{"x", "a"} {
+// rowsOfAnySize stretches the rows of what is quantised, and makes some elements 0 or the largest by far, and some first rows all 0.
+func rowsOfAnySize(name string) func(g *generator, s *sample) {
+	return func(g *generator, s *sample) {
 		x := s.floats(name)
 		stretch := pick(g, 1, 1e-6, 1e6)
 		for i := range x {
 			x[i] *= stretch * pick(g, 1.0, 1, 1, 1, 1, 1, 0, 30)
 		}
-		if width := s.sizes["K"]; name == "a" && x != nil && g.oneIn(3) {
-			clear(x[:width])
+		if g.oneIn(3) {
+			clear(x[:s.width(name)])
 		}
 	}
+}
+
+func int8Values(g *generator, s *sample) {
+	rowsOfAnySize("a")(g, s)
+	smoothPoints(g, s)
 }
 
 func anyTotal(g *generator, s *sample) {

@@ -187,7 +187,7 @@ func (s *sample) derive(op kernels.Op, attrs kernels.Attrs) error {
 		return fmt.Errorf("deriving operands by %v: %w", op, err)
 	}
 	for i, p := range f.contract().Params {
-		if o := s.operand(p.Name); o != nil && p.Role == kernels.Out {
+		if o := s.operand(p.Name); o != nil && p.Role == kernels.Out && s.contract().Params[s.contract().Param(p.Name)].Role == kernels.In {
 			o.values = out[i]
 		}
 	}

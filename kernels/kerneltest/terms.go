@@ -34,15 +34,43 @@ func gateGradTerms(s *sample, output string) float64 {
 	return productTerms("dy", "gate")(s, output)
 }
 
-// matMulTerms: Σ over m, n and k of (a·b)², which is the sum over k of the squared norm of a's column times that of b's row.
+// matMulTerms: those of v, which an activation hardly stretches and its value at x multiplies; and the residual.
 func matMulTerms(s *sample, output string) float64 {
+	total := productSum(s)
+	if output == "pre" {
+		return total
+	}
+	if x := s.floats("x"); x != nil && !s.attrs.Derivative {
+		total *= 1 + rms(x)
+	}
+	return 1.2*total + norm(s.floats("residual")) + s.before(output)
+}
+
+// productSum: Σ over m, n and k of (a·b)² is the sum over k of the squared norm of a's column times that of b's row.
+func productSum(s *sample) float64 {
 	a, b := inner(s, "a", !s.attrs.TransA), inner(s, "b", s.attrs.TransB)
+	if s.op == kernels.MatMulInt8 {
+		b = scaledInner(s)
+	}
 	total := 0.0
 	for k := range a {
 		total += a[k] * b[k]
 	}
+	if s.attrs.Alpha != 0 {
+		total *= square(s.attrs.Alpha)
+	}
 	rows := float64(len(s.floats("a")) / len(a))
-	return math.Sqrt(total+rows*square(norm(s.floats("bias")))) + s.before(output)
+	return math.Sqrt(total + rows*square(norm(s.floats("bias"))))
+}
+
+// scaledInner is inner for the int8 rows of b, each times its scale.
+func scaledInner(s *sample) []float64 {
+	scale, width := s.floats("scale"), s.width("b")
+	squares := make([]float64, width)
+	for i, v := range s.operand("b").ints {
+		squares[i%width] += square(scale[i/width] * float64(v))
+	}
+	return squares
 }
 
 // inner is, for each k, the sum of squares of what a matrix holds at that k; last says that k is its last dim.
@@ -163,6 +191,13 @@ func lossTerms(s *sample, _ string) float64 {
 	return math.Sqrt(float64(len(z)/s.width("logits"))) * (1 + rms(z))
 }
 
+func crossEntropyTerms(s *sample, output string) float64 {
+	if output == "dlogits" {
+		return shareTerms(s, output)
+	}
+	return lossTerms(s, output)
+}
+
 // shareTerms: an element of a loss's gradient is w/weight times a difference of two probabilities, over V where the loss is a mean.
 func shareTerms(s *sample, _ string) float64 {
 	total := 0.0
@@ -184,15 +219,4 @@ func stateTerms(s *sample, output string) float64 {
 		return (1-a.Momentum)*norm(s.floats("grad")) + a.Momentum*a.Momentum*norm(s.floats("m"))
 	}
 	return s.before(output)
-}
-
-// int8Terms: like those of a product, each row of b times its scale.
-func int8Terms(s *sample, _ string) float64 {
-	a, b, scale := inner(s, "a", true), s.operand("b").ints, s.floats("scale")
-	total := 0.0
-	for i, v := range b {
-		total += a[i%len(a)] * square(scale[i/len(a)]*float64(v))
-	}
-	rows := float64(len(s.floats("a")) / len(a))
-	return math.Sqrt(total + rows*square(norm(s.floats("bias"))))
 }

@@ -35,6 +35,7 @@ func quantizeRows(c *call) {
 
 func matMulInt8(c *call) {
 	a, b, scale, bias, out := c.floats("a"), c.quantised("b"), c.floats("scale"), c.floats("bias"), c.floats("c")
+	epilogue := c.epilogue()
 	x := make([]int64, c.sizes["K"])
 	for m := range c.sizes["M"] {
 		step := quantise(func(k int) float64 { return a.cell(m, k) }, len(x), kernels.ActivationSteps,
@@ -44,7 +45,7 @@ func matMulInt8(c *call) {
 			for k := range x {
 				sum += x[k] * int64(b.cell(n, k))
 			}
-			*out.at(m, n) = step*scale.or(n, 0)*float64(sum) + bias.or(n, 0)
+			*out.at(m, n) = epilogue(m, n, step**scale.at(n)*float64(sum), bias.or(n, 0))
 		}
 	}
 }

@@ -9,7 +9,7 @@ func (c *call) scored(label int32) bool {
 
 func crossEntropy(c *call) {
 	logits, labels := c.floats("logits"), c.indices("labels")
-	loss, lse := c.floats("loss"), c.floats("lse")
+	loss, lse, dlogits := c.floats("loss"), c.floats("lse"), c.floats("dlogits")
 	for i := range c.sizes["..."] {
 		z, y := logits.row(i), *labels.flat(i)
 		total := logSumExp(z)
@@ -17,25 +17,32 @@ func crossEntropy(c *call) {
 		if c.scored(y) {
 			*loss.flat(i) = total - (1-c.Smoothing)*z[y] - c.Smoothing*sum(z)/float64(len(z))
 		}
+		if !dlogits.absent() {
+			c.crossEntropySlope(i, z, dlogits.row(i), y, total)
+		}
 	}
 }
 
 func crossEntropyGrad(c *call) {
 	logits, labels, lse, dlogits := c.floats("logits"), c.indices("labels"), c.floats("lse"), c.floats("dlogits")
 	for i := range c.sizes["..."] {
-		z, dz, y := logits.row(i), dlogits.row(i), *labels.flat(i)
-		if !c.scored(y) {
-			clear(dz)
-			continue
+		c.crossEntropySlope(i, logits.row(i), dlogits.row(i), *labels.flat(i), *lse.flat(i))
+	}
+}
+
+// crossEntropySlope sets dz for row i, whose logits are z and whose label is y.
+func (c *call) crossEntropySlope(i int, z, dz []float64, y int32, lse float64) {
+	if !c.scored(y) {
+		clear(dz)
+		return
+	}
+	w := c.rowShare(i)
+	for v := range z {
+		target := c.Smoothing / float64(len(z))
+		if v == int(y) {
+			target += 1 - c.Smoothing
 		}
-		w := c.rowShare(i)
-		for v := range z {
-			target := c.Smoothing / float64(len(z))
-			if v == int(y) {
-				target += 1 - c.Smoothing
-			}
-			dz[v] = w * (math.Exp(z[v]-*lse.flat(i)) - target)
-		}
+		dz[v] = w * (math.Exp(z[v]-lse) - target)
 	}
 }
 

@@ -19,6 +19,14 @@ func gemm() {
 		tile(avx512, rows, 1)
 		tile(avx512, rows, 2)
 	}
+	for _, rows := range []int{1, 4, 8, 12} {
+		pairTile(rows, 1)
+		pairTile(rows, 2)
+	}
+	pairTranspose4()
+	for _, width := range []int{12, 16, 32} {
+		pairStrip(width)
+	}
 	dots(avx2, 1)
 	dots(avx2, 2)
 	dots(avx512, 1)
@@ -44,18 +52,24 @@ func tile(s isa, rows, vectors int) {
 	TEXT(name, NOSPLIT, "func(k int, a *float32, aRow, aStep int, b *float32, bStep int, c *float32, cRow int, bias *float32, add bool)")
 	Pragma("noescape")
 	Doc(fmt.Sprintf("%s is a tileFunc for %d rows and %d columns.", name, rows, vectors*s.lanes))
-	t := &tileGen{isa: s, rows: rows, vectors: vectors, acc: s.vectors(rows * vectors)}
-	t.prefetch()
-	t.start()
-	t.loop()
-	t.store()
-	RET()
+	t := &tileGen{isa: s, rows: rows, vectors: vectors, acc: s.vectors(rows * vectors),
+		multiply: func(b, a, acc reg.VecVirtual) { VFMADD231PS(b, a, acc) }}
+	t.write()
 }
 
 type tileGen struct {
 	isa
 	rows, vectors int
 	acc           []reg.VecVirtual // row by row
+	multiply      func(b, a, acc reg.VecVirtual)
+}
+
+func (t *tileGen) write() {
+	t.prefetch()
+	t.start()
+	t.loop()
+	t.store()
+	RET()
 }
 
 // prefetch asks for the lines of c, which are needed only after the loop.
@@ -101,7 +115,7 @@ func (t *tileGen) loop() {
 		a := as[i%len(as)]
 		VBROADCASTSS(rowAddress(bases, aRow, i), a)
 		for j, v := range bs {
-			VFMADD231PS(v, a, t.acc[i*t.vectors+j])
+			t.multiply(v, a, t.acc[i*t.vectors+j])
 		}
 	}
 	for _, base := range bases {
@@ -170,6 +184,15 @@ func transpose4() {
 	TEXT("transpose4AVX2", NOSPLIT, "func(k int, dst *float32, dstStep int, src *float32, srcRow int)")
 	Pragma("noescape")
 	Doc("transpose4AVX2 sets dst[p*dstStep+i] = src[i*srcRow+p] for i < 4 and p < k, k a multiple of 8.")
+	transpose(1, func(at []Mem, r []reg.VecVirtual) {
+		for i, m := range at {
+			VMOVUPS(m, r[i])
+		}
+	})
+}
+
+// transpose writes the body of a transposition of four rows of which load reads 8 elements at a time, each of so many floats.
+func transpose(floatsEach int, load func(at []Mem, r []reg.VecVirtual)) {
 	k, dst, step := pointer("k"), pointer("dst"), floats("dstStep")
 	src, row := pointer("src"), floats("srcRow")
 	row3, step3, next := GP64(), GP64(), GP64()
@@ -183,10 +206,7 @@ func transpose4() {
 		PREFETCHT0(m) // of the four rows below, which are packed next
 	}
 	r, t := avx2.vectors(4), avx2.vectors(4)
-	VMOVUPS(Mem{Base: src}, r[0])
-	VMOVUPS(Mem{Base: src, Index: row, Scale: 1}, r[1])
-	VMOVUPS(Mem{Base: src, Index: row, Scale: 2}, r[2])
-	VMOVUPS(Mem{Base: src, Index: row3, Scale: 1}, r[3])
+	load([]Mem{{Base: src}, {Base: src, Index: row, Scale: 1}, {Base: src, Index: row, Scale: 2}, {Base: src, Index: row3, Scale: 1}}, r)
 	VUNPCKLPS(r[1], r[0], t[0])
 	VUNPCKHPS(r[1], r[0], t[1])
 	VUNPCKLPS(r[3], r[2], t[2])
@@ -204,8 +224,8 @@ func transpose4() {
 		VEXTRACTF128(Imm(1), v, at[i])
 	}
 	LEAQ(Mem{Base: dst, Index: step, Scale: 4}, dst)
-	ADDQ(Imm(32), src)
-	ADDQ(Imm(32), next)
+	ADDQ(Imm(uint64(32*floatsEach)), src)
+	ADDQ(Imm(uint64(32*floatsEach)), next)
 	SUBQ(Imm(8), k)
 	JMP(LabelRef("loop"))
 	Label("end")

@@ -8,6 +8,7 @@ import (
 	"os"
 
 	"github.com/mmcloughlin/avo/build"
+	"github.com/mmcloughlin/avo/pass"
 )
 
 // groups are the files that can be asked for.
@@ -15,6 +16,7 @@ var groups = map[string]func(){
 	"attention": attention,
 	"gemm":      gemm,
 	"int8":      int8Products,
+	"prefetch":  prefetch,
 	"vector":    vector,
 }
 
@@ -28,5 +30,6 @@ func main() {
 	}
 	build.ConstraintExpr("amd64")
 	write()
+	pass.Compile = pass.Concat(pass.Compile, pass.Func(encode))
 	build.Generate()
 }

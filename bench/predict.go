@@ -1,0 +1,47 @@
+package main
+
+import (
+	"fmt"
+	"math"
+)
+
+const predictedWithin = 0.1
+
+// predicted calibrates the machine, and compares the step time that the profile predicts with the measured one.
+func predicted(s *session, r row) ([]line, error) {
+	profile := s.path("profile.cue")
+	if _, _, err := s.command("calibrate", "-o", profile, "--threads", fmt.Sprint(s.threads)); err != nil {
+		return nil, err
+	}
+	var lines []line
+	for _, m := range []struct {
+		work string
+		task
+		steps int
+	}{
+		{"GPT-2 124M, 4 × 256", gpt2(256).task, 3},
+		{"GPT-2 124M, 4 × 64", gpt2(64).task, 3},
+		{"6 layers of 384, 8 × 256", char6.task, 5},
+		{"BERT-base, 8 × 128", bert.task, 3},
+		{"nanoGPT's small configuration", task{strategy: "nanogpt"}, 50},
+	} {
+		l := r.line("s")
+		l.Work, l.Must = m.work+", predicted step time", "0.90 to 1.10 ×"
+		guess := 0.0
+		measured, err := interleave(s.measurements, func() ([]float64, error) {
+			b, err := s.bench(m.task, "--steps", fmt.Sprint(m.steps), "--profile", profile)
+			if err != nil {
+				return nil, err
+			}
+			guess = b.PredictedSeconds
+			return b.StepsSeconds, nil
+		})
+		if err != nil {
+			return lines, err
+		}
+		l.compare([]float64{guess}, measured[0])
+		l.Verdict, l.Note = verdictOf(math.Abs(l.Ratio-1) <= predictedWithin), "peer: gsc, measured"
+		lines = append(lines, l)
+	}
+	return lines, nil
+}

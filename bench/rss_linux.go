@@ -1,0 +1,4 @@
+package main
+
+// rssUnit is the bytes that the system counts peak resident sets in.
+const rssUnit = 1024
