@@ -2,6 +2,7 @@ package cpu
 
 import (
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 	"unsafe"
@@ -13,11 +14,11 @@ import (
 const (
 	bandwidthBytes  = 1 << 30 // far more than any cache holds
 	bandwidthPiece  = 1 << 20 // claimed by a thread at a time
-	bandwidthRounds = 7
+	bandwidthRounds = 9
 )
 
 // ReadBandwidth measures how many bytes a second so many threads read from memory together, in order and from pages as plans
-// have them: the best of several passes over 1 GiB. It is the ceiling of whatever reads more than it computes.
+// have them: the median of several passes over 1 GiB. It is the ceiling of whatever reads more than it computes.
 func ReadBandwidth(threads int) (bytesPerSecond float64, err error) {
 	l, err := chooseLevel()
 	if err != nil {
@@ -28,16 +29,15 @@ func ReadBandwidth(threads int) (bytesPerSecond float64, err error) {
 		return 0, fmt.Errorf("cpu: %d bytes to read: %w", bandwidthBytes, err)
 	}
 	defer func() { _ = unix.Munmap(bytes) }()
-	for i := 0; i < len(bytes); i += 64 { // pages that were never written are all the same one
+	for i := 0; i < len(bytes); i += unix.Getpagesize() { // pages that were never written are all the same one
 		bytes[i] = 1
 	}
-	best := time.Duration(0)
-	for range bandwidthRounds {
-		if took := readAll(readers[l], bytes, threads); best == 0 || took < best {
-			best = took
-		}
+	took := make([]time.Duration, bandwidthRounds)
+	for i := range took {
+		took[i] = readAll(readers[l], bytes, threads)
 	}
-	return float64(len(bytes)) / best.Seconds(), nil
+	slices.Sort(took)
+	return float64(len(bytes)) / took[len(took)/2].Seconds(), nil
 }
 
 // readAll reads all bytes once, each thread its own stretch.
