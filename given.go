@@ -30,6 +30,9 @@ func readGiven(path string, o Options) (*given, error) {
 	case err != nil:
 	case IsPlan(path):
 		g.read, err = ReadPlan(path, o)
+		if err == nil && !g.read.Trains() {
+			err = fmt.Errorf("%s is a plan of generation: it trains nothing; give a strategy, or a plan made without --weights", path)
+		}
 	default:
 		g.strategy, err = Load(path, o)
 	}

@@ -97,6 +97,17 @@ func Plan(path string, o Options) (*plan.Plan, error) {
 	return p, nil
 }
 
+// The weights that generation can work with.
+const (
+	WeightsTrained = compiler.WeightsTrained // as they were trained
+	WeightsInt8    = compiler.WeightsInt8    // matrices as int8
+)
+
+// GenerationPlan makes, of a plan that trains, the one that its generation follows.
+func GenerationPlan(p *plan.Plan, weights string, threads int) (*plan.Plan, error) {
+	return compiler.Generation(p, weights, cmp.Or(threads, goruntime.NumCPU()))
+}
+
 // checkSizes holds what was found in the data against the model.
 func checkSizes(s *schema.Strategy, found plan.Data) error {
 	var list schema.Errors

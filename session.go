@@ -1,6 +1,7 @@
 package gsc
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -53,8 +54,13 @@ func bindSession(p *plan.Plan, threads int) (*session, error) {
 // Close frees the machine's memory and ends the device.
 func (s *session) Close() error { return errors.Join(s.machine.Close(), s.device.Close()) }
 
-// load takes the weights of a run's newest or best checkpoint.
+// load takes what a plan that trains needs from a run's newest or best checkpoint.
 func (s *session) load(run string, best bool) error {
+	return loadSaved(run, best, s.machine.Load)
+}
+
+// loadSaved opens a run's newest or best checkpoint for take.
+func loadSaved(run string, best bool, take func(*checkpoint.Saved) error) error {
 	find, which := checkpoint.Newest, "intact"
 	if best {
 		find, which = checkpoint.Best, "best"
@@ -70,7 +76,7 @@ func (s *session) load(run string, best bool) error {
 		}
 		return fmt.Errorf("%s has no %s checkpoint%s", run, which, why.String())
 	}
-	return errors.Join(s.machine.Load(saved), saved.Close())
+	return errors.Join(take(saved), saved.Close())
 }
 
 // EvalOptions say what is evaluated.
@@ -118,6 +124,7 @@ type GenerateOptions struct {
 	Prompt   string
 	Tokens   int
 	Sampling runtime.Sampling
+	Weights  string // WeightsTrained or WeightsInt8; empty: the former
 	Best     bool
 	Threads  int
 	Out      io.Writer
@@ -131,7 +138,11 @@ func Generate(ctx context.Context, run string, o GenerateOptions) error {
 	if o.Tokens < 0 {
 		return fmt.Errorf("%d tokens: use 0 or more", o.Tokens)
 	}
-	p, err := RunPlan(run)
+	stored, err := RunPlan(run)
+	if err != nil {
+		return err
+	}
+	p, err := GenerationPlan(stored, cmp.Or(o.Weights, WeightsTrained), o.Threads)
 	if err != nil {
 		return err
 	}
@@ -140,7 +151,7 @@ func Generate(ctx context.Context, run string, o GenerateOptions) error {
 		return err
 	}
 	defer s.Close()
-	if err := s.load(run, o.Best); err != nil {
+	if err := loadSaved(run, o.Best, func(saved *checkpoint.Saved) error { return s.machine.LoadWeights(saved, stored) }); err != nil {
 		return err
 	}
 	return s.generate(ctx, o)

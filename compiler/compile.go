@@ -57,6 +57,8 @@ func after(opts Options) func(string, *unitOfWork) error {
 	}
 }
 
+const reservedForData = "data"
+
 // reserve writes down what lies outside the arena of the device: what the
 // process, its kernels and its data take, and the buffer of checkpoints on their way to disk.
 func (u *unitOfWork) reserve(opts Options) error {
@@ -67,7 +69,7 @@ func (u *unitOfWork) reserve(opts Options) error {
 	u.plan.Arenas[0].Reserved = []plan.Reserve{
 		{For: "process", SizeBytes: p.ProcessBytes},
 		{For: "kernel scratch", SizeBytes: p.ScratchBytes + p.ThreadBytes*int64(u.strategy.Devices.Threads)},
-		{For: "data", SizeBytes: opts.DataBytes},
+		{For: reservedForData, SizeBytes: opts.DataBytes},
 	}
 	if u.savesInBackground() {
 		u.reserveTransfer()

@@ -98,12 +98,18 @@ func (c *cache) span(space kernels.Space, from, n int64, used float64) float64 {
 
 // Reprice puts what another profile expects into a plan's estimate. Nothing else of the plan changes.
 func Reprice(pl *plan.Plan, p *Profile, threads int) {
-	pl.Estimate.Profile, pl.Estimate.StepSeconds = p.Name, 0
 	stage := &pl.Stages[0]
-	predicted := Predict(p, stage, stage.Schedule(plan.Train, pl.Data.Length), threads)
+	pl.Estimate.Profile = p.Name
+	pl.Estimate.StepSeconds = seconds(p, stage, stage.Schedule(plan.Train, pl.Data.Length), threads)
+}
+
+// seconds is what a profile expects of a whole schedule.
+func seconds(p *Profile, stage *plan.Stage, s *plan.Schedule, threads int) (total float64) {
+	predicted := Predict(p, stage, s, threads)
 	for i := range stage.Programs { // in their order, so that the sum is the same each time
 		for _, seconds := range predicted[stage.Programs[i].Name] {
-			pl.Estimate.StepSeconds += seconds
+			total += seconds
 		}
 	}
+	return total
 }

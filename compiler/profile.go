@@ -62,7 +62,7 @@ func (u *unitOfWork) profile() (*Profile, error) {
 func IsProfileFile(name string) bool { return strings.HasSuffix(name, ".json") }
 
 // contractions run at the rate of matrix products.
-var contractions = []kernels.Op{kernels.MatMul, kernels.Attention, kernels.AttentionGrad, kernels.NewtonSchulz}
+var contractions = []kernels.Op{kernels.MatMul, kernels.Attention, kernels.AttentionGrad, kernels.NewtonSchulz, kernels.MatMulInt8}
 
 // Call is one call of an operation, as a profile prices it.
 type Call struct {

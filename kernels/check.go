@@ -74,7 +74,7 @@ func (m *matcher) operand(p Param, t Tensor, a Attrs) error {
 }
 
 func (m *matcher) dtype(c Class, d DType) error {
-	want := map[Class]DType{Index: I32, Real: F64, Counter: I64, Bytes: U8, Half: BF16}[c]
+	want := map[Class]DType{Index: I32, Real: F64, Counter: I64, Bytes: U8, Half: BF16, Quantised: I8}[c]
 	switch {
 	case c == Float && !d.Float(), c == Any && !d.Float() && d != I32:
 		return fmt.Errorf("type %v is not a type it takes", d)
@@ -189,8 +189,8 @@ func TrafficBytes(op Op, a Attrs, args []Tensor) int64 {
 		}
 		once := int64(t.Len()) * int64(t.DType.Size())
 		switch name := Contracts[op].Params[i].Name; {
-		case op == Embedding && name == "table":
-			once = int64(args[2].Len()) * int64(t.DType.Size()) // the rows that are read
+		case (op == Embedding || op == EmbeddingInt8) && name == "table":
+			once = int64(args[len(args)-1].Len()) * int64(t.DType.Size()) // the rows that are read
 		case op == EmbeddingGrad && name == "dtable" && a.Accumulate:
 			once = int64(args[1].Len()) * int64(t.DType.Size()) // the rows that are added to
 		}

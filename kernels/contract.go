@@ -27,13 +27,14 @@ type Class uint8
 
 // The classes.
 const (
-	Float   Class = iota // the compute type of the call
-	Index                // I32
-	Real                 // F64, whatever the compute type: scalars and sums
-	Counter              // I64
-	Bytes                // U8: workspace
-	Any                  // F32, F64 or I32, the same for all such operands of a call
-	Half                 // BF16: weights as they are stored
+	Float     Class = iota // the compute type of the call
+	Index                  // I32
+	Real                   // F64, whatever the compute type: scalars and sums
+	Counter                // I64
+	Bytes                  // U8: workspace
+	Any                    // F32, F64 or I32, the same for all such operands of a call
+	Half                   // BF16: weights as they are stored
+	Quantised              // I8: whole numbers that a scale belongs to
 )
 
 // Param is one operand of an operation.
@@ -208,6 +209,14 @@ var Contracts = [opCount]Contract{
 		InPlace: [][2]string{{"y", "x"}}, Check: checkCompute, Flops: newtonSchulzFlops},
 	MuonApply: {Name: "muon_apply", Params: []Param{inout("weight", "..."), in("u", "..."), real64("rate")}, Attrs: "alpha decay rate_scale",
 		Flops: perElement(4)},
+
+	QuantizeRows: {Name: "quantize_rows", Params: []Param{in("x", "N K").swapped("trans_a"), out("q", "N K").of(Quantised), out("scale", "N")},
+		Attrs: "trans_a", Flops: func(s Sizes, _ Attrs) float64 { return 3 * float64(s["N"]) * float64(s["K"]) }},
+	MatMulInt8: {Name: "matmul_int8", Params: []Param{in("a", "M K").strided(), in("b", "N K").of(Quantised), in("scale", "N"),
+		in("bias", "N").opt(), out("c", "M N").strided(), in("x", "M N").strided().opt(), in("residual", "M N").strided().opt(),
+		out("pre", "M N").strided().opt()}, Attrs: "alpha kind derivative cap", Check: checkInt8Sum, Needs: needsEpilogue, Flops: matMulFlops},
+	EmbeddingInt8: {Name: "embedding_int8", Params: []Param{index("ids", "..."), in("table", "V C").of(Quantised), in("scale", "V"),
+		out("y", "... C")}, Flops: perRow(1, "C")},
 }
 
 func attentionFlops(perPair float64) func(Sizes, Attrs) float64 {
@@ -285,6 +294,16 @@ func matMulFlops(s Sizes, a Attrs) float64 {
 		each += 10
 	}
 	return each * float64(s["M"]) * float64(s["N"])
+}
+
+// MaxInt8Sum is the longest sum of MatMulInt8: a digit of an activation times a weight is at most 2¹⁴, and the sum of each digit's products is an int32.
+const MaxInt8Sum = 1 << 16
+
+func checkInt8Sum(s Sizes, a Attrs) error {
+	if s["K"] > MaxInt8Sum {
+		return fmt.Errorf("rows of %d are longer than the %d whose products an int32 holds", s["K"], MaxInt8Sum)
+	}
+	return checkEpilogue(s, a)
 }
 
 func checkIndex(s Sizes, a Attrs) error {

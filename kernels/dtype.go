@@ -15,6 +15,7 @@ const (
 	I32
 	I64
 	U8
+	I8
 )
 
 var dtypes = [...]struct {
@@ -29,6 +30,7 @@ var dtypes = [...]struct {
 	I32:     {"i32", 4},
 	I64:     {"i64", 8},
 	U8:      {"u8", 1},
+	I8:      {"i8", 1},
 }
 
 // Size is the size of one element in bytes.

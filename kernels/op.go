@@ -206,11 +206,31 @@ const (
 	// MuonApply sets w −= η·λ·w, then w −= η·alpha·u.
 	MuonApply
 
+	// Int8 weights, for generation: a row of a matrix is int8 numbers and one scale.
+
+	// QuantizeRows sets, for each row n, scale[n] = max_k |x[n, k]|/127 and q[n, k] = x[n, k]·(127/max) rounded to the nearest
+	// integer, to even in the middle; the product and the quotient are float64, so q is exact. A row of zeros gives zeros; a row that is not
+	// finite gives q = 0 and a scale that is not finite, so that it shows. With trans_a the operand x is stored [K, N].
+	// Source: Dettmers et al., arXiv:2208.07339, section 2.1 (row-wise absmax).
+	QuantizeRows
+	// MatMulInt8 sets c[m, n] = (t_m·scale[n])·Σ_k q[m, k]·b[n, k] + bias[n], where row m of a is quantised as it is used:
+	// t_m = max_k |a[m, k]|/ActivationSteps, q[m, k] = a[m, k]·(ActivationSteps/max) rounded as by QuantizeRows. The sum is one of integers and exact,
+	// whatever its order; it is rounded to the compute type, multiplied by t_m·scale[n], and bias[n] is added, a rounding each. An epilogue
+	// may follow as for MatMul.
+	MatMulInt8
+	// EmbeddingInt8 sets y[..., c] = scale[id]·table[id, c], id = ids[...]. An id outside [0, V) gives zeros, as for Embedding.
+	EmbeddingInt8
+
 	opCount
 )
 
 // SquaresPiece is the number of elements that SumSquares, and the norms of LAMB and Adafactor, sum before they combine.
 const SquaresPiece = 1 << 16
+
+// ActivationSteps is the number of steps on each side of 0 that MatMulInt8 quantises a row of activations to: two signed digits
+// to the base 256, the higher within ±127. Eight bits alone are not enough for activations, whose few outliers
+// would leave the others no steps; the second digit costs arithmetic, but not a byte of memory.
+const ActivationSteps = 127 * 256
 
 func (op Op) String() string {
 	if int(op) < len(Contracts) && Contracts[op].Name != "" {

@@ -70,7 +70,7 @@ func Extent(shape, strides []int) int {
 // Slice gives the elements from the first to the last of a tensor in
 // host-addressable memory, gaps of a strided view included. It panics when T is not the tensor's type:
 // a device checks types when it binds, before any work is done.
-func Slice[T float32 | float64 | int32 | int64 | uint16 | uint8](t Tensor) []T {
+func Slice[T float32 | float64 | int32 | int64 | uint16 | uint8 | int8](t Tensor) []T {
 	if t.Absent() {
 		return nil
 	}

@@ -1,35 +1,12 @@
 package runtime
 
 import (
-	"cmp"
 	"fmt"
-	"math"
 	"slices"
 
 	"github.com/gsc-project/gsc/compiler/plan"
 	"github.com/gsc-project/gsc/kernels"
 )
-
-// Sampling says how the next token is drawn.
-type Sampling struct {
-	Temperature float64 // 0: always the likeliest token
-	TopK        int     // only the k likeliest; 0: all
-	TopP        float64 // only the likeliest that together reach this probability; 0 or 1: all
-	Seed        uint64
-}
-
-// Check refuses settings without a meaning.
-func (s Sampling) Check() error {
-	switch {
-	case !(s.Temperature >= 0) || math.IsInf(s.Temperature, 0):
-		return fmt.Errorf("temperature %v: use 0 or more", s.Temperature)
-	case s.TopK < 0:
-		return fmt.Errorf("top-k %d: use 0 for all tokens, or how many", s.TopK)
-	case !(s.TopP >= 0 && s.TopP <= 1):
-		return fmt.Errorf("top-p %v: use a probability from 0 to 1", s.TopP)
-	}
-	return nil
-}
 
 // Generator continues prompts with a machine's weights.
 type Generator struct {
@@ -40,7 +17,10 @@ type Generator struct {
 	prefill *plan.Buffer
 	decode  *plan.Buffer
 	logits  *plan.Buffer
+	best    *plan.Buffer // the token with the largest logit; nil where the plan does not look for it
 	context int
+	values  []float64 // of the logits
+	raw     []byte
 }
 
 // NewGenerator prepares generation; a plan whose model does not predict the next token has no programs for it.
@@ -50,7 +30,7 @@ func NewGenerator(m *Machine) (*Generator, error) {
 	}
 	return &Generator{machine: m, context: m.Plan.Model.Context,
 		prefill: m.Buffer(plan.Prefill, plan.InputTokens), decode: m.Buffer(plan.Decode, plan.InputTokens),
-		logits: m.Buffer(plan.Decode, "logits")}, nil
+		logits: m.Buffer(plan.Decode, plan.OutputLogits), best: m.Buffer(plan.Decode, plan.OutputLikeliest)}, nil
 }
 
 // Prompt starts anew with the given tokens, at least one.
@@ -70,21 +50,39 @@ func (g *Generator) Prompt(tokens []int32) error {
 // Append adds a token, of the vocabulary, to those so far.
 func (g *Generator) Append(token int32) { g.tokens = append(g.tokens, token) }
 
-// Next gives the logits of the token after those so far. When the context is
+// Next gives the logits of the token after those so far; they stand until it is called again. When the context is
 // full it goes on with the later half of it.
 func (g *Generator) Next() ([]float64, error) {
+	if err := g.advance(); err != nil {
+		return nil, err
+	}
+	return g.readLogits()
+}
+
+// readLogits copies the logits to where they can be worked with, in memory that is taken once.
+func (g *Generator) readLogits() ([]float64, error) {
+	if n := int(g.logits.SizeBytes()); len(g.raw) < n {
+		g.raw = make([]byte, n)
+	}
+	err := g.machine.Read(g.logits, g.raw)
+	g.values = decode(g.values[:0], g.logits.DType, g.raw)
+	return g.values, err
+}
+
+// advance computes the logits of the next token.
+func (g *Generator) advance() error {
 	if len(g.tokens)-g.start > g.context {
 		g.start, g.cached = len(g.tokens)-max(1, g.context/2), 0
 	}
 	if err := g.fillCache(); err != nil {
-		return nil, err
+		return err
 	}
 	last := g.tokens[len(g.tokens)-1:]
 	if err := g.run(plan.Decode, g.decode, last); err != nil {
-		return nil, err
+		return err
 	}
 	g.cached++
-	return g.machine.Values(g.logits), nil
+	return nil
 }
 
 // fillCache runs all tokens but the last through the model, a prefill length at a time. What
@@ -122,14 +120,12 @@ func (g *Generator) Generate(n int, s Sampling, emit func(token int32) bool) err
 	if err := s.Check(); err != nil {
 		return err
 	}
-	stream := kernels.StreamKey(kernels.PurposeSample, "")
+	draw := &sampler{Sampling: s}
 	for i := range n {
-		logits, err := g.Next()
+		token, err := g.next(draw, uint64(i))
 		if err != nil {
 			return err
 		}
-		word := kernels.Philox(s.Seed, uint64(i)/4, 0, stream)[i%4]
-		token := s.pick(logits, kernels.Uniform(word))
 		g.Append(token)
 		if !emit(token) {
 			return nil
@@ -138,44 +134,22 @@ func (g *Generator) Generate(n int, s Sampling, emit func(token int32) bool) err
 	return nil
 }
 
-// pick draws a token by a number u in (0, 1).
-func (s Sampling) pick(logits []float64, u float64) int32 {
-	order := make([]int, len(logits))
-	for i := range order {
-		order[i] = i
+// next draws the token of a place.
+func (g *Generator) next(s *sampler, place uint64) (int32, error) {
+	if err := g.advance(); err != nil {
+		return 0, err
 	}
-	slices.SortStableFunc(order, func(a, b int) int { return cmp.Compare(logits[b], logits[a]) })
-	if s.Temperature == 0 {
-		return int32(order[0])
+	if s.Temperature == 0 && g.best != nil {
+		var token [1]int32
+		err := g.machine.Read(g.best, bytesOf(token[:]))
+		return token[0], err
 	}
-	if s.TopK > 0 {
-		order = order[:min(s.TopK, len(order))]
+	logits, err := g.readLogits()
+	if err != nil {
+		return 0, err
 	}
-	shares := make([]float64, len(order))
-	total := 0.0
-	for i, id := range order {
-		shares[i] = math.Exp((logits[id] - logits[order[0]]) / s.Temperature)
-		total += shares[i]
-	}
-	shares, total = s.nucleus(shares, total)
-	for i, share := range shares {
-		if u -= share / total; u < 0 {
-			return int32(order[i])
-		}
-	}
-	return int32(order[len(shares)-1])
+	word := kernels.Philox(s.Seed, place/4, 0, sampleStream)[place%4]
+	return s.pick(logits, kernels.Uniform(word)), nil
 }
 
-// nucleus keeps the fewest of the descending shares that reach TopP of the total.
-func (s Sampling) nucleus(shares []float64, total float64) ([]float64, float64) {
-	if s.TopP == 0 || s.TopP == 1 {
-		return shares, total
-	}
-	sum := 0.0
-	for i, share := range shares {
-		if sum += share; sum >= s.TopP*total {
-			return shares[:i+1], sum
-		}
-	}
-	return shares, total
-}
+var sampleStream = kernels.StreamKey(kernels.PurposeSample, "")

@@ -9,8 +9,9 @@ import (
 func frequencies(s Sampling, logits []float64) []float64 {
 	const draws = 10000
 	share := make([]float64, len(logits))
+	draw := &sampler{Sampling: s}
 	for i := range draws {
-		share[s.pick(logits, (float64(i)+0.5)/draws)] += 1. / draws
+		share[draw.pick(logits, (float64(i)+0.5)/draws)] += 1. / draws
 	}
 	return share
 }

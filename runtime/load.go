@@ -11,25 +11,18 @@ import (
 // folder, or initial ones; and the loss scale its.
 func (m *Machine) Start() error {
 	m.SetScaler(Scaler{Scale: m.Plan.Training.LossScale.Initial})
-	if m.Plan.Model.From == "" {
-		return m.Initialise("")
-	}
 	if err := m.Initialise(plan.State); err != nil {
 		return err
 	}
-	folder, err := checkpoint.OpenModel(m.Plan.Model.From, m.Plan.Tensors, checkpoint.Buffers)
+	if m.Plan.Model.From == "" {
+		return m.eachWeight(m.initialise)
+	}
+	folder, err := checkpoint.OpenModel(m.Plan.Model.From, m.weights(), checkpoint.Buffers)
 	if err != nil {
 		return err
 	}
 	defer folder.Close()
-	for i := range m.Plan.Tensors {
-		if t := &m.Plan.Tensors[i]; t.Class == plan.Weight {
-			if err := folder.Read(t, m.place(t)); err != nil {
-				return err
-			}
-		}
-	}
-	return nil
+	return m.eachWeight(func(t *plan.Tensor) error { return folder.Read(t, m.place(t)) })
 }
 
 // Load takes every tensor from a checkpoint.
@@ -44,6 +37,77 @@ func (m *Machine) Load(saved *checkpoint.Saved) error {
 		}
 	}
 	return nil
+}
+
+// LoadWeights takes the weights alone from a checkpoint, which must hold all the tensors of the plan that it is of.
+func (m *Machine) LoadWeights(saved *checkpoint.Saved, of *plan.Plan) error {
+	if err := saved.Check(of.Tensors); err != nil {
+		return err
+	}
+	return m.eachWeight(func(t *plan.Tensor) error { return saved.Read(t.Name, m.place(t)) })
+}
+
+// eachWeight calls fill for every weight of the model: for those that are kept as they are stored, and then for those that
+// are loaded to compute others of them, which is done at once, since the next is loaded in the same place.
+func (m *Machine) eachWeight(fill func(t *plan.Tensor) error) error {
+	for i := range m.Plan.Tensors {
+		if t := &m.Plan.Tensors[i]; t.Class == plan.Weight && t.Of == "" {
+			if err := fill(t); err != nil {
+				return err
+			}
+		}
+	}
+	for _, program := range m.loading() {
+		for _, port := range m.programs[program].plan.Inputs {
+			if err := fill(m.loaded(port)); err != nil {
+				return err
+			}
+		}
+		m.Run(program)
+	}
+	return nil
+}
+
+// weights describes every weight of the model.
+func (m *Machine) weights() []plan.Tensor {
+	var list []plan.Tensor
+	for _, t := range m.Plan.Tensors {
+		if t.Class == plan.Weight && t.Of == "" {
+			list = append(list, t)
+		}
+	}
+	for _, program := range m.loading() {
+		for _, port := range m.programs[program].plan.Inputs {
+			list = append(list, *m.loaded(port))
+		}
+	}
+	return list
+}
+
+// loading lists the programs that load weights.
+func (m *Machine) loading() []string {
+	var list []string
+	if schedule := m.stage.Schedule(plan.Load, 0); schedule != nil {
+		for _, c := range schedule.Calls {
+			list = append(list, c.Program)
+		}
+	}
+	return list
+}
+
+// loaded describes the weight that is an input of a program that loads, by what is computed of it.
+func (m *Machine) loaded(port plan.Port) *plan.Tensor {
+	b := &m.stage.Buffers[port.Buffer]
+	t := &plan.Tensor{Name: port.Name, Class: plan.Weight, Dims: b.Dims, DType: b.DType, Buffer: b.ID}
+	for _, of := range m.Plan.Tensors {
+		if of.Class == plan.Weight && of.Of == port.Name {
+			t.Init, t.Pos = of.Init, of.Pos
+		}
+		if of.Class == plan.Weight && of.Of == port.Name && of.Stored != nil {
+			t.Stored = of.Stored
+		}
+	}
+	return t
 }
 
 // place is a tensor's bytes in its arena, to be written.

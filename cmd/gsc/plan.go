@@ -16,15 +16,19 @@ import (
 
 func planCommand() *cobra.Command {
 	var o *gsc.Options
-	var output, format string
+	var output, format, weights string
 	cmd := &cobra.Command{
 		Use:   "plan STRATEGY|PLAN",
 		Short: "Show what a run will do, without running it",
 		Long: `Plan compiles a strategy and shows the plan: a summary, or with --format text or json all of it.
-With -o the plan itself is written to a file that gsc train takes.`,
+With -o the plan itself is written to a file that gsc train takes.
+With --weights it is the plan that gsc generate follows with weights of that kind.`,
 		Args: exactly(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			p, err := planOf(args[0], *o)
+			if err == nil && weights != "" {
+				p, err = gsc.GenerationPlan(p, weights, o.Threads)
+			}
 			if err != nil {
 				return err
 			}
@@ -40,6 +44,7 @@ With -o the plan itself is written to a file that gsc train takes.`,
 	o = strategyFlags(cmd)
 	cmd.Flags().StringVarP(&output, "output", "o", "", "write the plan to `FILE`")
 	cmd.Flags().StringVar(&format, "format", "summary", "`FORM` of the plan: summary, text or json")
+	cmd.Flags().StringVar(&weights, "weights", "", "show the plan of generation with this `KIND` of weights: trained or int8")
 	cmd.AddCommand(planDiffCommand())
 	return cmd
 }

@@ -77,7 +77,7 @@ const (
 type Tensor struct {
 	Name   string        `json:"name"` // a weight's is its Hugging Face name
 	Class  Class         `json:"class"`
-	Of     string        `json:"of,omitempty"` // the weight that a state belongs to
+	Of     string        `json:"of,omitempty"` // the weight that a state belongs to, or that a weight is computed of when it is loaded
 	Dims   []Dim         `json:"dims"`
 	Stored []int         `json:"stored,omitempty"` // shape in a model folder, when Dims factor it further
 	DType  kernels.DType `json:"dtype"`
@@ -85,6 +85,18 @@ type Tensor struct {
 	Frozen bool          `json:"frozen,omitempty"`
 	Buffer int           `json:"buffer"` // an ID
 	Pos    string        `json:"pos,omitempty"`
+}
+
+// Trains says whether the plan trains; one that does not generates only.
+func (p *Plan) Trains() bool {
+	for i := range p.Stages {
+		for j := range p.Stages[i].Schedules {
+			if p.Stages[i].Schedules[j].Kind == Train {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // Shape is the lengths of the tensor's dims.
@@ -245,6 +257,7 @@ const (
 	Evaluate = "evaluate" // one micro-batch, without gradients
 	Prefill  = "prefill"  // a prompt into the cache
 	Decode   = "decode"   // one token more
+	Load     = "load"     // weights that are not kept as they are stored: each program's input is one, under its name
 )
 
 // Call runs a program on a micro-batch, in an activation slot.

@@ -39,9 +39,13 @@ func (v *verifier) tensors() {
 		owner[t.Buffer] = t.Name
 		v.tensor(t)
 	}
+	loaded := v.loaded()
 	for i := range v.plan.Tensors {
-		if t := &v.plan.Tensors[i]; t.Class == State && names[t.Of] != Weight {
+		switch t := &v.plan.Tensors[i]; {
+		case t.Class == State && names[t.Of] != Weight:
 			v.failAt(t.Pos, "tensor %s: it is state of %q, which is no weight", t.Name, t.Of)
+		case t.Class == Weight && t.Of != "" && !loaded[t.Of]:
+			v.failAt(t.Pos, "tensor %s: it is computed of %q, which no program loads", t.Name, t.Of)
 		}
 	}
 	for id, b := range v.plan.Stages[0].Buffers {
@@ -49,6 +53,23 @@ func (v *verifier) tensors() {
 			v.fail("buffer %d %s: class %s, but no tensor is kept in it", id, b.Name, b.Class)
 		}
 	}
+}
+
+// loaded are the weights that are computed with when they are loaded: the inputs of the programs that load.
+func (v *verifier) loaded() map[string]bool {
+	names := map[string]bool{}
+	st := &v.plan.Stages[0]
+	programs := st.byName()
+	for i := range st.Schedules {
+		for _, c := range st.Schedules[i].Calls {
+			if p := programs[c.Program]; p != nil && st.Schedules[i].Kind == Load {
+				for _, port := range p.Inputs {
+					names[port.Name] = true
+				}
+			}
+		}
+	}
+	return names
 }
 
 func (v *verifier) tensor(t *Tensor) {

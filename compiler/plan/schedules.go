@@ -9,12 +9,15 @@ import (
 var (
 	objectives = []string{"cross_entropy", "binary_cross_entropy", "squared_error"}
 	rateKinds  = []string{"constant", "linear", "cosine", "wsd", "one_cycle", "inverse_sqrt", "plateau", "table"}
-	kinds      = []string{Train, Evaluate, Prefill, Decode}
+	kinds      = []string{Train, Evaluate, Prefill, Decode, Load}
 )
 
 // training is rule 10.
 func (v *verifier) training() {
 	t := &v.plan.Training
+	if v.generatesOnly() {
+		return
+	}
 	if !slices.Contains(objectives, t.Objective) {
 		v.fail("training.objective: unknown objective %q: use one of %s", t.Objective, strings.Join(objectives, ", "))
 	}
@@ -30,6 +33,11 @@ func (v *verifier) training() {
 	if t.Sequences < 1 || t.MicroBatches < 1 || t.Sequences%max(t.MicroBatches, 1) != 0 {
 		v.fail("training: %d sequences do not divide into %d micro-batches", t.Sequences, t.MicroBatches)
 	}
+}
+
+// generatesOnly says whether there is nothing to train, but something to generate with.
+func (v *verifier) generatesOnly() bool {
+	return v.hasStage() && !v.plan.Trains() && v.plan.Stages[0].Schedule(Decode, 0) != nil
 }
 
 // lengths are the length buckets of the data.
@@ -60,6 +68,12 @@ func (v *verifier) schedules() {
 			if name := st.Programs[i].Name; !called[name] {
 				v.fail("program %s: no schedule calls it", name)
 			}
+		}
+		if v.generatesOnly() {
+			if !lengths[Prefill][0] {
+				v.fail("stage %d has no schedule to prefill a cache", s)
+			}
+			continue
 		}
 		for _, length := range v.plan.lengths() {
 			for _, kind := range []string{Train, Evaluate} {

@@ -3,6 +3,7 @@ package plan
 import (
 	"cmp"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"text/tabwriter"
@@ -15,7 +16,11 @@ import (
 func (p *Plan) Summary() string {
 	var b strings.Builder
 	w := tabwriter.NewWriter(&b, 0, 0, 2, ' ', 0)
-	for _, part := range [][][2]string{p.modelRows(), p.dataRows(), p.runRows()} {
+	parts := [][][2]string{p.modelRows(), p.dataRows(), p.runRows()}
+	if !p.Trains() {
+		parts = [][][2]string{p.modelRows(), p.tokenRows()}
+	}
+	for _, part := range parts {
 		for _, row := range part {
 			fmt.Fprintf(w, "%s\t%s\n", row[0], row[1])
 		}
@@ -37,7 +42,9 @@ func (p *Plan) modelRows() [][2]string {
 		model += ", from " + p.Model.From
 	}
 	parameters := FormatCount(float64(e.Parameters)) + ", all trained"
-	if frozen := e.Parameters - e.Trained; frozen != 0 {
+	if !p.Trains() {
+		parameters = FormatCount(float64(e.Parameters)) + p.weightBrief()
+	} else if frozen := e.Parameters - e.Trained; frozen != 0 {
 		parameters = fmt.Sprintf("%s: %s trained, %s frozen", FormatCount(float64(e.Parameters)), FormatCount(float64(e.Trained)), FormatCount(float64(frozen)))
 	}
 	return [][2]string{
@@ -45,6 +52,38 @@ func (p *Plan) modelRows() [][2]string {
 		{"device", p.Device + ", profile " + e.Profile},
 		{"model", model},
 		{"parameters", parameters},
+	}
+}
+
+// weightBrief says what types weights are kept in.
+func (p *Plan) weightBrief() string {
+	counts := map[kernels.DType]int{}
+	for i := range p.Tensors {
+		counts[p.Tensors[i].DType] += kernels.Elements(p.Tensors[i].Shape())
+	}
+	var words []string
+	for _, t := range slices.Sorted(maps.Keys(counts)) {
+		words = append(words, fmt.Sprintf("%s as %v", FormatCount(float64(counts[t])), t))
+	}
+	return ", kept " + strings.Join(words, ", ")
+}
+
+// tokenRows say what a token costs where there is only generation.
+func (p *Plan) tokenRows() [][2]string {
+	st := &p.Stages[0]
+	bytes := int64(0)
+	for _, c := range st.Schedule(Decode, 0).Calls {
+		program := st.Program(c.Program)
+		for i := range program.Instructions {
+			in := &program.Instructions[i]
+			bytes += kernels.TrafficBytes(in.Op, in.Attrs, st.Tensors(in))
+		}
+	}
+	e := &p.Estimate
+	return [][2]string{
+		{"arithmetic", fmt.Sprintf("%sFLOP a token", FormatCount(e.FlopsPerToken))},
+		{"traffic", fmt.Sprintf("%s of memory a token, with a full cache", FormatBytes(bytes))},
+		{"time", fmt.Sprintf("%s a token, by estimate", FormatSeconds(e.StepSeconds))},
 	}
 }
 
@@ -242,7 +281,11 @@ func (p *Plan) operationTable() string {
 			head[i+1] += fmt.Sprintf(" ×%d", calls[i])
 		}
 	}
-	lines := [][]string{append(head, "of a step's FLOP")}
+	share := "of a step's FLOP"
+	if !p.Trains() {
+		share = "of a token's FLOP"
+	}
+	lines := [][]string{append(head, share)}
 	for _, r := range rows {
 		lines = append(lines, r.words(total))
 	}
@@ -272,8 +315,13 @@ func (r opRow) words(total float64) []string {
 	return append(line, share)
 }
 
-// columns are the programs of the longest bucket and of generation, each with how often a training step calls it.
+// columns are the programs of the longest bucket and of generation, each with how often a training step, or a token where nothing is
+// trained, calls it.
 func (p *Plan) columns(st *Stage) (programs []*Program, calls []int) {
+	unit := Train
+	if !p.Trains() {
+		unit = Decode
+	}
 	for _, s := range []*Schedule{st.Schedule(Train, p.Data.Length), st.Schedule(Evaluate, p.Data.Length), st.Schedule(Prefill, 0), st.Schedule(Decode, 0)} {
 		if s == nil {
 			continue
@@ -285,7 +333,7 @@ func (p *Plan) columns(st *Stage) (programs []*Program, calls []int) {
 				i = len(programs)
 				programs, calls = append(programs, program), append(calls, 0)
 			}
-			if s.Kind == Train {
+			if s.Kind == unit {
 				calls[i]++
 			}
 		}

@@ -108,6 +108,12 @@ const (
 	InputWeights   = "weights"   // F32 or F64, shaped like the loss rows: weight of each
 )
 
+// The outputs of the program that decodes.
+const (
+	OutputLogits    = "logits"
+	OutputLikeliest = "likeliest" // I32: the first with the largest logit; in plans of generation
+)
+
 // Split cuts validation and test rows out of the training files, when they
 // have no files of their own: by "file" (the share of files whose digest of
 // the path falls below it) or by "bytes" (the last share of the text; test last).

@@ -23,11 +23,12 @@ import (
 //  6. Placement: a buffer, in each of its slots, lies within the arena of its space and begins at a multiple of the kind's
 //     AlignBytes.
 //  7. Tensors: names are unique; each has a buffer of its class, type and number of elements to itself, and each buffer of a weight or of
-//     optimizer state has a tensor; state belongs to a weight; the shape in a model folder has as many elements; the kind of Init is known.
+//     optimizer state has a tensor; state belongs to a weight, and what a weight is computed of is loaded; the shape in a model folder has as many elements; the kind of Init is known.
 //  8. Scalars: names are unique; each has a buffer of class scalar, one element and its type to itself, and each such buffer has a scalar.
 //  9. Programs: names are unique; ports name buffers, once; inputs are of class input.
-//  10. Training: the objective and the kind of rate are known, a table has rates, sequences divide into micro-batches.
-//  11. Schedules: kind and length are unique; there is one to train and one to evaluate for each length bucket of the data; calls name programs of that length,
+//  10. Training, in a plan that trains: the objective and the kind of rate are known, a table has rates, sequences divide into micro-batches.
+//  11. Schedules: kind and length are unique; there is one to train and one to evaluate for each length bucket of the data, or, in a
+//     plan that only generates, one to prefill and one to decode; calls name programs of that length,
 //     slots and micro-batches that exist; training calls every micro-batch; every program is called.
 //  12. Batches: the inputs of a call have as many rows as a micro-batch, and, for tokens and what goes with each, its length.
 //

@@ -75,11 +75,22 @@ func (x *attentionDecode) piece(piece, worker int) {
 
 // block takes keys [j, j+keys) into the softmax and the sums of every row.
 func (x *attentionDecode) block(w *decodeWorker, j, keys int) {
+	x.fetch(x.k, w, j, keys)
+	x.fetch(x.v, w, j, keys)
 	products := dots{t: x.d.tiles, few: x.rows, k: x.width, a: source{&w.q[0], x.width, 1},
 		b: source{x.k.at(w.b, j, w.g), x.k.t, 1}, c: &w.s[0], round: x.round, place: dotPlace{cFew: x.keyBlock, cMany: 1}}
 	products.run(0, keys, w.out)
 	for r := range x.rows {
 		x.row(w, r, j, w.s[r*x.keyBlock:][:keys])
+	}
+}
+
+// fetch asks for rows [j, j+n) of the worker's head. The rows of a cache lie far apart, and no processor foresees the next; nor
+// are they in its caches, through which all weights went since the last token.
+func (x *attentionDecode) fetch(m heads, w *decodeWorker, j, n int) {
+	lines := ceilDiv(4*x.width, lineBytes)
+	for i := j; i < j+n; i++ {
+		prefetch(m.at(w.b, i, w.g), lines)
 	}
 }
 

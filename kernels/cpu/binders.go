@@ -60,4 +60,8 @@ var binders = map[kernels.Op]binder{
 	kernels.AdafactorApply:   bindAdafactorApply,
 	kernels.MuonMomentum:     bindMuonMomentum,
 	kernels.MuonApply:        bindMuonApply,
+
+	kernels.QuantizeRows:  bindQuantizeRows,
+	kernels.MatMulInt8:    bindMatMulInt8,
+	kernels.EmbeddingInt8: bindEmbeddingInt8,
 }

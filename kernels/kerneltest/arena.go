@@ -202,6 +202,8 @@ func (v *values) encode(to []byte, d kernels.DType, n int) {
 		binary.LittleEndian.PutUint32(to, uint32(v.ints[n]))
 	case kernels.I64:
 		binary.LittleEndian.PutUint64(to, uint64(v.ints[n]))
+	case kernels.I8:
+		to[0] = byte(v.ints[n])
 	}
 }
 
@@ -217,6 +219,8 @@ func (v *values) decode(from []byte, d kernels.DType) {
 		v.ints = append(v.ints, int64(int32(binary.LittleEndian.Uint32(from))))
 	case kernels.I64:
 		v.ints = append(v.ints, int64(binary.LittleEndian.Uint64(from)))
+	case kernels.I8:
+		v.ints = append(v.ints, int64(int8(from[0])))
 	}
 }
 

@@ -62,6 +62,7 @@ var floatsByName = map[string]func(g *generator) float64{
 	"row":         (*generator).positive,
 	"column":      (*generator).positive,
 	"variance":    (*generator).positive,
+	"scale":       (*generator).positive, // of quantised rows
 	"row_weights": func(g *generator) float64 { return max(0, g.between(-0.3, 2)) },
 	"targets":     func(g *generator) float64 { return min(1, max(0, g.between(-0.3, 1.3))) },
 }
@@ -102,6 +103,9 @@ func (g *generator) compute() string {
 	}
 	return pick(g, "", "", "bf16", "f16")
 }
+
+// quantised is any int8; −128 is none that quantize_rows makes, but one that a kernel may be given.
+func (g *generator) quantised() int64 { return int64(g.IntN(256)) - 128 }
 
 func (g *generator) positive() float64 { return math.Abs(g.NormFloat64()) + 1e-3 }
 

@@ -278,6 +278,9 @@ func (g *generator) fill(p kernels.Param, o *operand) error {
 		}
 	default:
 		draw := integersByName[p.Name]
+		if p.Class == kernels.Quantised {
+			draw = (*generator).quantised
+		}
 		if draw == nil {
 			return fmt.Errorf("the suite does not know what %s holds", p.Name)
 		}

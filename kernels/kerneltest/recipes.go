@@ -109,6 +109,11 @@ var recipes = map[kernels.Op]recipe{
 	kernels.MuonMomentum:     {tolerance: products, terms: stateTerms},
 	kernels.NewtonSchulz:     {tolerance: iterated, compute: roundedIterates},
 	kernels.MuonApply:        {tolerance: products, terms: stateTerms},
+
+	kernels.QuantizeRows: {tolerance: rounded, values: rowsOfAnySize("x")},
+	kernels.MatMulInt8: {tolerance: sums, attrs: epilogueAttrs, presence: epilogueOperands, values: int8Values,
+		terms: matMulTerms},
+	kernels.EmbeddingInt8: {tolerance: rounded},
 }
 
 func evenWidth(_ *generator, z kernels.Sizes) { z["R"] += z["R"] % 2 }
@@ -285,6 +290,25 @@ func tiesAndNaNs(g *generator, s *sample) {
 			copy(x, slices.Repeat([]float64{math.NaN()}, width))
 		}
 	}
+}
+
+// rowsOfAnySize stretches the rows of what is quantised, and makes some elements 0 or the largest by far, and some first rows all 0.
+func rowsOfAnySize(name string) func(g *generator, s *sample) {
+	return func(g *generator, s *sample) {
+		x := s.floats(name)
+		stretch := pick(g, 1, 1e-6, 1e6)
+		for i := range x {
+			x[i] *= stretch * pick(g, 1.0, 1, 1, 1, 1, 1, 0, 30)
+		}
+		if g.oneIn(3) {
+			clear(x[:s.width(name)])
+		}
+	}
+}
+
+func int8Values(g *generator, s *sample) {
+	rowsOfAnySize("a")(g, s)
+	smoothPoints(g, s)
 }
 
 func anyTotal(g *generator, s *sample) {

@@ -49,6 +49,8 @@ func (o *operand) dtype(compute kernels.DType) kernels.DType {
 		return kernels.U8
 	case kernels.Half:
 		return kernels.BF16
+	case kernels.Quantised:
+		return kernels.I8
 	}
 	return compute
 }

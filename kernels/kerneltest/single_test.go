@@ -118,5 +118,7 @@ func change(t kernels.Tensor, offset int) {
 		*(*int32)(at)++
 	case kernels.I64:
 		*(*int64)(at)++
+	case kernels.I8:
+		*(*int8)(at)++
 	}
 }

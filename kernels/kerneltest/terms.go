@@ -49,6 +49,9 @@ func matMulTerms(s *sample, output string) float64 {
 // productSum: Σ over m, n and k of (a·b)² is the sum over k of the squared norm of a's column times that of b's row.
 func productSum(s *sample) float64 {
 	a, b := inner(s, "a", !s.attrs.TransA), inner(s, "b", s.attrs.TransB)
+	if s.op == kernels.MatMulInt8 {
+		b = scaledInner(s)
+	}
 	total := 0.0
 	for k := range a {
 		total += a[k] * b[k]
@@ -58,6 +61,16 @@ func productSum(s *sample) float64 {
 	}
 	rows := float64(len(s.floats("a")) / len(a))
 	return math.Sqrt(total + rows*square(norm(s.floats("bias"))))
+}
+
+// scaledInner is inner for the int8 rows of b, each times its scale.
+func scaledInner(s *sample) []float64 {
+	scale, width := s.floats("scale"), s.width("b")
+	squares := make([]float64, width)
+	for i, v := range s.operand("b").ints {
+		squares[i%width] += square(scale[i/width] * float64(v))
+	}
+	return squares
 }
 
 // inner is, for each k, the sum of squares of what a matrix holds at that k; last says that k is its last dim.

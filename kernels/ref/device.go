@@ -100,6 +100,10 @@ var definitions = map[kernels.Op]func(*call){
 	kernels.MuonMomentum:     muonMomentum,
 	kernels.NewtonSchulz:     newtonSchulz,
 	kernels.MuonApply:        muonApply,
+
+	kernels.QuantizeRows:  quantizeRows,
+	kernels.MatMulInt8:    matMulInt8,
+	kernels.EmbeddingInt8: embeddingInt8,
 }
 
 // memory is a slice of the Go heap; whoever holds a pointer into it keeps it alive.

@@ -43,6 +43,8 @@ func (c *call) round(x float64) float64 {
 
 func (c *call) indices(name string) view[int32] { return viewOf[int32](c.tensor(name)) }
 
+func (c *call) quantised(name string) view[int8] { return viewOf[int8](c.tensor(name)) }
+
 // sums is an output that is added to: it starts from 0 unless the call accumulates.
 func (c *call) sums(name string) view[float64] {
 	v := c.floats(name)
@@ -66,12 +68,12 @@ func (c *call) counter(name string) int64 {
 
 // view gives a tensor's elements by index, whatever its strides. The view of
 // an absent operand has no data.
-type view[T float64 | int32] struct {
+type view[T float64 | int32 | int8] struct {
 	data           []T
 	shape, strides []int
 }
 
-func viewOf[T float64 | int32](t kernels.Tensor) view[T] {
+func viewOf[T float64 | int32 | int8](t kernels.Tensor) view[T] {
 	if t.Absent() {
 		return view[T]{}
 	}

@@ -15,6 +15,7 @@ import (
 var groups = map[string]func(){
 	"attention": attention,
 	"gemm":      gemm,
+	"int8":      int8Products,
 	"prefetch":  prefetch,
 	"vector":    vector,
 }
