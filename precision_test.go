@@ -273,3 +273,16 @@ func TestPrecisionsGoWithEverything(t *testing.T) {
 		newLab(t, planOf(t, write(t, a.model, a.data), both, "batch.micro_batches=2", `memory.recompute="full"`), 2).train(2)
 	}
 }
+
+// A model folder in f32 starts a run with a master of bf16 at its values, rounded.
+func TestMasterStartsFromAFolder(t *testing.T) {
+	path := write(t, gpt2, stream)
+	folder := filepath.Join(mustTrain(t, path, "run"), runtime.CheckpointsDir, "step-00000008")
+	l := newLab(t, planOf(t, write(t, fmt.Sprintf("{from: %q}", folder), stream), precisions[2].set), 1)
+	saved := readTensors(t, filepath.Join(folder, safetensors.ModelFile))
+	for i, v := range l.tensor("transformer.wte.weight") {
+		if want := kernels.BF16.Round(saved["transformer.wte.weight"].values[i]); v != want {
+			t.Fatalf("weight %d is %v, want %v", i, v, want)
+		}
+	}
+}
