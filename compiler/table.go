@@ -10,7 +10,7 @@ import (
 
 // Table is what the calls of one operation in one form took, over a grid of sizes. The times grow along each axis.
 // Between grid points the logarithm of the time is interpolated linearly in the logarithms of the sizes, which is exact
-// for powers of them; beyond the last, time grows with the size; below the first, it is that of the first.
+// for powers of them; beyond the last, time grows with a power of the size; below the first, it is that of the first.
 type Table struct {
 	Op      kernels.Op    `json:"op"`
 	Form    string        `json:"form,omitempty"` // see [Key]
@@ -23,8 +23,9 @@ type Table struct {
 
 // Axis is one size that the time depends on.
 type Axis struct {
-	Name string    `json:"name"`
-	At   []float64 `json:"at"` // ascending
+	Name  string    `json:"name"`
+	Power float64   `json:"power"` // of the size by which the time grows beyond the last one
+	At    []float64 `json:"at"`    // ascending
 }
 
 // Key is what tells the tables apart, and where in its table a call stands.
@@ -218,7 +219,7 @@ func (a *Axis) place(size float64) (index int, share, beyond float64) {
 	case size <= a.At[0]:
 		return 0, 0, 1
 	case size >= a.At[last]:
-		return last, 0, size / a.At[last]
+		return last, 0, math.Pow(size/a.At[last], a.Power)
 	}
 	i, found := slices.BinarySearch(a.At, size)
 	if found {

@@ -52,6 +52,6 @@ and runs that plan. What gsc plan shows is what gsc train does.`,
 	}
 	cmd.CompletionOptions.HiddenDefaultCmd = true
 	cmd.SetFlagErrorFunc(usage)
-	cmd.AddCommand(vetCommand(), planCommand(), trainCommand(), benchCommand(), evalCommand(), generateCommand(), schemaCommand(), conformanceCommand())
+	cmd.AddCommand(vetCommand(), planCommand(), trainCommand(), benchCommand(), calibrateCommand(), evalCommand(), generateCommand(), schemaCommand(), conformanceCommand())
 	return cmd
 }

@@ -1,0 +1,162 @@
+package calibrate
+
+import (
+	"encoding/binary"
+	"math"
+	"slices"
+	"strconv"
+	"time"
+
+	"github.com/gsc-project/gsc/kernels"
+)
+
+const (
+	leastTime = 300 * time.Microsecond // of a batch of calls, so that the clock is exact
+	longTime  = 5 * time.Millisecond   // a call that takes so long is timed fewer times
+	alignment = 4096
+)
+
+// tries is how often something is timed that takes so long; the median counts.
+func tries(once time.Duration) int {
+	if once > longTime {
+		return 3
+	}
+	return 5
+}
+
+// warm is the time of a call that was just made before.
+func (b *bench) warm(r *request) (float64, error) {
+	run, err := b.bind(r, 0)
+	if err != nil {
+		return 0, err
+	}
+	run() // touches the operands
+	once := timed(run)
+	times := int(1 + leastTime/max(1, once))
+	return median(tries(once), func() time.Duration {
+		return timed(func() {
+			for range times {
+				run()
+			}
+		})
+	}) / float64(times), nil
+}
+
+// cold is the time of a call whose operands no cache holds.
+func (b *bench) cold(r *request) (float64, error) {
+	run, err := b.bind(r, 0)
+	if err != nil {
+		return 0, err
+	}
+	run()
+	return median(tries(timed(run)), func() time.Duration {
+		b.flush()
+		return timed(run)
+	}), nil
+}
+
+func timed(run func()) time.Duration {
+	start := time.Now()
+	run()
+	return max(1, time.Since(start))
+}
+
+// median is the middle of so many times, in seconds.
+func median(n int, measure func() time.Duration) float64 {
+	var took []time.Duration
+	for range n {
+		took = append(took, measure())
+	}
+	slices.Sort(took)
+	return took[n/2].Seconds()
+}
+
+// request is a call whose operands have no places yet.
+type request struct {
+	op    kernels.Op
+	attrs kernels.Attrs
+	args  []kernels.Tensor
+	limit int // indices are less
+}
+
+// sizeBytes is the room that the operands of floats take.
+func (r *request) sizeBytes() int64 {
+	var total int64
+	for _, t := range r.args {
+		if !t.Absent() && (t.DType.Float() && t.DType != kernels.F64 || t.DType == kernels.U8) {
+			total += room(t)
+		}
+	}
+	return total
+}
+
+func room(t kernels.Tensor) int64 {
+	return (int64(t.Extent()*t.DType.Size())+alignment-1)/alignment*alignment + 64 // 64: neighbours do not all start at the same set of a cache
+}
+
+// bind places a call's operands: those of floats side by side from an offset on, indices and scalars in a
+// part of the memory that is theirs, since as floats they would be denormal, and slow.
+func (b *bench) bind(r *request, offset int64) (kernels.Kernel, error) {
+	call := kernels.Call{Op: r.op, Attrs: r.attrs, Args: slices.Clone(r.args)}
+	other := int64(arenaBytes)
+	for i, t := range call.Args {
+		switch {
+		case t.Absent():
+		case t.DType.Float() && t.DType != b.kind.Compute, t.DType == kernels.I32, t.DType == kernels.I64:
+			if err := b.write(r, i, other); err != nil {
+				return nil, err
+			}
+			call.Args[i].Data = b.memory.Pointer(other)
+			other += room(t)
+		default:
+			call.Args[i].Data = b.memory.Pointer(offset)
+			offset += room(t)
+		}
+	}
+	return b.device.Bind(call)
+}
+
+// fill writes numbers around 1 into the memory of floats, so that none is denormal.
+func (b *bench) fill() error {
+	chunk := make([]byte, 1<<20)
+	for i := 0; i < len(chunk); i += 4 {
+		binary.LittleEndian.PutUint32(chunk[i:], math.Float32bits(0.5+float32(i*2654435761%1000)/1000))
+	}
+	for at := int64(0); at < arenaBytes; at += int64(len(chunk)) {
+		if _, err := b.memory.WriteAt(chunk, at); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// write gives indices, counters and scalars values that the operation takes.
+func (b *bench) write(r *request, i int, offset int64) error {
+	t := r.args[i]
+	text := make([]byte, 0, t.Len()*t.DType.Size())
+	for j := range t.Len() {
+		switch t.DType {
+		case kernels.I32:
+			text = binary.LittleEndian.AppendUint32(text, uint32(j*2654435761>>7%max(1, r.limit)))
+		case kernels.I64:
+			counter := uint64(1)
+			if kernels.Contracts[r.op].Params[i].Name == "offset" {
+				counter = 0
+			}
+			text = binary.LittleEndian.AppendUint64(text, counter)
+		default:
+			text = binary.LittleEndian.AppendUint64(text, math.Float64bits(1e-3))
+		}
+	}
+	_, err := b.memory.WriteAt(text, offset)
+	return err
+}
+
+// round keeps four digits.
+func round(v float64) float64 {
+	r, err := strconv.ParseFloat(strconv.FormatFloat(v, 'g', 4, 64), 64)
+	if err != nil {
+		panic(err) // what was just written can be read
+	}
+	return r
+}

@@ -1,0 +1,221 @@
+package calibrate
+
+import (
+	"math"
+	"slices"
+	"strings"
+
+	"github.com/gsc-project/gsc/compiler"
+	"github.com/gsc-project/gsc/kernels"
+)
+
+// part is one table to be measured.
+type part struct {
+	op   kernels.Op
+	axes []compiler.Axis
+	make func(at []float64) *request
+	most float64 // floating-point operations of a point that is measured; of greater ones the time follows from it
+	form string
+}
+
+func (p *part) name() string { return strings.TrimSpace(p.op.String() + " " + p.form) }
+
+func axis(name string, power float64, at ...float64) compiler.Axis {
+	return compiler.Axis{Name: name, Power: power, At: at}
+}
+
+// The grids. Sizes of matrix products are multiples of 96 as models' are, not powers of two, whose rows crowd into a few sets of a cache.
+var (
+	productAxes = []compiler.Axis{axis("m", 1, 1, 8, 32, 96, 192, 384, 768, 1536), axis("n", 1, 1, 8, 32, 96, 192, 384, 768, 1536), axis("k", 1, 1, 8, 32, 96, 192, 384, 768, 1536)}
+	coarseAxes  = []compiler.Axis{axis("m", 1, 1, 32, 192, 768), axis("n", 1, 1, 32, 192, 768), axis("k", 1, 1, 32, 192, 768)}
+	squareAxes  = []compiler.Axis{axis("heads", 1, 1, 8, 48), axis("length", 2, 16, 64, 256, 1024), axis("width", 1, 16, 32, 64, 128)}
+	rowAxes     = []compiler.Axis{axis("heads", 1, 1, 12, 48), axis("length", 1, 16, 128, 1024), axis("width", 1, 32, 64, 128)}
+	flatAxes    = []compiler.Axis{axis("rows", 1, 16, 1024, 8192, 16384, 65536, 262144, 1<<20, 1<<23), axis("width", 1, 1)}
+	wideAxes    = []compiler.Axis{axis("rows", 1, 1, 16, 128, 1024, 8192, 65536), axis("width", 1, 16, 64, 256, 1024, 8192)}
+	iterAxes    = []compiler.Axis{axis("rows", 1, 16, 64, 256, 1024), axis("width", 1, 16, 64, 256, 1024)}
+)
+
+const (
+	mostElements = 1 << 23 // of an operand
+	mostProduct  = 1e10    // floating-point operations
+	mostScores   = 3e9
+)
+
+// parts lists what is measured. With less than all threads the grids are coarse: those tables serve to see how time
+// falls with threads.
+func (b *bench) parts(full bool) []*part {
+	var list []*part
+	for _, a := range []kernels.Attrs{{}, {TransB: true}, {TransA: true}, {TransA: true, TransB: true}} {
+		shape := productAxes
+		if a.TransA && a.TransB {
+			shape = coarseAxes // no layer makes such a product
+		}
+		list = append(list, &part{op: kernels.MatMul, axes: shape, most: mostProduct, make: func(at []float64) *request { return b.product(a, at) }})
+	}
+	for _, op := range []kernels.Op{kernels.Attention, kernels.AttentionGrad} {
+		for _, rate := range []float64{0, 0.1} {
+			for _, causal := range []bool{true, false} {
+				a := kernels.Attrs{Causal: causal, Rate: rate}
+				list = append(list, &part{op: op, axes: squareAxes, most: mostScores, make: func(at []float64) *request { return b.attention(op, a, false, at) }})
+			}
+		}
+	}
+	list = append(list, &part{op: kernels.Attention, axes: rowAxes, most: mostScores,
+		make: func(at []float64) *request { return b.attention(kernels.Attention, kernels.Attrs{}, true, at) }})
+	for _, op := range kernels.Ops() {
+		if op != kernels.MatMul && op != kernels.Attention && op != kernels.AttentionGrad {
+			list = append(list, b.others(op)...)
+		}
+	}
+	for _, p := range list {
+		p.axes = slices.Clone(p.axes)
+		for i := range p.axes {
+			at := &p.axes[i].At
+			if !full {
+				*at = coarse(*at)
+			}
+			if b.options.Quick {
+				*at = (*at)[:min(2, len(*at))]
+			}
+		}
+	}
+	return list
+}
+
+// coarse is every second size, the last among them.
+func coarse(at []float64) (list []float64) {
+	for i := (len(at) - 1) % 2; i < len(at); i += 2 {
+		list = append(list, at[i])
+	}
+	return list
+}
+
+// others are the tables of an operation by rows and width, one for each of its forms.
+func (b *bench) others(op kernels.Op) (list []*part) {
+	c := &kernels.Contracts[op]
+	axes := flatAxes
+	if slices.ContainsFunc(c.Params, func(p kernels.Param) bool { return len(strings.Fields(p.Shape)) > 1 }) {
+		axes = wideAxes
+	}
+	if op == kernels.NewtonSchulz {
+		axes = iterAxes
+	}
+	forms := []kernels.Attrs{attrs(op)}
+	if c.Takes("kind") {
+		forms = nil
+		for _, kind := range kernels.Activations {
+			a := attrs(op)
+			if a.Kind = kind; kind != "soft_cap" {
+				a.Cap = 0
+			}
+			forms = append(forms, a)
+		}
+	}
+	if op == kernels.EmbeddingGrad {
+		forms = append(forms, kernels.Attrs{Accumulate: true})
+	}
+	for _, a := range forms {
+		list = append(list, &part{op: op, axes: axes, make: func(at []float64) *request { return b.request(op, a, int(at[0]), int(at[1])) }})
+	}
+	return list
+}
+
+// table measures a part. It is nil, and said to be missing, when the device does not run the operation, or when its
+// contract asks for more than a call made by rows and width has.
+func (b *bench) table(p *part) (*compiler.Table, error) {
+	if err := b.fill(); err != nil {
+		return nil, err
+	}
+	t := &compiler.Table{Op: p.op, Axes: p.axes, Threads: b.threads}
+	for at := range places(p.axes) {
+		r := p.make(at)
+		sizes, err := kernels.Check(r.op, r.attrs, r.args)
+		if err != nil {
+			b.options.Note("%s is left out: %v", p.name(), err)
+			return nil, nil
+		}
+		k := compiler.KeyOf(r.op, r.attrs, r.args, sizes)
+		t.Form, t.DType, p.form = k.Form, k.DType, k.Form
+		if !slices.Equal(k.At, at) {
+			b.options.Note("%s is left out: a call for %v stands at %v", p.name(), at, k.At)
+			return nil, nil
+		}
+		if p.tooLarge(r, sizes) {
+			t.Warm, t.Cold = append(t.Warm, follow(p.axes, t.Warm)), append(t.Cold, follow(p.axes, t.Cold))
+			continue
+		}
+		warm, err := b.warm(r)
+		if err != nil {
+			b.options.Note("%s is left out: %v", p.name(), err)
+			return nil, nil
+		}
+		cold, err := b.cold(r)
+		if err != nil {
+			return nil, err
+		}
+		t.Warm, t.Cold = append(t.Warm, warm), append(t.Cold, cold)
+	}
+	settle(t)
+	return t, nil
+}
+
+// tooLarge says whether a point is left to extrapolation.
+func (p *part) tooLarge(r *request, s kernels.Sizes) bool {
+	largest := 0
+	for _, t := range r.args {
+		largest = max(largest, t.Extent())
+	}
+	return p.most > 0 && kernels.FlopsOf(r.op, s, r.attrs) > p.most || p.most == 0 && largest > mostElements || r.sizeBytes() > arenaBytes-flushBytes
+}
+
+// places goes through the points of a grid, the last axis fastest.
+func places(axes []compiler.Axis) func(yield func([]float64) bool) {
+	return func(yield func([]float64) bool) {
+		n := 1
+		for _, a := range axes {
+			n *= len(a.At)
+		}
+		for i := range n {
+			at, rest := make([]float64, len(axes)), i
+			for j := len(axes) - 1; j >= 0; j-- {
+				at[j] = axes[j].At[rest%len(axes[j].At)]
+				rest /= len(axes[j].At)
+			}
+			if !yield(at) {
+				return
+			}
+		}
+	}
+}
+
+// follow is the time of the next point by those of its lesser neighbours.
+func follow(axes []compiler.Axis, known []float64) float64 {
+	sum, count, stride, rest := 0.0, 0.0, 1, len(known)
+	for j := len(axes) - 1; j >= 0; j-- {
+		a := axes[j]
+		if i := rest % len(a.At); i > 0 {
+			sum += math.Log(known[len(known)-stride]) + a.Power*math.Log(a.At[i]/a.At[i-1])
+			count++
+		}
+		rest /= len(a.At)
+		stride *= len(a.At)
+	}
+	return math.Exp(sum / count)
+}
+
+// settle takes out what the times of a table owe to chance: more work takes no less time, nor do operands that no cache holds.
+func settle(t *compiler.Table) {
+	for i := range t.Warm {
+		t.Cold[i] = max(t.Cold[i], t.Warm[i])
+		stride, rest := 1, i
+		for j := len(t.Axes) - 1; j >= 0; j-- {
+			n := len(t.Axes[j].At)
+			if rest%n > 0 {
+				t.Warm[i], t.Cold[i] = max(t.Warm[i], t.Warm[i-stride]), max(t.Cold[i], t.Cold[i-stride])
+			}
+			rest /= n
+			stride *= n
+		}
+		t.Warm[i], t.Cold[i] = round(t.Warm[i]), round(t.Cold[i])
+	}
+}

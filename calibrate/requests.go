@@ -1,0 +1,168 @@
+package calibrate
+
+import (
+	"encoding/json"
+	"strings"
+
+	"github.com/gsc-project/gsc/kernels"
+)
+
+// settings are values for the attributes of all operations.
+var settings = kernels.Attrs{Alpha: 1, Cap: 1, Epsilon: 1e-5, Rate: 0.1, Key: 1, Theta: 1e4, IgnoreIndex: -100, Beta1: 0.9, Beta2: 0.95,
+	Momentum: 0.9, Decay: 0.01, RateScale: 1, MaxNorm: 1, MaxRMS: 1, Epsilon2: 1e-3, Steps: 5}
+
+// attrs are the settings that an operation takes.
+func attrs(op kernels.Op) (a kernels.Attrs) {
+	text, err := json.Marshal(settings)
+	fields := map[string]any{}
+	if err == nil {
+		err = json.Unmarshal(text, &fields)
+	}
+	for name := range fields {
+		if !kernels.Contracts[op].Takes(name) {
+			delete(fields, name)
+		}
+	}
+	if text, err = json.Marshal(fields); err == nil {
+		err = json.Unmarshal(text, &a)
+	}
+	if err != nil {
+		panic(err) // attributes are read from plans, and written into them, in this way
+	}
+	return a
+}
+
+// vocabulary is the height of the table that an embedding reads from.
+const vocabulary = 16384
+
+// request is a call of an operation whose largest operand has so many rows of such a width, by the contract's
+// patterns: "..." are the rows, and the last letter is the width; of the letters between, the last are the rows. Optional operands
+// are there, but for those that stand for others.
+func (b *bench) request(op kernels.Op, a kernels.Attrs, rows, width int) *request {
+	r := &request{op: op, attrs: a, limit: width}
+	lengths := letters(op, a, rows, width)
+	for _, p := range kernels.Contracts[op].Params {
+		if p.Optional && p.Name == "variance" {
+			r.args = append(r.args, kernels.Tensor{})
+			continue
+		}
+		if p.Class == kernels.Bytes {
+			r.args = append(r.args, b.workspace(op, lengths, a))
+			continue
+		}
+		t := kernels.Tensor{DType: b.dtype(p.Class)}
+		for _, letter := range strings.Fields(p.Shape) {
+			if n, ok := lengths[letter]; ok {
+				t.Shape = append(t.Shape, n)
+			}
+		}
+		if p.Shape == "2" {
+			t.Shape = []int{2}
+		}
+		r.args = append(r.args, t)
+	}
+	if v, ok := lengths["V"]; ok {
+		r.limit = v
+	}
+	return r
+}
+
+func (b *bench) dtype(c kernels.Class) kernels.DType {
+	switch c {
+	case kernels.Index:
+		return kernels.I32
+	case kernels.Counter:
+		return kernels.I64
+	case kernels.Real:
+		return kernels.F64
+	}
+	return b.kind.Compute
+}
+
+// workspace is what the device kind asks for; absent when that is nothing.
+func (b *bench) workspace(op kernels.Op, s kernels.Sizes, a kernels.Attrs) kernels.Tensor {
+	if n := b.kind.Workspace(op, s, a); n > 0 {
+		return kernels.Tensor{DType: kernels.U8, Shape: []int{int(n)}}
+	}
+	return kernels.Tensor{}
+}
+
+// letters gives the letters of a contract's patterns their lengths.
+func letters(op kernels.Op, a kernels.Attrs, rows, width int) kernels.Sizes {
+	s := kernels.Sizes{"...": rows}
+	switch {
+	case op == kernels.EmbeddingGrad && !a.Accumulate:
+		return kernels.Sizes{"...": max(1, rows/8), "V": rows, "C": width}
+	case op == kernels.Embedding || op == kernels.EmbeddingGrad:
+		return kernels.Sizes{"...": rows, "V": vocabulary, "C": width}
+	case op == kernels.SelectGrad:
+		return kernels.Sizes{"B": rows, "T": 1, "C": width}
+	}
+	for _, p := range kernels.Contracts[op].Params {
+		list := strings.Fields(p.Shape)
+		for i, letter := range list {
+			n := 1
+			switch {
+			case letter == "..." || letter == "*" || letter[0] >= '0' && letter[0] <= '9':
+				continue
+			case i == len(list)-1 && len(list) > 1:
+				n = width
+			case i == min(1, len(list)-2):
+				n = rows
+			}
+			if _, known := s[letter]; !known {
+				s[letter] = n
+			}
+		}
+	}
+	return s
+}
+
+// product is a call of matmul, at m, n, k.
+func (b *bench) product(a kernels.Attrs, at []float64) *request {
+	m, n, k := int(at[0]), int(at[1]), int(at[2])
+	shape := func(x, y int, swapped bool) kernels.Tensor {
+		if swapped {
+			x, y = y, x
+		}
+		return kernels.Tensor{DType: b.kind.Compute, Shape: []int{x, y}}
+	}
+	return &request{op: kernels.MatMul, attrs: a, args: []kernels.Tensor{shape(m, k, a.TransA), shape(k, n, a.TransB), {}, shape(m, n, false)}}
+}
+
+// headsOfOne is how many heads one row of a batch has, where there are more in all.
+const headsOfOne = 12
+
+// attention is a call of attention or its gradient, at heads, length and width, on views of a fused projection.
+func (b *bench) attention(op kernels.Op, a kernels.Attrs, row bool, at []float64) *request {
+	heads, length, width := int(at[0]), int(at[1]), int(at[2])
+	batch := max(1, heads/headsOfOne)
+	heads /= batch
+	queries := length
+	if row {
+		queries = 1
+	}
+	a.Scale = 0.125
+	r := &request{op: op, attrs: a, limit: 1}
+	lengths := kernels.Sizes{"B": batch, "H": heads, "T": queries, "S": length, "G": heads, "D": width}
+	for _, p := range kernels.Contracts[op].Params {
+		t := kernels.Tensor{DType: b.dtype(p.Class)}
+		needed := a.Rate > 0 && (p.Name == "seed" || p.Name == "step" || p.Name == "origin")
+		switch {
+		case p.Class == kernels.Bytes:
+			t = b.workspace(op, lengths, a)
+		case p.Optional && !needed:
+			t = kernels.Tensor{}
+		case p.Shape != "1":
+			for _, letter := range strings.Fields(p.Shape) {
+				t.Shape = append(t.Shape, lengths[letter])
+			}
+		}
+		if fused := len(t.Shape) == 4 && p.Name != "o" && p.Name != "do" && !row; fused {
+			c := 3 * heads * width
+			t.Strides = []int{t.Shape[1] * c, c, width, 1}
+		}
+		r.args = append(r.args, t)
+	}
+	return r
+}
