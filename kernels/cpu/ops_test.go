@@ -295,7 +295,8 @@ func TestKernelsAllocateNothing(t *testing.T) {
 
 // TestCasesCoverBinders: an operation that is bound has a case here, or a test file of its own.
 func TestCasesCoverBinders(t *testing.T) {
-	tested := map[kernels.Op]bool{kernels.MatMul: true, kernels.Attention: true, kernels.AttentionGrad: true, kernels.NewtonSchulz: true}
+	tested := map[kernels.Op]bool{kernels.MatMul: true, kernels.Attention: true, kernels.AttentionGrad: true, kernels.NewtonSchulz: true,
+		kernels.QuantizeRows: true, kernels.MatMulInt8: true, kernels.EmbeddingInt8: true}
 	for _, c := range opCases() {
 		tested[c.op] = true
 	}
