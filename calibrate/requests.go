@@ -13,10 +13,13 @@ var settings = kernels.Attrs{Alpha: 1, Cap: 1, Epsilon: 1e-5, Rate: 0.1, Key: 1,
 
 // attrs are the settings that an operation takes.
 func attrs(op kernels.Op) (a kernels.Attrs) {
-	text, err := json.Marshal(settings)
 	fields := map[string]any{}
+	text, err := json.Marshal(settings)
 	if err == nil {
 		err = json.Unmarshal(text, &fields)
+	}
+	if err != nil {
+		panic(err) // as below
 	}
 	for name := range fields {
 		if !kernels.Contracts[op].Takes(name) {

@@ -167,7 +167,7 @@ func (u *unitOfWork) fuse() error {
 
 func (u *unitOfWork) precision() error {
 	setTypes(u.graph, u.kind)
-	setCompute(u.graph, computeTypes[u.strategy.Precision.Compute])
+	setCompute(u.graph, u.kind, computeTypes[u.strategy.Precision.Compute])
 	u.storeMasters()
 	return addWorkspace(u.graph, u.kind)
 }

@@ -1,6 +1,8 @@
 package compiler
 
 import (
+	"slices"
+
 	"github.com/gsc-project/gsc/compiler/graph"
 	"github.com/gsc-project/gsc/compiler/plan"
 	"github.com/gsc-project/gsc/kernels"
@@ -19,11 +21,12 @@ func setTypes(g *graph.Graph, kind kernels.Kind) {
 	}
 }
 
-// setCompute gives every contraction, forward, backward and of the optimizer, the type of what it multiplies.
-func setCompute(g *graph.Graph, compute string) {
+// setCompute gives every contraction that it pays for on the device kind, forward, backward and of the optimizer, the type
+// of what it multiplies.
+func setCompute(g *graph.Graph, kind kernels.Kind, compute string) {
 	for _, p := range g.Programs {
 		for _, n := range p.Nodes {
-			if n.Contract().Takes("compute") {
+			if slices.Contains(kind.Narrow, n.Op) {
 				n.Attrs.Compute = compute
 			}
 		}

@@ -84,12 +84,16 @@ type Kind struct {
 	AlignBytes int64 // of every buffer
 	Workspace  func(op Op, s Sizes, a Attrs) int64
 	Fuse       []Op // that MatMul can take in as its epilogue
+	Narrow     []Op // contractions that a narrower compute type pays for; the others keep the storage type
 }
+
+// products gain by narrow operands on a processor; attention rounds more than it multiplies.
+var products = []Op{MatMul, NewtonSchulz}
 
 // Kinds are the device kinds that plans can be made for.
 var Kinds = map[string]Kind{
-	"cpu": {Name: "cpu", Compute: F32, AlignBytes: 64, Workspace: cpuWorkspace, Fuse: epilogues},
-	"ref": {Name: "ref", Compute: F64, AlignBytes: 64, Workspace: func(Op, Sizes, Attrs) int64 { return 0 }, Fuse: epilogues},
+	"cpu": {Name: "cpu", Compute: F32, AlignBytes: 64, Workspace: cpuWorkspace, Fuse: epilogues, Narrow: products},
+	"ref": {Name: "ref", Compute: F64, AlignBytes: 64, Workspace: func(Op, Sizes, Attrs) int64 { return 0 }, Fuse: epilogues, Narrow: products},
 }
 
 var epilogues = []Op{Activate, ActivateGrad, Gate, Add, Scale}

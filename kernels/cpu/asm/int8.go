@@ -19,9 +19,6 @@ func int8Products() {
 	digits()
 }
 
-// prefetchAhead is how far ahead of their use, in bytes, weights are asked for.
-const prefetchAhead = 16384
-
 // int8Gen writes the products of one row of activations with four rows of weights at a time.
 //
 // On AVX-512 these are VNNI's products of an unsigned with a signed byte: the weights, moved up by 128, and the digits
