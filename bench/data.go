@@ -7,9 +7,10 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"os"
+	"os/exec"
 	"path/filepath"
-	goruntime "runtime"
 	"slices"
+	"strings"
 )
 
 // Sizes of the generated data. Both sides read the same tokens, and every run generates the same.
@@ -109,7 +110,12 @@ func bertData() []byte {
 
 // goSource is a megabyte of the Go standard library: text that can be learnt, on every machine that builds gsc.
 func goSource() ([]byte, error) {
-	paths, err := filepath.Glob(filepath.Join(goruntime.GOROOT(), "src", "*", "*.go"))
+	root, err := exec.Command("go", "env", "GOROOT").Output()
+	if err != nil {
+		return nil, fmt.Errorf("go env GOROOT: %w", err)
+	}
+	source := filepath.Join(strings.TrimSpace(string(root)), "src")
+	paths, err := filepath.Glob(filepath.Join(source, "*", "*.go"))
 	if err != nil {
 		return nil, err
 	}
@@ -123,5 +129,5 @@ func goSource() ([]byte, error) {
 			return text[:textBytes], nil
 		}
 	}
-	return nil, fmt.Errorf("the Go installation %s has less than %d bytes of source", goruntime.GOROOT(), textBytes)
+	return nil, fmt.Errorf("%s has less than %d bytes of Go source", source, textBytes)
 }

@@ -6,7 +6,6 @@ import (
 	"math"
 	"os"
 	"path/filepath"
-	"slices"
 	"time"
 
 	"github.com/gsc-project/gsc/kernels"
@@ -32,30 +31,56 @@ type ceilings interface {
 // contest is gsc's device and OpenBLAS's process, side by side.
 type contest struct {
 	*session
-	device *cpu.Device
-	blas   *server // nil where there is none
-	peak   float64 // the highest seen
+	device  *cpu.Device
+	blas    *server // nil where there is none
+	pairs   []*pair
+	peak    float64 // the highest seen
+	missing error   // why there is no OpenBLAS
 }
 
+// pair is one product on both sides.
+type pair struct {
+	product
+	ours      *ours
+	calls     int // of a turn
+	gsc, peer []float64
+}
+
+// sgemm checks all products, then goes through all of them again and again, each by turns: a machine whose speed changes for
+// seconds at a time slows no product in all of its samples.
 func sgemm(s *session, r row) ([]line, error) {
-	device, err := cpu.New(s.threads)
-	if err != nil {
+	c := &contest{session: s}
+	defer c.close()
+	var err error
+	if c.device, err = cpu.New(s.threads); err != nil {
 		return nil, err
 	}
-	defer device.Close()
-	c := &contest{session: s, device: device}
-	missing := c.startBLAS()
-	if c.blas != nil {
-		defer c.blas.close()
-	}
-	var lines []line
+	c.missing = c.startBLAS()
 	for _, shape := range shapes {
-		found, err := c.shape(r, shape)
-		if lines = append(lines, found...); err != nil {
-			return lines, err
+		if err := c.add(shape); err != nil {
+			return nil, err
 		}
 	}
-	return append(c.shares(lines, missing), c.mean(r, lines)), nil
+	if _, err := interleave(2*s.measurements, c.sides()...); err != nil {
+		return nil, err
+	}
+	var lines []line
+	for _, x := range c.pairs {
+		lines = append(lines, c.line(r, x))
+	}
+	return append(lines, c.mean(r, lines)), nil
+}
+
+func (c *contest) close() {
+	for _, x := range c.pairs {
+		x.ours.memory.Close()
+	}
+	if c.device != nil {
+		c.device.Close()
+	}
+	if c.blas != nil {
+		c.blas.close()
+	}
 }
 
 // startBLAS starts OpenBLAS's process, or says why it cannot.
@@ -72,66 +97,39 @@ func (c *contest) startBLAS() error {
 	return err
 }
 
-// shape measures all forms of one shape.
-func (c *contest) shape(r row, shape [3]int) ([]line, error) {
-	p := product{shape[0], shape[1], shape[2], "NN"}
+// add has both sides multiply all forms of a shape once, and checks what they make of it.
+func (c *contest) add(shape [3]int) error {
+	p := product{shape[0], shape[1], shape[2], ""}
 	o := randomOperands(p)
 	if err := o.write(c.path("a"), c.path("b")); err != nil {
-		return nil, err
+		return err
 	}
-	var lines []line
 	for _, p.form = range forms {
-		l, err := c.product(r, p, o)
-		if err != nil {
-			return lines, err
+		x := &pair{product: p}
+		var err error
+		if x.ours, err = bindProduct(c.device, p, o); err != nil {
+			return err
 		}
-		lines = append(lines, l)
+		c.pairs = append(c.pairs, x)
+		x.calls = int(min(1+math.Floor(turnSeconds/x.ours.run(1)), 100))
+		if err := p.check(x.ours.c, o); err != nil {
+			return fmt.Errorf("gsc: %w", err)
+		}
+		if err := c.load(x, o); err != nil {
+			return fmt.Errorf("OpenBLAS: %w", err)
+		}
 	}
-	return lines, nil
-}
-
-// product checks both sides, then measures them by turns, and the peak in between.
-func (c *contest) product(r row, p product, o operands) (line, error) {
-	l := r.line("GFLOP/s")
-	l.Work, l.Must = "sgemm "+p.String(), "≥ 1.00 ×"
-	x, err := bindProduct(c.device, p, o)
-	if err != nil {
-		return l, err
-	}
-	defer x.memory.Close()
-	once := x.run(1)
-	if err := p.check(x.c, o); err != nil {
-		return l, fmt.Errorf("gsc: %w", err)
-	}
-	if err := c.load(p, o); err != nil {
-		return l, fmt.Errorf("OpenBLAS: %w", err)
-	}
-	calls := int(min(1+math.Floor(turnSeconds/once), 100))
-	sides := []side{func() ([]float64, error) { return []float64{p.flops() / 1e9 / x.run(calls)}, nil }, c.measurePeak}
-	if c.blas != nil {
-		sides = slices.Insert(sides, 1, func() ([]float64, error) { return c.run(p, calls) })
-	}
-	samples, err := interleave(c.measurements, sides...)
-	if err != nil {
-		return l, err
-	}
-	if c.blas != nil {
-		l.compare(samples[0], samples[1])
-	} else {
-		l.compare(samples[0], nil)
-	}
-	l.Verdict = verdictOf(l.Ratio >= 1)
-	return l, nil
+	return nil
 }
 
 // load has OpenBLAS read the operands and multiply them once, and checks what it makes of them.
-func (c *contest) load(p product, o operands) error {
+func (c *contest) load(x *pair, o operands) error {
 	if c.blas == nil {
 		return nil
 	}
 	var answer struct{ Seconds float64 }
 	for _, question := range [][]any{
-		{"load", p.m, p.n, p.k, p.form, c.path("a"), c.path("b")}, {"run", 1}, {"save", c.path("c")},
+		{"load", x.name(), x.m, x.n, x.k, x.form, c.path("a"), c.path("b")}, {"run", x.name(), 1}, {"save", x.name(), c.path("c")},
 	} {
 		if err := c.blas.ask(&answer, question...); err != nil {
 			return err
@@ -141,20 +139,38 @@ func (c *contest) load(p product, o operands) error {
 	if err != nil {
 		return err
 	}
-	return p.check(floats(raw), o)
+	return x.check(floats(raw), o)
 }
 
-// run gives OpenBLAS's rate of so many calls, after one that warms the caches.
-func (c *contest) run(p product, calls int) ([]float64, error) {
+func (p product) name() string { return fmt.Sprintf("%dx%dx%d%s", p.m, p.n, p.k, p.form) }
+
+// sides are those of all products, each of gsc beside OpenBLAS, and the peak after it.
+func (c *contest) sides() []side {
+	var list []side
+	for _, x := range c.pairs {
+		list = append(list, func() ([]float64, error) {
+			x.gsc = append(x.gsc, x.flops()/1e9/x.ours.run(x.calls))
+			return x.gsc[len(x.gsc)-1:], nil
+		})
+		if c.blas != nil {
+			list = append(list, func() ([]float64, error) { return c.run(x) })
+		}
+		list = append(list, c.measurePeak)
+	}
+	return list
+}
+
+// run takes OpenBLAS's turn: so many calls, after one that warms the caches.
+func (c *contest) run(x *pair) ([]float64, error) {
 	time.Sleep(settle)
 	var answer struct{ Seconds float64 }
-	if err := c.blas.ask(&answer, "run", 1); err != nil {
-		return nil, err
+	for _, calls := range []int{1, x.calls} {
+		if err := c.blas.ask(&answer, "run", x.name(), calls); err != nil {
+			return nil, err
+		}
 	}
-	if err := c.blas.ask(&answer, "run", calls); err != nil {
-		return nil, err
-	}
-	return []float64{p.flops() * float64(calls) / answer.Seconds / 1e9}, nil
+	x.peer = append(x.peer, x.flops()*float64(x.calls)/answer.Seconds/1e9)
+	return x.peer[len(x.peer)-1:], nil
 }
 
 // measurePeak is a side without a sample of its own to compare: it keeps the highest peak.
@@ -165,18 +181,19 @@ func (c *contest) measurePeak() ([]float64, error) {
 	return []float64{c.peak}, nil
 }
 
-// shares puts the share of the peak to each line, now that all of the run's peaks are known, and why there is no peer.
-func (c *contest) shares(lines []line, missing error) []line {
-	for i := range lines {
-		l := &lines[i]
-		if l.Ceiling = c.peak; c.peak > 0 {
-			l.Share = l.GSC * 1e9 / c.peak
-		}
-		if missing != nil {
-			l.Verdict, l.Note = skipped, missing.Error()
-		}
+// line is that of one product.
+func (c *contest) line(r row, x *pair) line {
+	l := r.line("GFLOP/s")
+	l.Work, l.Must, l.Ceiling = "sgemm "+x.String(), "≥ 1.00 ×", c.peak
+	l.compare(x.gsc, x.peer)
+	if c.peak > 0 {
+		l.Share = l.GSC * 1e9 / c.peak
 	}
-	return lines
+	l.Verdict = verdictOf(l.Ratio >= 1)
+	if c.missing != nil {
+		l.Verdict, l.Note = skipped, c.missing.Error()
+	}
+	return l
 }
 
 // mean is the line of the geometric mean over all products.

@@ -3,9 +3,9 @@
 usage: openblas.py LIBRARY THREADS
 
 Prints a line of JSON about itself, and a line of JSON for each line of its input, with which it ends:
-  load M N K FORM A B  reads the operands, raw float32, from the files A and B; FORM is NN, NT or TN, a transposed operand stored so
-  run N                c = a·b N times: {"seconds": of all of them}
-  save FILE            writes c
+  load NAME M N K FORM A B  reads a product's operands, raw float32, from the files A and B; FORM is NN, NT or TN, a transposed operand stored so
+  run NAME N                c = a·b N times: {"seconds": of all of them}
+  save NAME FILE            writes c
 """
 import ctypes
 import json
@@ -65,18 +65,17 @@ def library(path, threads):
 def main():
     blas = library(sys.argv[1], int(sys.argv[2]))
     answer(version=blas.openblas_get_config().decode(), core=blas.openblas_get_corename().decode())
-    product = None
+    products = {}
     for line in sys.stdin:
-        verb, *args = line.split()
+        verb, name, *args = line.split()
         if verb == "load":
-            product = None  # frees the one before
-            product = Product(blas.cblas_sgemm, *args)
+            products[name] = Product(blas.cblas_sgemm, *args)
             answer()
         elif verb == "run":
-            answer(seconds=product.run(int(args[0])))
+            answer(seconds=products[name].run(int(args[0])))
         elif verb == "save":
             with open(args[0], "wb") as f:
-                f.write(product.c)
+                f.write(products[name].c)
             answer()
 
 
