@@ -34,7 +34,7 @@ type pool struct {
 
 const (
 	spins  = 40000 // looks for a new job before a worker sleeps: some 40 µs, longer than what lies between two products of a token
-	yields = 200  // times that the caller offers its processor to others before it sleeps
+	yields = 200   // times that the caller offers its processor to others before it sleeps
 )
 
 func newPool(threads int) *pool {
