@@ -86,8 +86,8 @@ func weightBytes(p *plan.Plan) (n int64) {
 	return n
 }
 
-// startMachine binds a plan and gives its weights their starting values.
-func startMachine(t testing.TB, p *plan.Plan, threads int) *runtime.Machine {
+// bindMachine binds a plan.
+func bindMachine(t testing.TB, p *plan.Plan, threads int) *runtime.Machine {
 	t.Helper()
 	device, err := gsc.NewDevice(p.Device, threads)
 	if err != nil {
@@ -99,6 +99,13 @@ func startMachine(t testing.TB, p *plan.Plan, threads int) *runtime.Machine {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { m.Close() })
+	return m
+}
+
+// startMachine binds a plan and gives its weights their starting values.
+func startMachine(t testing.TB, p *plan.Plan, threads int) *runtime.Machine {
+	t.Helper()
+	m := bindMachine(t, p, threads)
 	if err := m.Start(); err != nil {
 		t.Fatal(err)
 	}
