@@ -21,6 +21,8 @@ type Generator struct {
 	context int
 	values  []float64 // of the logits
 	raw     []byte
+	padded  []int32 // a piece of the prompt
+	token   [1]int32
 }
 
 // NewGenerator prepares generation; a plan whose model does not predict the next token has no programs for it.
@@ -88,16 +90,17 @@ func (g *Generator) advance() error {
 // fillCache runs all tokens but the last through the model, a prefill length at a time. What
 // pads the last piece lands behind it in the cache, where it is overwritten before it is seen.
 func (g *Generator) fillCache() error {
-	piece := kernels.Elements(g.prefill.Shape())
-	padded := make([]int32, piece)
+	if g.padded == nil {
+		g.padded = make([]int32, kernels.Elements(g.prefill.Shape()))
+	}
 	for {
 		rest := g.tokens[g.start+g.cached : len(g.tokens)-1]
 		if len(rest) == 0 {
 			return nil
 		}
-		clear(padded)
-		n := copy(padded, rest)
-		if err := g.run(plan.Prefill, g.prefill, padded); err != nil {
+		clear(g.padded)
+		n := copy(g.padded, rest)
+		if err := g.run(plan.Prefill, g.prefill, g.padded); err != nil {
 			return err
 		}
 		g.cached += n
@@ -140,9 +143,8 @@ func (g *Generator) next(s *sampler, place uint64) (int32, error) {
 		return 0, err
 	}
 	if s.Temperature == 0 && g.best != nil {
-		var token [1]int32
-		err := g.machine.Read(g.best, bytesOf(token[:]))
-		return token[0], err
+		err := g.machine.Read(g.best, bytesOf(g.token[:]))
+		return g.token[0], err
 	}
 	logits, err := g.readLogits()
 	if err != nil {

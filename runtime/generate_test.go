@@ -1,7 +1,9 @@
 package runtime
 
 import (
+	"cmp"
 	"math"
+	"slices"
 	"testing"
 )
 
@@ -45,6 +47,55 @@ func TestSamplingFollowsTheSoftmax(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// Of a large vocabulary, where most tokens are left out before the rest are sorted, the shares are those of a plain softmax.
+func TestSamplingFromALargeVocabulary(t *testing.T) {
+	const n = 3000
+	logits, shares, total := make([]float64, n), make([]float64, n), 0.0
+	for i := range logits {
+		logits[i] = 4 * math.Sin(float64(i*i))
+		shares[i] = math.Exp(logits[i])
+		total += shares[i]
+	}
+	order := make([]int, n)
+	for i := range order {
+		order[i] = i
+	}
+	slices.SortStableFunc(order, func(a, b int) int { return cmp.Compare(shares[b], shares[a]) })
+	for _, s := range []Sampling{{Temperature: 1, TopP: 0.3}, {Temperature: 1, TopP: 0.9}, {Temperature: 1, TopK: 50}, {Temperature: 1, TopK: 50, TopP: 0.5}} {
+		kept, sum, all := 0, 0.0, total
+		if s.TopK > 0 {
+			all = 0
+			for _, id := range order[:s.TopK] {
+				all += shares[id]
+			}
+		}
+		for kept < n && (s.TopK == 0 || kept < s.TopK) && (s.TopP == 0 || sum < s.TopP*all) {
+			sum += shares[order[kept]]
+			kept++
+		}
+		draw := &sampler{Sampling: s}
+		at := 0.0
+		for _, id := range order[:kept] {
+			at += shares[id] / sum
+			if got := draw.pick(logits, at-shares[id]/sum/2); got != int32(id) {
+				t.Fatalf("%+v: token %d, want %d of %d", s, got, id, kept)
+			}
+		}
+	}
+}
+
+// The exponential of shares is the library's.
+func TestExponential(t *testing.T) {
+	for x := float64(negligible); x <= 0; x += 0.00917 {
+		if got, want := exponential(x), math.Exp(x); math.Abs(got-want) > 1e-11*want {
+			t.Errorf("e^%v = %v, want %v", x, got, want)
+		}
+	}
+	if exponential(0) != 1 {
+		t.Errorf("e^0 = %v", exponential(0))
 	}
 }
 
