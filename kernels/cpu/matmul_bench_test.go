@@ -25,6 +25,7 @@ func BenchmarkMatMul(b *testing.B) {
 		{m: 768, n: 384, k: 128}, {m: 768, n: 384, k: 128, transB: true}, {m: 128, n: 384, k: 768, transA: true, accumulate: true},
 		{m: 16384, n: 65, k: 384}, {m: 384, n: 65, k: 16384, transA: true, accumulate: true}, {m: 16384, n: 384, k: 65, transB: true},
 		{m: 256, n: 50257, k: 768, transB: true}, {m: 256, n: 768, k: 50257}, {m: 50257, n: 768, k: 256, transA: true, accumulate: true},
+		{m: 256, n: 3072, k: 768}, {m: 256, n: 3072, k: 768, transA: true}, {m: 256, n: 768, k: 3072}, {m: 256, n: 768, k: 3072, transB: true},
 		{m: 1024, n: 3072, k: 768, bias: true}, {m: 1024, n: 768, k: 3072, bias: true},
 		{m: 1, n: 3072, k: 768}, {m: 1, n: 3072, k: 768, transB: true}, {m: 4, n: 3072, k: 768, transB: true}, {m: 1, n: 50257, k: 768, transB: true},
 		{m: 64, n: 64, k: 64}, {m: 16, n: 768, k: 768}, {m: 4096, n: 2, k: 768, transB: true},
