@@ -102,6 +102,7 @@ func TestAttributesAreTaken(t *testing.T) {
 
 func f32(shape ...int) Tensor { return Tensor{DType: F32, Shape: shape} }
 func i32(shape ...int) Tensor { return Tensor{DType: I32, Shape: shape} }
+func i8(shape ...int) Tensor  { return Tensor{DType: I8, Shape: shape} }
 func real64s(shape ...int) Tensor {
 	return Tensor{DType: F64, Shape: shape}
 }
@@ -189,6 +190,13 @@ func TestCheck(t *testing.T) {
 		{"heads", Attention, Attrs{}, append([]Tensor{f32(2, 3, 3, 8)}, append(masked(absent, absent, absent)[1:10],
 			f32(2, 3, 3, 8), f32(2, 3, 3))...), "2 key-value heads do not divide 3 heads"},
 
+		{"int8 product", MatMulInt8, Attrs{}, []Tensor{f32(2, 3), i8(4, 3), f32(4), absent, f32(2, 4), absent, absent, absent}, ""},
+		{"int8 product of floats", MatMulInt8, Attrs{}, []Tensor{f32(2, 3), f32(4, 3), f32(4), absent, f32(2, 4), absent, absent, absent}, "type f32, want i8"},
+		{"int8 product of long rows", MatMulInt8, Attrs{}, []Tensor{f32(1, MaxInt8Sum+1), i8(4, MaxInt8Sum+1), f32(4), absent, f32(1, 4), absent, absent, absent},
+			"longer than the 65536"},
+		{"quantised across", QuantizeRows, Attrs{TransA: true}, []Tensor{f32(3, 4), i8(4, 3), f32(4)}, ""},
+		{"a scale for each column", QuantizeRows, Attrs{}, []Tensor{f32(4, 3), i8(4, 3), f32(3)}, "N = 3, but an operand before it has N = 4"},
+
 		{"factors", AdafactorMoments, Attrs{}, []Tensor{f32(2, 3), real64s(), i64s(), f32(2), f32(3), absent}, ""},
 		{"variance", AdafactorMoments, Attrs{}, []Tensor{f32(2, 3), real64s(), i64s(), absent, absent, f32(2, 3)}, ""},
 		{"row alone", AdafactorMoments, Attrs{}, []Tensor{f32(2, 3), real64s(), i64s(), f32(2), absent, absent}, "either row and column or variance"},
@@ -263,6 +271,7 @@ func TestTrafficBytes(t *testing.T) {
 		{SumRows, Attrs{}, []Tensor{f32(4, 5), f32(5)}, 100},
 		{SumRows, Attrs{Accumulate: true}, []Tensor{f32(4, 5), f32(5)}, 120},
 		{Embedding, Attrs{}, []Tensor{i32(2), f32(1000, 8), f32(2, 8)}, 8 + 64 + 64},
+		{EmbeddingInt8, Attrs{}, []Tensor{i32(2), i8(1000, 8), f32(1000), f32(2, 8)}, 8 + 16 + 4000 + 64},
 		{SGD, Attrs{}, []Tensor{f32(10), f32(10), absent, real64s(), real64s()}, 136},
 	} {
 		if got := TrafficBytes(test.op, test.a, test.args); got != test.want {

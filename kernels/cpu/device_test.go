@@ -133,6 +133,12 @@ var large = map[string]func(r *rand.Rand) (kernels.Call, []int){
 	"skinny matmul": func(r *rand.Rand) (kernels.Call, []int) {
 		return matmulCase{m: 3, n: 700, k: 900, transB: true}.call(r), []int{3}
 	},
+	"int8 matmul": func(r *rand.Rand) (kernels.Call, []int) {
+		return int8Case{m: 70, n: 501, k: 900}.call(r), []int{4}
+	},
+	"int8 matmul of one row": func(r *rand.Rand) (kernels.Call, []int) {
+		return int8Case{m: 1, n: 2001, k: 900}.call(r), []int{4}
+	},
 	"attention": func(r *rand.Rand) (kernels.Call, []int) {
 		return attentionCase{b: 2, t: 100, h: 4, g: 2, d: 24}.forward(r), []int{10, 11}
 	},
