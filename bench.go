@@ -3,6 +3,7 @@ package gsc
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -16,8 +17,9 @@ import (
 // BenchOptions say what is timed.
 type BenchOptions struct {
 	Options
-	Steps    int  // to time; each is run once without clocks around its instructions and once with them
-	Generate bool // one token after another at the end of the context, instead of training steps
+	Steps    int    // to time; each is run once without clocks around its instructions and once with them
+	Generate bool   // one token after another at the end of the context, instead of training steps
+	Weights  string // that generation works with: WeightsTrained or WeightsInt8; empty: the former
 }
 
 // Benchmark is what a plan took, beside what its profile predicts. A step is a training step or, when generating, a token.
@@ -76,7 +78,7 @@ func Bench(ctx context.Context, path string, o BenchOptions) (*Benchmark, error)
 	if err != nil {
 		return nil, err
 	}
-	p, err := g.plan()
+	p, err := o.plan(g)
 	if err != nil {
 		return nil, err
 	}
@@ -84,7 +86,11 @@ func Bench(ctx context.Context, path string, o BenchOptions) (*Benchmark, error)
 	if err != nil {
 		return nil, err
 	}
-	s, err := newSession(p, g.threads())
+	open := newSession
+	if o.Generate {
+		open = bindSession
+	}
+	s, err := open(p, g.threads())
 	if err != nil {
 		return nil, err
 	}
@@ -95,6 +101,18 @@ func Bench(ctx context.Context, path string, o BenchOptions) (*Benchmark, error)
 		b.Mode, b.TokensPerStep = "generate", 1
 	}
 	return b, b.measure(ctx, s, profile, o.Steps)
+}
+
+// plan is that of training, or of what generate would do with its weights.
+func (o BenchOptions) plan(g *given) (*plan.Plan, error) {
+	if o.Weights != "" && !o.Generate {
+		return nil, errors.New("--weights is for generation: use it with --generate")
+	}
+	p, err := g.plan()
+	if err != nil || !o.Generate {
+		return p, err
+	}
+	return GenerationPlan(p, cmp.Or(o.Weights, WeightsTrained), g.threads())
 }
 
 // measure fills in what is measured, and what is predicted of it.
@@ -122,19 +140,17 @@ func (b *Benchmark) measure(ctx context.Context, s *session, profile *compiler.P
 }
 
 // run times the steps.
-func (b *Benchmark) run(ctx context.Context, s *session, clocks *runtime.Clocks, steps int) (*plan.Schedule, error) {
+func (b *Benchmark) run(ctx context.Context, s *session, clocks *runtime.Clocks, steps int) (schedule *plan.Schedule, err error) {
 	var plain, clocked []time.Duration
-	stage, kind, length := &s.plan.Stages[0], plan.Train, s.plan.Data.Length
-	bench, err := runtime.NewBench(s.machine, s.set)
-	if err != nil {
-		return nil, err
-	}
-	defer bench.Close()
+	stage := &s.plan.Stages[0]
 	if b.Mode == "generate" {
-		kind, length = plan.Decode, 0
-		plain, clocked, err = runtime.BenchDecode(ctx, s.machine, clocks, s.plan.Model.Context-1, steps)
+		schedule = stage.Schedule(plan.Decode, 0)
+		if err = s.machine.Start(); err == nil {
+			plain, clocked, err = runtime.BenchDecode(ctx, s.machine, clocks, s.plan.Model.Context-1, steps)
+		}
 	} else {
-		plain, clocked, err = runtime.BenchSteps(ctx, bench, clocks, warmupSteps, steps)
+		schedule = stage.Schedule(plan.Train, s.plan.Data.Length)
+		plain, clocked, err = benchTraining(ctx, s, clocks, steps)
 	}
 	if err != nil {
 		return nil, err
@@ -143,7 +159,16 @@ func (b *Benchmark) run(ctx context.Context, s *session, clocks *runtime.Clocks,
 		b.Steps = append(b.Steps, d.Seconds())
 	}
 	b.Median, b.Clocked = runtime.Median(plain).Seconds(), runtime.Median(clocked).Seconds()
-	return stage.Schedule(kind, length), nil
+	return schedule, nil
+}
+
+func benchTraining(ctx context.Context, s *session, clocks *runtime.Clocks, steps int) (plain, clocked []time.Duration, err error) {
+	bench, err := runtime.NewBench(s.machine, s.set)
+	if err != nil {
+		return nil, nil, err
+	}
+	defer bench.Close()
+	return runtime.BenchSteps(ctx, bench, clocks, warmupSteps, steps)
 }
 
 // table makes a row of each instruction and of each kind of operation.
@@ -171,7 +196,7 @@ func (b *Benchmark) table(stage *plan.Stage, times []runtime.Timed, predicted ma
 func shapeOf(in *plan.Instruction, args []kernels.Tensor, s kernels.Sizes) string {
 	k := compiler.KeyOf(in.Op, in.Attrs, args, s)
 	switch in.Op {
-	case kernels.MatMul:
+	case kernels.MatMul, kernels.MatMulInt8:
 		return fmt.Sprintf("%d×%d×%d %s", s["M"], s["N"], s["K"], k.Form)
 	case kernels.Attention, kernels.AttentionGrad:
 		return fmt.Sprintf("%d×%d×%d×%d %s", s["B"], s["H"], s["T"], s["D"], k.Form)
@@ -235,12 +260,12 @@ func modelCount(stage *plan.Stage, in *plan.Instruction) (flops float64, weightB
 		return 0, 0
 	}
 	attrs := in.Attrs
-	if in.Op == kernels.MatMul || in.Op == kernels.Attention {
+	if in.Op == kernels.MatMul || in.Op == kernels.MatMulInt8 || in.Op == kernels.Attention {
 		attrs.Causal, attrs.Window = false, 0
 		flops = kernels.FlopsOf(in.Op, sizes, attrs)
 	}
 	for i, o := range in.Operands {
-		if o.Buffer >= 0 && stage.Buffers[o.Buffer].Class == plan.Weight && kernels.Contracts[in.Op].RoleOf(i, in.Attrs).Reads() && in.Op != kernels.Embedding {
+		if o.Buffer >= 0 && stage.Buffers[o.Buffer].Class == plan.Weight && kernels.Contracts[in.Op].RoleOf(i, in.Attrs).Reads() && in.Op != kernels.Embedding && in.Op != kernels.EmbeddingInt8 {
 			weightBytes += int64(args[i].Len()) * int64(args[i].DType.Size())
 		}
 	}

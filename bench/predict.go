@@ -9,8 +9,8 @@ const predictedWithin = 0.1
 
 // predicted calibrates the machine, and compares the step time that the profile predicts with the measured one.
 func predicted(s *session, r row) ([]line, error) {
-	profile := s.path("profile.cue")
-	if _, _, err := s.command("calibrate", "-o", profile, "--threads", fmt.Sprint(s.threads)); err != nil {
+	profile := s.path("profile.json")
+	if _, _, err := s.command("calibrate", "-o", profile); err != nil {
 		return nil, err
 	}
 	var lines []line

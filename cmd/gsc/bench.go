@@ -43,6 +43,7 @@ Steps are timed without and, by turns, with a clock around every instruction; tr
 	f := cmd.Flags()
 	f.IntVar(&b.Steps, "steps", 10, "`N` steps to time")
 	f.BoolVar(&b.Generate, "generate", false, "time generation, a token at a time at the end of the context, instead of training")
+	f.StringVar(&b.Weights, "weights", "", "`KIND` of weights to generate with: trained or int8")
 	f.BoolVar(&asJSON, "json", false, "print one JSON object")
 	f.StringVar(&by, "by", "operation", "`ROWS` of the table: operation, instruction or program")
 	return cmd
