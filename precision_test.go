@@ -44,7 +44,7 @@ func means(losses []float64) []float64 {
 
 // A model learns in bf16 and in fp16, and with weights kept in bf16, what it learns in f32: the loss curve is within a hundredth of that of f32.
 func TestPrecisionsLearnAlike(t *testing.T) {
-	const steps = 200
+	const steps = 500
 	path := write(t, gpt2, stream)
 	want := means(newLab(t, planOf(t, path), 2).train(steps))
 	for _, p := range precisions[:3] {
