@@ -148,7 +148,7 @@ func (g *generation) ports(list []plan.Port) []plan.Port {
 func (g *generation) instruction(in plan.Instruction) plan.Instruction {
 	old := in
 	if op, weight, m := g.replacement(&old); op != kernels.NoOp {
-		in.Op, in.Attrs.TransB, in.Operands = op, false, nil
+		in.Op, in.Attrs.TransB, in.Attrs.Compute, in.Operands = op, false, "", nil // digits of int8 are exact: nothing is rounded
 		for _, p := range kernels.Contracts[op].Params {
 			switch p.Name {
 			case weight:
