@@ -32,7 +32,9 @@ func Generation(p *plan.Plan, weights string, threads int) (*plan.Plan, error) {
 	}
 	g := &generation{from: p, old: &p.Stages[0], ids: map[int]int{}, quantised: map[int]quantised{}}
 	if weights == WeightsInt8 {
-		g.chooseMatrices()
+		if g.chooseMatrices(); len(g.quantised) == 0 {
+			return nil, fmt.Errorf("weights int8: no product of the plan %s has a weight that can be quantised: those that are stored in bf16 (precision.master) are not", p.Name)
+		}
 	}
 	for _, kind := range generationKinds {
 		for _, c := range g.old.Schedule(kind, 0).Calls {

@@ -2,7 +2,6 @@ package cpu
 
 import (
 	"fmt"
-	"slices"
 	"sync"
 	"time"
 	"unsafe"
@@ -12,28 +11,12 @@ import (
 
 // How bandwidth is measured.
 const (
-	bandwidthBytes  = 1 << 30 // far more than any cache holds
-	bandwidthPiece  = 1 << 20 // read by one call
-	bandwidthPasses = 9
+	bandwidthBytes = 256 << 20 // much more than a last-level cache
+	bandwidthPiece = 1 << 20   // read by one call
 )
 
-// ReadBandwidth measures how many bytes a second so many threads read from memory together, in order and from pages as plans
-// have them: the median of several passes over 1 GiB. It is the ceiling of whatever reads more than it computes.
-func ReadBandwidth(threads int) (bytesPerSecond float64, err error) {
-	m, err := OpenBandwidthMeter(threads)
-	if err != nil {
-		return 0, err
-	}
-	defer func() { _ = m.Close() }()
-	passes := make([]float64, bandwidthPasses)
-	for i := range passes {
-		passes[i] = m.Pass()
-	}
-	slices.Sort(passes)
-	return passes[len(passes)/2], nil
-}
-
-// BandwidthMeter measures again and again, for what must be held against a machine whose bandwidth others share.
+// BandwidthMeter measures how many bytes a second threads read from memory together, in order and from pages as plans have them:
+// the ceiling of whatever reads more than it computes. It measures as often as it is asked to, for a machine whose bandwidth others share.
 type BandwidthMeter struct {
 	threads int
 	bytes   []byte
@@ -46,6 +29,10 @@ func OpenBandwidthMeter(threads int) (*BandwidthMeter, error) {
 	if err != nil {
 		return nil, err
 	}
+	return openMeter(l, threads)
+}
+
+func openMeter(l level, threads int) (*BandwidthMeter, error) {
 	bytes, err := mapPages(bandwidthBytes)
 	if err != nil {
 		return nil, fmt.Errorf("cpu: %d bytes to read: %w", bandwidthBytes, err)

@@ -64,7 +64,7 @@ func BenchmarkMatMulInt8(b *testing.B) {
 	best, _ := chooseLevel()
 	for l := best; l >= avx2; l-- {
 		for _, threads := range []int{1, 2} {
-			ceiling, err := ReadBandwidth(threads)
+			ceiling, err := openLevel(b, threads, l).ReadBytesPerSecond()
 			if err != nil {
 				b.Fatal(err)
 			}

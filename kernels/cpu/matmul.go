@@ -118,23 +118,16 @@ func (x *matmul) piece(piece, worker int) {
 	}
 	ends, packs := min(x.d.pool.threads, s.compute/2), x.slabs[at+1].packs()
 	mixed := packs + s.compute - 2*ends
-	if piece < ends || piece >= ends+mixed {
-		x.compute(at, piece-packs*bit(piece >= ends), worker)
-		return
-	}
-	done := (piece - ends) * packs / mixed // packs before this piece
-	if (piece-ends+1)*packs/mixed > done {
+	switch done := (piece - ends) * packs / max(1, mixed); { // packs before this piece
+	case piece < ends:
+		x.compute(at, piece, worker)
+	case piece >= ends+mixed:
+		x.compute(at, piece-packs, worker)
+	case (piece-ends+1)*packs/mixed > done:
 		x.pack(at+1, done)
-	} else {
+	default:
 		x.compute(at, piece-done, worker)
 	}
-}
-
-func bit(b bool) int {
-	if b {
-		return 1
-	}
-	return 0
 }
 
 func (s *slab) packs() int { return s.packA + s.packB }

@@ -13,8 +13,6 @@ const (
 	peakChains = 12      // multiply-adds that a pass of a peak loop has in flight
 	peakPasses = 1 << 19 // of a peak loop in one go: some 10 ms
 	peakTries  = 7
-	readBytes  = 256 << 20 // much more than a last-level cache
-	readPiece  = 1 << 20
 )
 
 // lanes are the floats of a vector.
@@ -31,22 +29,17 @@ func (d *Device) PeakFlops(dtype kernels.DType) float64 {
 	return flops / d.fastest(d.pool.threads, func(int, int) { loop(peakPasses) }).Seconds()
 }
 
-// ReadBytesPerSecond measures how fast all threads together read memory that no cache holds.
+// ReadBytesPerSecond measures how fast all threads together read memory that no cache holds: the best of some passes.
 func (d *Device) ReadBytesPerSecond() (float64, error) {
-	bytes, err := mapPages(readBytes)
+	m, err := openMeter(d.level, d.pool.threads)
 	if err != nil {
 		return 0, err
 	}
-	buffer := memory{bytes}
-	floats := bytesAsFloats(bytes)
-	for i := 0; i < len(floats); i += 1024 { // pages that were never written are all the same one
-		floats[i] = 1
+	best := 0.0
+	for range peakTries {
+		best = max(best, m.Pass())
 	}
-	read := d.vector().max
-	took := d.fastest(readBytes/readPiece, func(piece, _ int) {
-		read(floats[piece*readPiece/4 : (piece+1)*readPiece/4])
-	})
-	return readBytes / took.Seconds(), buffer.Close()
+	return best, m.Close()
 }
 
 // fastest is the least time that a job took in some tries, the first of which wakes the workers.
