@@ -114,7 +114,7 @@ func (b *bench) general(p *compiler.Profile) (err error) {
 		return err
 	}
 	p.CallSeconds = round(call)
-	product, err := b.warm(b.product(kernels.Attrs{}, []float64{512, 512, 512}))
+	product, err := b.warm(b.product(kernels.MatMul, kernels.Attrs{}, []float64{512, 512, 512}))
 	if err != nil {
 		return err
 	}

@@ -79,15 +79,20 @@ type request struct {
 	limit int // indices are less
 }
 
-// sizeBytes is the room that the operands of floats take.
-func (r *request) sizeBytes() int64 {
+// sizeBytes is the room that the other operands take.
+func (b *bench) sizeBytes(r *request) int64 {
 	var total int64
 	for _, t := range r.args {
-		if !t.Absent() && (t.DType.Float() && t.DType != kernels.F64 || t.DType == kernels.U8) {
+		if !t.Absent() && !b.apart(t) {
 			total += room(t)
 		}
 	}
 	return total
+}
+
+// apart says whether an operand is an index, a counter or a scalar, which lies in a memory of its own.
+func (b *bench) apart(t kernels.Tensor) bool {
+	return t.DType == kernels.F64 && b.kind.Compute != kernels.F64 || t.DType == kernels.I32 || t.DType == kernels.I64
 }
 
 func room(t kernels.Tensor) int64 {
@@ -102,7 +107,7 @@ func (b *bench) bind(r *request, offset int64) (kernels.Kernel, error) {
 	for i, t := range call.Args {
 		switch {
 		case t.Absent():
-		case t.DType.Float() && t.DType != b.kind.Compute, t.DType == kernels.I32, t.DType == kernels.I64:
+		case b.apart(t):
 			if err := b.write(r, i, other); err != nil {
 				return nil, err
 			}

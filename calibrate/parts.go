@@ -27,6 +27,8 @@ func axis(name string, power float64, at ...float64) compiler.Axis {
 // The grids. Sizes of matrix products are multiples of 96 as models' are, not powers of two, whose rows crowd into a few sets of a cache.
 var (
 	productAxes = []compiler.Axis{axis("m", 1, 1, 8, 32, 96, 192, 384, 768, 1536), axis("n", 1, 1, 8, 32, 96, 192, 384, 768, 1536), axis("k", 1, 1, 8, 32, 96, 192, 384, 768, 1536)}
+	narrowAxes  = []compiler.Axis{axis("m", 1, 1, 32, 192, 768, 1536), axis("n", 1, 1, 32, 192, 768, 1536), axis("k", 1, 1, 32, 192, 768, 1536)}
+	fewAxes     = []compiler.Axis{axis("m", 1, 1, 8), axis("n", 1, 96, 768, 3072, 12288), axis("k", 1, 96, 768, 3072)} // rows of one token
 	coarseAxes  = []compiler.Axis{axis("m", 1, 1, 32, 192, 768), axis("n", 1, 1, 32, 192, 768), axis("k", 1, 1, 32, 192, 768)}
 	squareAxes  = []compiler.Axis{axis("heads", 1, 1, 8, 48), axis("length", 2, 16, 64, 256, 1024), axis("width", 1, 16, 32, 64, 128)}
 	rowAxes     = []compiler.Axis{axis("heads", 1, 1, 12, 48), axis("length", 1, 16, 128, 1024), axis("width", 1, 32, 64, 128)}
@@ -41,6 +43,9 @@ const (
 	mostScores   = 3e9
 )
 
+// special have parts of their own, or none since they are of a few scalars.
+var special = []kernels.Op{kernels.MatMul, kernels.MatMulInt8, kernels.Attention, kernels.AttentionGrad, kernels.ClipFactor, kernels.LossScale}
+
 // parts lists what is measured. With less than all threads the grids are coarse: those tables serve to see how time
 // falls with threads.
 func (b *bench) parts(full bool) []*part {
@@ -50,8 +55,15 @@ func (b *bench) parts(full bool) []*part {
 		if a.TransA && a.TransB {
 			shape = coarseAxes // no layer makes such a product
 		}
-		list = append(list, &part{op: kernels.MatMul, axes: shape, most: mostProduct, make: func(at []float64) *request { return b.product(a, at) }})
+		list = append(list, &part{op: kernels.MatMul, axes: shape, most: mostProduct, make: func(at []float64) *request { return b.product(kernels.MatMul, a, at) }})
 	}
+	if slices.Contains(b.kind.Narrow, kernels.MatMul) {
+		for _, a := range []kernels.Attrs{{Compute: "bf16"}, {Compute: "bf16", TransB: true}, {Compute: "bf16", TransA: true}} {
+			list = append(list, &part{op: kernels.MatMul, axes: narrowAxes, most: mostProduct, make: func(at []float64) *request { return b.product(kernels.MatMul, a, at) }})
+		}
+	}
+	list = append(list, &part{op: kernels.MatMulInt8, axes: fewAxes, most: mostProduct,
+		make: func(at []float64) *request { return b.product(kernels.MatMulInt8, kernels.Attrs{}, at) }})
 	for _, op := range []kernels.Op{kernels.Attention, kernels.AttentionGrad} {
 		for _, rate := range []float64{0, 0.1} {
 			for _, causal := range []bool{true, false} {
@@ -63,7 +75,7 @@ func (b *bench) parts(full bool) []*part {
 	list = append(list, &part{op: kernels.Attention, axes: rowAxes, most: mostScores,
 		make: func(at []float64) *request { return b.attention(kernels.Attention, kernels.Attrs{}, true, at) }})
 	for _, op := range kernels.Ops() {
-		if op != kernels.MatMul && op != kernels.Attention && op != kernels.AttentionGrad {
+		if !slices.Contains(special, op) {
 			list = append(list, b.others(op)...)
 		}
 	}
@@ -140,7 +152,7 @@ func (b *bench) table(p *part) (*compiler.Table, error) {
 			b.options.Note("%s is left out: a call for %v stands at %v", p.name(), at, k.At)
 			return nil, nil
 		}
-		if p.tooLarge(r, sizes) {
+		if b.tooLarge(p, r, sizes) {
 			t.Warm, t.Cold = append(t.Warm, follow(p.axes, t.Warm)), append(t.Cold, follow(p.axes, t.Cold))
 			continue
 		}
@@ -160,12 +172,12 @@ func (b *bench) table(p *part) (*compiler.Table, error) {
 }
 
 // tooLarge says whether a point is left to extrapolation.
-func (p *part) tooLarge(r *request, s kernels.Sizes) bool {
+func (b *bench) tooLarge(p *part, r *request, s kernels.Sizes) bool {
 	largest := 0
 	for _, t := range r.args {
 		largest = max(largest, t.Extent())
 	}
-	return p.most > 0 && kernels.FlopsOf(r.op, s, r.attrs) > p.most || p.most == 0 && largest > mostElements || r.sizeBytes() > arenaBytes-flushBytes
+	return p.most > 0 && kernels.FlopsOf(r.op, s, r.attrs) > p.most || p.most == 0 && largest > mostElements || b.sizeBytes(r) > arenaBytes-flushBytes
 }
 
 // places goes through the points of a grid, the last axis fastest.

@@ -2,6 +2,7 @@ package calibrate
 
 import (
 	"encoding/json"
+	"slices"
 	"strings"
 
 	"github.com/gsc-project/gsc/kernels"
@@ -78,6 +79,10 @@ func (b *bench) dtype(c kernels.Class) kernels.DType {
 		return kernels.I64
 	case kernels.Real:
 		return kernels.F64
+	case kernels.Half:
+		return kernels.BF16
+	case kernels.Quantised:
+		return kernels.I8
 	}
 	return b.kind.Compute
 }
@@ -100,6 +105,8 @@ func letters(op kernels.Op, a kernels.Attrs, rows, width int) kernels.Sizes {
 		return kernels.Sizes{"...": rows, "V": vocabulary, "C": width}
 	case op == kernels.SelectGrad:
 		return kernels.Sizes{"B": rows, "T": 1, "C": width}
+	case op == kernels.RotaryTable:
+		return kernels.Sizes{"B": 1, "T": rows, "R": width}
 	}
 	for _, p := range kernels.Contracts[op].Params {
 		list := strings.Fields(p.Shape)
@@ -121,16 +128,24 @@ func letters(op kernels.Op, a kernels.Attrs, rows, width int) kernels.Sizes {
 	return s
 }
 
-// product is a call of matmul, at m, n, k.
-func (b *bench) product(a kernels.Attrs, at []float64) *request {
-	m, n, k := int(at[0]), int(at[1]), int(at[2])
-	shape := func(x, y int, swapped bool) kernels.Tensor {
-		if swapped {
-			x, y = y, x
+// product is a call of a matrix product, at m, n, k.
+func (b *bench) product(op kernels.Op, a kernels.Attrs, at []float64) *request {
+	lengths := map[string]int{"M": int(at[0]), "N": int(at[1]), "K": int(at[2])}
+	r := &request{op: op, attrs: a}
+	for _, p := range kernels.Contracts[op].Params {
+		t := kernels.Tensor{}
+		if !p.Optional {
+			t.DType = b.dtype(p.Class)
+			for _, letter := range strings.Fields(p.Shape) {
+				t.Shape = append(t.Shape, lengths[letter])
+			}
+			if p.Swap == "trans_a" && a.TransA || p.Swap == "trans_b" && a.TransB {
+				slices.Reverse(t.Shape)
+			}
 		}
-		return kernels.Tensor{DType: b.kind.Compute, Shape: []int{x, y}}
+		r.args = append(r.args, t)
 	}
-	return &request{op: kernels.MatMul, attrs: a, args: []kernels.Tensor{shape(m, k, a.TransA), shape(k, n, a.TransB), {}, shape(m, n, false)}}
+	return r
 }
 
 // headsOfOne is how many heads one row of a batch has, where there are more in all.

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"strings"
 
 	"github.com/gsc-project/gsc/kernels"
@@ -52,8 +53,9 @@ func ParseProfile(text []byte) (*Profile, error) {
 	if err := d.Decode(p); err != nil {
 		return nil, decodeError(text, err)
 	}
-	if _, err := d.Token(); err != io.EOF {
-		return nil, profileError(text, int(d.InputOffset()), "something follows the profile")
+	end := int(d.InputOffset())
+	if rest := bytes.TrimLeft(text[end:], " \t\r\n"); len(rest) > 0 {
+		return nil, profileError(text, len(text)-len(rest), "something follows the profile")
 	}
 	known, ok := Profiles[p.Kind]
 	if !ok {
@@ -105,7 +107,7 @@ func (t *Table) check() string {
 			}
 		}
 	}
-	if t.Threads < 1 || t.Op == kernels.NoOp || t.DType == kernels.Invalid && t.Op != kernels.Iota && t.Op != kernels.ClipFactor {
+	if t.Threads < 1 || t.Op == kernels.NoOp || t.DType == kernels.Invalid && hasFloats(t.Op) {
 		return "it lacks op, type or threads"
 	}
 	for name, times := range map[string][]float64{"warm": t.Warm, "cold": t.Cold} {
@@ -119,6 +121,11 @@ func (t *Table) check() string {
 		}
 	}
 	return ""
+}
+
+// hasFloats says whether an operation has operands of floats.
+func hasFloats(op kernels.Op) bool {
+	return slices.ContainsFunc(kernels.Contracts[op].Params, func(p kernels.Param) bool { return p.Class == kernels.Float && !p.Optional })
 }
 
 // decodeError puts an error of the decoder to its place.
@@ -136,6 +143,10 @@ func decodeError(text []byte, err error) error {
 	message := strings.TrimPrefix(err.Error(), "json: ")
 	if _, field, ok := strings.Cut(message, "unknown field "); ok {
 		return fieldError(text, strings.Trim(field, `"`), message)
+	}
+	if _, rest, ok := strings.Cut(message, `"`); ok { // of a name that is none of ours
+		name, _, _ := strings.Cut(rest, `"`)
+		return fieldError(text, name, message)
 	}
 	return profileError(text, 0, message)
 }

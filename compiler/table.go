@@ -14,7 +14,7 @@ import (
 type Table struct {
 	Op      kernels.Op    `json:"op"`
 	Form    string        `json:"form,omitempty"` // see [Key]
-	DType   kernels.DType `json:"type"`
+	DType   kernels.DType `json:"type,omitempty"` // of the first operand of floats; none where there is none
 	Threads int           `json:"threads"`
 	Axes    []Axis        `json:"axes"`
 	Warm    []float64     `json:"warm"` // seconds when a cache holds the operands, the last axis fastest
@@ -39,14 +39,16 @@ type Key struct {
 
 // KeyOf is where the time of a call is looked up.
 //
-//	matmul                     m, n, k; form: nn, nt, tn or tt
+//	matmul, matmul_int8        m, n, k; form of matmul: nn, nt, tn or tt, and the type it rounds to
 //	attention, attention_grad  heads (B·H), length (T), width (D); form: causal or full, row when T = 1 (length is then S), dropout
 //	others                     rows, width (the last dim of the contract's longest pattern, 1 without one)
 func KeyOf(op kernels.Op, a kernels.Attrs, args []kernels.Tensor, s kernels.Sizes) Key {
 	k := Key{Op: op, DType: floatType(op, args)}
 	switch op {
-	case kernels.MatMul:
-		k.Form = transposes(a)
+	case kernels.MatMul, kernels.MatMulInt8:
+		if op == kernels.MatMul {
+			k.Form = strings.TrimSpace(transposes(a) + " " + a.Compute)
+		}
 		k.Names, k.At = []string{"m", "n", "k"}, sizes(s["M"], s["N"], s["K"])
 	case kernels.Attention, kernels.AttentionGrad:
 		k.Form = attentionForm(a, s)
