@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"time"
@@ -22,6 +23,18 @@ func calibrateCommand() *cobra.Command {
 names it by devices: profile: "FILE", or a command by --profile FILE. Nothing else should run meanwhile.`,
 		Args: exactly(0),
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			var file *renameio.PendingFile // opened before a minute is spent on measuring
+			if output != "-" {
+				var err error
+				if file, err = renameio.NewPendingFile(output, renameio.WithPermissions(0o666)); err != nil {
+					var reason *os.PathError
+					if errors.As(err, &reason) {
+						err = reason.Err // its path is that of a file beside
+					}
+					return fmt.Errorf("%s cannot be written: %w", output, err)
+				}
+				defer file.Cleanup()
+			}
 			start := time.Now()
 			o.Note = func(format string, args ...any) {
 				fmt.Fprintf(cmd.ErrOrStderr(), "%5.1f s  %s\n", time.Since(start).Seconds(), fmt.Sprintf(format, args...))
@@ -32,11 +45,14 @@ names it by devices: profile: "FILE", or a command by --profile FILE. Nothing el
 			if err != nil {
 				return err
 			}
-			if output == "-" {
+			if file == nil {
 				_, err = os.Stdout.Write(p.Text())
 				return err
 			}
-			if err := renameio.WriteFile(output, p.Text(), 0o666); err != nil {
+			if _, err := file.Write(p.Text()); err != nil {
+				return err
+			}
+			if err := file.CloseAtomicallyReplace(); err != nil {
 				return err
 			}
 			fmt.Fprintf(cmd.OutOrStdout(), "%s: profile %s of %d threads: %sFLOP/s in registers, %sB/s read from memory, %d tables, in %.0f s\n",
