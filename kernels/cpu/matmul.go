@@ -26,6 +26,7 @@ type matmul struct {
 
 	kStep      int // of the slabs
 	rows, cols int // of c in one piece
+	ownFloats  int // of what a worker packs for itself
 	slabs      []slab
 	toPack     []atomic.Int32 // pieces left of packing each slab
 	toDo       []atomic.Int32 // and of computing it
@@ -166,19 +167,49 @@ func (x *matmul) compute(number, piece, worker int) {
 	x.d.pool.await(&x.sums[s.sums+piece], int32(s.turn))
 	down := ceilDiv(s.m, x.rows)
 	i, j := piece%down*x.rows, piece/down*x.cols
-	b := block{
-		m: min(x.rows, s.m-i), n: min(x.cols, s.n-j), k: x.t.elements(s.k),
-		a: s.a.from(i / x.a.lanes), b: s.b.from(j / x.b.lanes),
+	m, n, a, b := min(x.rows, s.m-i), min(x.cols, s.n-j), s.a, s.b
+	switch {
+	case x.a.own:
+		a = x.packOwn(&x.a, s.i+i, m, s.p, s.k, worker)
+	case x.b.own:
+		b = x.packOwn(&x.b, s.j+j, n, s.p, s.k, worker)
+	}
+	if !x.a.own {
+		a = a.from(i / x.a.lanes)
+	}
+	if !x.b.own {
+		b = b.from(j / x.b.lanes)
+	}
+	for v := 0; v < n; v += pieceCols {
+		for u := 0; u < m; u += pieceRows {
+			x.block(s, i+u, j+v, min(pieceRows, m-u), min(pieceCols, n-v), a.from(u/x.a.lanes), b.from(v/x.b.lanes), worker)
+		}
+	}
+	x.sums[s.sums+piece].Add(1)
+	x.toDo[number].Add(-1)
+}
+
+// block computes rows [i, i+m) and columns [j, j+n) of the slab's part of c.
+func (x *matmul) block(s *slab, i, j, m, n int, a, b panels, worker int) {
+	y := block{
+		m: m, n: n, k: x.t.elements(s.k), a: a, b: b,
 		c: at(x.c, (s.i+i)*x.cRow+s.j+j), cRow: x.cRow,
 		add: x.add || s.p > 0,
 	}
 	if s.p == 0 && x.bias != nil {
-		b.bias = at(x.bias, s.j+j)
+		y.bias = at(x.bias, s.j+j)
 	}
-	x.t.run(&b, x.d.scratch.worker[worker][:edgeFloats])
+	x.t.run(&y, x.d.scratch.worker[worker][:edgeFloats])
 	if s.p+s.k == x.k {
-		x.end.finish(s.i+i, s.j+j, b.m, b.n, worker)
+		x.end.finish(s.i+i, s.j+j, m, n, worker)
 	}
-	x.sums[s.sums+piece].Add(1)
-	x.toDo[number].Add(-1)
+}
+
+// packOwn packs lanes [lane, lane+n) of an operand, in steps [p, p+k), where only this worker reads them.
+func (x *matmul) packOwn(o *operand, lane, n, p, k, worker int) panels {
+	own := panels{at(o.space[0], worker*(panelFloats/x.d.pool.threads)), o.stride * x.t.elements(k), 1, o.stride}
+	for piece := range ceilDiv(ceilDiv(n, o.lanes), o.per) {
+		x.packPanels(o, own, lane, p, n, k, piece)
+	}
+	return own
 }

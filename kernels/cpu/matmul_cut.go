@@ -7,9 +7,11 @@ const (
 	kBlock         = 384             // elements for each lane of one slab: a panel of a then fits the first cache
 	pieceRows      = 96              // of c in one piece
 	pieceCols      = 256             // with kBlock, what a piece reads of b fits the second cache
+	ownLanes       = 128             // of an operand that workers pack for themselves, in one piece
 	packFloats     = 1 << 14         // packed by one piece
 	enoughPieces   = 16              // to share out evenly
 	directCols     = 128             // products no wider read a where it lies: packing it would not pay
+	ownFlops       = 1 << 29         // greater products do as well or better with shared packing, most of which happens while others compute
 	inlineFlops    = 1 << 19         // smaller products run on their caller: waking workers costs more
 	residentFloats = panelFloats     // an operand that takes no more is packed once, and stays
 	slabFloats     = panelFloats / 2 // of a slab of one that does not
@@ -25,6 +27,7 @@ type operand struct {
 	per      int         // panels that one piece packs
 	direct   bool        // it is read where it lies
 	resident bool        // slabs stay, one for every kStep steps
+	own      bool        // the worker of a piece packs what the piece needs of it, for itself
 	space    [2]*float32 // where slabs are packed, in turn
 	now      part        // of the slab being listed
 }
@@ -56,11 +59,36 @@ func (x *matmul) cut() {
 	x.rows, x.cols = x.pieceSize(min(x.m, x.a.slab), min(x.n, x.b.slab))
 	if x.inline = 2*x.m*x.n*x.k <= inlineFlops; x.inline {
 		x.rows, x.cols = up(x.m, t.rows), up(x.n, t.cols)
+	} else {
+		x.letOwn(outer, inner)
 	}
 	if x.m > 0 && x.n > 0 {
 		x.list(outer, inner)
 	}
 	x.job = x.piece
+}
+
+// letOwn has the workers pack the outer operand for themselves, a block of lanes for each piece, where a piece can take all
+// lanes of the inner one: nothing is packed twice, and less is packed before the first piece can be computed.
+func (x *matmul) letOwn(outer, inner *operand) {
+	if outer.direct || inner.direct || inner.slab < inner.count || 2*x.m*x.n*x.k > ownFlops {
+		return
+	}
+	unit, k := outer.lanes, x.t.elements(x.kStep)
+	lanes := evenly(outer.count, max(ownLanes, unit), unit)
+	for lanes > unit && ceilDiv(outer.count, lanes)*ceilDiv(x.k, x.kStep) < enoughPieces && lanes*inner.count*k > 2*inlineFlops {
+		lanes = up(lanes/2, unit)
+	}
+	x.ownFloats = lanes / unit * outer.stride * k
+	if x.ownFloats > panelFloats/x.d.pool.threads {
+		return
+	}
+	outer.own, outer.slab = true, up(outer.count, unit)
+	if outer == &x.b {
+		x.rows, x.cols = up(x.m, x.t.rows), lanes
+	} else {
+		x.rows, x.cols = lanes, up(x.n, x.t.cols)
+	}
 }
 
 // place gives an operand the space for its slabs, k elements for each lane.
@@ -103,6 +131,9 @@ func (o *operand) turnTo(t *tileSet, lane, p, k int, fresh bool) {
 	o.now.lane, o.now.n, o.now.packs = lane, min(o.slab, o.count-lane), 0
 	if o.direct {
 		o.now.panels = panels{o.at(lane, p).data, o.lanes * o.lane, o.lane, o.step}
+		return
+	}
+	if o.own {
 		return
 	}
 	if o.resident {
