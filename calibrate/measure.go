@@ -79,7 +79,7 @@ type request struct {
 	limit int // indices are less
 }
 
-// sizeBytes is the room that the other operands take.
+// sizeBytes is the room that a request takes in the arena: that of all operands which do not lie apart.
 func (b *bench) sizeBytes(r *request) int64 {
 	var total int64
 	for _, t := range r.args {

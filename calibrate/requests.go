@@ -72,17 +72,8 @@ func (b *bench) request(op kernels.Op, a kernels.Attrs, rows, width int) *reques
 }
 
 func (b *bench) dtype(c kernels.Class) kernels.DType {
-	switch c {
-	case kernels.Index:
-		return kernels.I32
-	case kernels.Counter:
-		return kernels.I64
-	case kernels.Real:
-		return kernels.F64
-	case kernels.Half:
-		return kernels.BF16
-	case kernels.Quantised:
-		return kernels.I8
+	if t := c.DType(); t != kernels.Invalid {
+		return t
 	}
 	return b.kind.Compute
 }

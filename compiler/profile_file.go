@@ -141,10 +141,7 @@ func decodeError(text []byte, err error) error {
 		return profileError(text, len(text), "the file ends too early")
 	}
 	message := strings.TrimPrefix(err.Error(), "json: ")
-	if _, field, ok := strings.Cut(message, "unknown field "); ok {
-		return fieldError(text, strings.Trim(field, `"`), message)
-	}
-	if _, rest, ok := strings.Cut(message, `"`); ok { // of a name that is none of ours
+	if _, rest, ok := strings.Cut(message, `"`); ok { // a name, of a field or a value, that is none of ours
 		name, _, _ := strings.Cut(rest, `"`)
 		return fieldError(text, name, message)
 	}

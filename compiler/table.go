@@ -45,10 +45,10 @@ type Key struct {
 func KeyOf(op kernels.Op, a kernels.Attrs, args []kernels.Tensor, s kernels.Sizes) Key {
 	k := Key{Op: op, DType: floatType(op, args)}
 	switch op {
-	case kernels.MatMul, kernels.MatMulInt8:
-		if op == kernels.MatMul {
-			k.Form = strings.TrimSpace(transposes(a) + " " + a.Compute)
-		}
+	case kernels.MatMul:
+		k.Form = strings.TrimSpace(transposes(a) + " " + a.Compute)
+		fallthrough
+	case kernels.MatMulInt8:
 		k.Names, k.At = []string{"m", "n", "k"}, sizes(s["M"], s["N"], s["K"])
 	case kernels.Attention, kernels.AttentionGrad:
 		k.Form = attentionForm(a, s)

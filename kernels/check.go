@@ -74,7 +74,7 @@ func (m *matcher) operand(p Param, t Tensor, a Attrs) error {
 }
 
 func (m *matcher) dtype(c Class, d DType) error {
-	want := map[Class]DType{Index: I32, Real: F64, Counter: I64, Bytes: U8, Half: BF16, Quantised: I8}[c]
+	want := c.DType()
 	switch {
 	case c == Float && !d.Float(), c == Any && !d.Float() && d != I32:
 		return fmt.Errorf("type %v is not a type it takes", d)

@@ -37,6 +37,11 @@ const (
 	Quantised              // I8: whole numbers that a scale belongs to
 )
 
+// DType is the one type that operands of the class have; Invalid where there are several.
+func (c Class) DType() DType {
+	return [...]DType{Index: I32, Real: F64, Counter: I64, Bytes: U8, Half: BF16, Quantised: I8, Float: Invalid, Any: Invalid}[c]
+}
+
 // Param is one operand of an operation.
 type Param struct {
 	Name     string

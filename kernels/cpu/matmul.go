@@ -26,7 +26,6 @@ type matmul struct {
 
 	kStep      int // of the slabs
 	rows, cols int // of c in one piece
-	ownFloats  int // of what a worker packs for itself
 	slabs      []slab
 	toPack     []atomic.Int32 // pieces left of packing each slab
 	toDo       []atomic.Int32 // and of computing it
@@ -167,18 +166,13 @@ func (x *matmul) compute(number, piece, worker int) {
 	x.d.pool.await(&x.sums[s.sums+piece], int32(s.turn))
 	down := ceilDiv(s.m, x.rows)
 	i, j := piece%down*x.rows, piece/down*x.cols
-	m, n, a, b := min(x.rows, s.m-i), min(x.cols, s.n-j), s.a, s.b
+	m, n := min(x.rows, s.m-i), min(x.cols, s.n-j)
+	a, b := s.a.from(i/x.a.lanes), s.b.from(j/x.b.lanes)
 	switch {
 	case x.a.own:
 		a = x.packOwn(&x.a, s.i+i, m, s.p, s.k, worker)
 	case x.b.own:
 		b = x.packOwn(&x.b, s.j+j, n, s.p, s.k, worker)
-	}
-	if !x.a.own {
-		a = a.from(i / x.a.lanes)
-	}
-	if !x.b.own {
-		b = b.from(j / x.b.lanes)
 	}
 	for v := 0; v < n; v += pieceCols {
 		for u := 0; u < m; u += pieceRows {
@@ -207,7 +201,7 @@ func (x *matmul) block(s *slab, i, j, m, n int, a, b panels, worker int) {
 
 // packOwn packs lanes [lane, lane+n) of an operand, in steps [p, p+k), where only this worker reads them.
 func (x *matmul) packOwn(o *operand, lane, n, p, k, worker int) panels {
-	own := panels{at(o.space[0], worker*(panelFloats/x.d.pool.threads)), o.stride * x.t.elements(k), 1, o.stride}
+	own := panels{at(o.space[0], worker*x.ownFloats()), o.stride * x.t.elements(k), 1, o.stride}
 	for piece := range ceilDiv(ceilDiv(n, o.lanes), o.per) {
 		x.packPanels(o, own, lane, p, n, k, piece)
 	}

@@ -75,12 +75,11 @@ func (x *matmul) letOwn(outer, inner *operand) {
 		return
 	}
 	unit, k := outer.lanes, x.t.elements(x.kStep)
-	lanes := evenly(outer.count, max(ownLanes, unit), unit)
+	lanes := evenly(outer.count, ownLanes, unit)
 	for lanes > unit && ceilDiv(outer.count, lanes)*ceilDiv(x.k, x.kStep) < enoughPieces && lanes*inner.count*k > 2*inlineFlops {
 		lanes = up(lanes/2, unit)
 	}
-	x.ownFloats = lanes / unit * outer.stride * k
-	if x.ownFloats > panelFloats/x.d.pool.threads {
+	if lanes/unit*outer.stride*k > x.ownFloats() {
 		return
 	}
 	outer.own, outer.slab = true, up(outer.count, unit)
@@ -90,6 +89,9 @@ func (x *matmul) letOwn(outer, inner *operand) {
 		x.rows, x.cols = lanes, up(x.n, x.t.cols)
 	}
 }
+
+// ownFloats is the room that each worker has to pack in for itself: its share of the operand's.
+func (x *matmul) ownFloats() int { return panelFloats / x.d.pool.threads }
 
 // place gives an operand the space for its slabs, k elements for each lane.
 func (o *operand) place(space []float32, k int) {
