@@ -92,12 +92,14 @@ func crossEntropy(logits []float64, label int32) float64 {
 
 // Weights of int8 change what a trained model predicts by less than a hundredth in perplexity.
 func TestInt8KeepsPerplexity(t *testing.T) {
-	for _, c := range []struct{ name, model string }{
-		{"gpt2", `schema.#GPT2 & {layers: 2, heads: 4, width: 64, context: 32}`},
-		{"llama", `schema.#Llama & {layers: 2, heads: 4, kv_heads: 2, width: 64, mlp: 96, context: 32}`},
+	for _, c := range []struct{ name, model, master string }{
+		{"gpt2", `schema.#GPT2 & {layers: 2, heads: 4, width: 64, context: 32}`, "f32"},
+		{"llama", `schema.#Llama & {layers: 2, heads: 4, kv_heads: 2, width: 64, mlp: 96, context: 32}`, "f32"},
+		{"gpt2 stored in bf16", `schema.#GPT2 & {layers: 2, heads: 4, width: 64, context: 32}`, "bf16"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			run := trainRun(t, write(t, c.model, stream), gsc.Options{Set: []string{`schedule={kind: "constant", peak: 3e-3, steps: 150}`, "batch.sequences=8"}})
+			run := trainRun(t, write(t, c.model, stream), gsc.Options{Set: []string{
+				`schedule={kind: "constant", peak: 3e-3, steps: 150}`, "batch.sequences=8", fmt.Sprintf("precision.master=%q", c.master)}})
 			trained, int8 := perplexity(t, run, gsc.WeightsTrained, 20), perplexity(t, run, gsc.WeightsInt8, 20)
 			t.Logf("perplexity %.4f as trained, %.4f with int8 weights", trained, int8)
 			if math.Abs(int8/trained-1) > 0.01 || int8 == trained {

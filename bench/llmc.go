@@ -39,16 +39,15 @@ func llmC(s *session, r row) ([]line, error) {
 	}
 	m := gpt2(64)
 	l := r.line("tokens/s")
-	half := s.stepSide(m.task, (s.measurements+1)/2, &l.Ceiling)
-	var peer []float64
+	var peer, peaks []float64
+	half := s.stepSide(m.task, (s.measurements+1)/2, &peaks)
 	samples, err := interleave(1, half, func() ([]float64, error) { peer, err = s.runLLMC(m, program, dir); return peer, err }, half)
 	if err != nil {
 		return nil, err
 	}
-	l.compare(over(m.tokens(), append(samples[0], samples[2]...)), over(m.tokens(), peer))
-	if l.Ceiling > 0 {
-		l.Share = m.flops() / m.tokens() * l.GSC / l.Ceiling
-	}
+	seconds := append(samples[0], samples[2]...)
+	l.compare(over(m.tokens(), seconds), over(m.tokens(), peer))
+	l.ofPeak(m.flops(), seconds, peaks)
 	l.Verdict = verdictOf(l.Ratio >= llmcFactor)
 	return []line{l}, nil
 }

@@ -36,7 +36,8 @@ func narrowSteps(m model, times float64) func(*session, row) ([]line, error) {
 // narrowRace measures gsc in both precisions and the PyTorches in bf16, by turns.
 func (s *session) narrowRace(r row, m model, narrow task, list []*trainer) (line, error) {
 	l := r.line("tokens/s")
-	sides := []side{s.stepSide(narrow, m.turn, new(float64)), s.stepSide(m.task, m.turn, &l.Ceiling)}
+	var peaks, widePeaks []float64
+	sides := []side{s.stepSide(narrow, m.turn, &peaks), s.stepSide(m.task, m.turn, &widePeaks)}
 	for _, t := range list {
 		sides = append(sides, t.side(m.turn))
 	}
@@ -45,9 +46,7 @@ func (s *session) narrowRace(r row, m model, narrow task, list []*trainer) (line
 		return l, err
 	}
 	l.compare(over(m.tokens(), samples[0]), over(m.tokens(), samples[1]))
-	if l.Ceiling > 0 {
-		l.Share = m.flops() / median(samples[0]) / l.Ceiling
-	}
+	l.ofPeak(m.flops(), samples[0], peaks)
 	l.Note = "share of the fp32 peak"
 	for i, t := range list {
 		l.Note += fmt.Sprintf("; %s in bf16 %s", t.name, m.rate(median(samples[2+i])))

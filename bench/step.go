@@ -68,16 +68,32 @@ func (s *session) peers(m model, precision string) (list []*trainer, missing, er
 	return list, missing, nil
 }
 
-// stepSide is gsc's side of a training row: seconds of steps. The highest peak it sees is kept.
-func (s *session) stepSide(t task, turn int, peak *float64) side {
+// stepSide is gsc's side of a training row: seconds of steps. To peaks goes for each step the peak that its turn measured, before
+// and after its steps.
+func (s *session) stepSide(t task, turn int, peaks *[]float64) side {
 	return func() ([]float64, error) {
 		b, err := s.bench(t, "--steps", fmt.Sprint(turn))
 		if err != nil {
 			return nil, err
 		}
-		*peak = max(*peak, b.PeakFlops)
+		for range b.StepsSeconds {
+			*peaks = append(*peaks, b.PeakFlops)
+		}
 		return b.StepsSeconds, nil
 	}
+}
+
+// ofPeak fills in the share of the peak: the median over the steps, each beside the peak of its own turn, since a machine that is
+// shared has another speed a minute later.
+func (l *line) ofPeak(flops float64, seconds, peaks []float64) {
+	if l.Ceiling = median(peaks); l.Ceiling == 0 {
+		return
+	}
+	shares := make([]float64, len(seconds))
+	for i, v := range seconds {
+		shares[i] = flops / v / peaks[i]
+	}
+	l.Share = median(shares)
 }
 
 func (t *trainer) side(turn int) side {
@@ -114,7 +130,8 @@ func steps(m model, times, share float64) func(*session, row) ([]line, error) {
 // race measures gsc and the PyTorches by turns.
 func (s *session) race(r row, m model, list []*trainer) (line, error) {
 	l := r.line("tokens/s")
-	sides := []side{s.stepSide(m.task, m.turn, &l.Ceiling)}
+	var peaks []float64
+	sides := []side{s.stepSide(m.task, m.turn, &peaks)}
 	for _, t := range list {
 		sides = append(sides, t.side(m.turn))
 	}
@@ -130,9 +147,7 @@ func (s *session) race(r row, m model, list []*trainer) (line, error) {
 	}
 	l.compare(over(m.tokens(), gsc), peer)
 	l.Note = told(list, others, fastest, m.rate)
-	if l.Ceiling > 0 {
-		l.Share = m.flops() / median(gsc) / l.Ceiling
-	}
+	l.ofPeak(m.flops(), gsc, peaks)
 	return l, nil
 }
 

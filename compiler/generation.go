@@ -30,10 +30,10 @@ func Generation(p *plan.Plan, weights string, threads int) (*plan.Plan, error) {
 	case p.Stages[0].Schedule(plan.Decode, 0) == nil:
 		return nil, fmt.Errorf("a %s model for the task %q does not generate", p.Model.Architecture, p.Model.Task)
 	}
-	g := &generation{from: p, old: &p.Stages[0], ids: map[int]int{}, quantised: map[int]quantised{}}
+	g := &generation{from: p, old: &p.Stages[0], ids: map[int]int{}, masters: map[int]int{}, quantised: map[int]quantised{}}
 	if weights == WeightsInt8 {
 		if g.chooseMatrices(); len(g.quantised) == 0 {
-			return nil, fmt.Errorf("weights int8: no product of the plan %s has a weight that can be quantised: those that are stored in bf16 (precision.master) are not", p.Name)
+			return nil, fmt.Errorf("weights int8: no product of the plan %s has a weight that can be quantised", p.Name)
 		}
 	}
 	for _, kind := range generationKinds {
@@ -58,6 +58,7 @@ type generation struct {
 	old       *plan.Stage
 	stage     plan.Stage
 	ids       map[int]int       // of buffers, from the old plan's to the new one's
+	masters   map[int]int       // the weight stored in bf16 that an old buffer is a wide copy of
 	quantised map[int]quantised // by the old buffer of the matrix
 	loads     []plan.Program
 	tensors   []plan.Tensor // that are made when weights are loaded
@@ -74,7 +75,9 @@ type quantised struct {
 // chooseMatrices finds the weights that are the right side of a product in every way that int8 products know.
 func (g *generation) chooseMatrices() {
 	g.eachOld(func(in *plan.Instruction) {
-		if id, m, ok := g.matrix(in); ok {
+		if in.Op == kernels.Widen {
+			g.masters[operandOf(in, "y").Buffer] = operandOf(in, "x").Buffer
+		} else if id, m, ok := g.matrix(in); ok {
 			g.quantised[id] = m
 		}
 	})
@@ -101,9 +104,19 @@ func (g *generation) matrix(in *plan.Instruction) (id int, m quantised, ok bool)
 	if m.swapped {
 		m.n, m.k = m.k, m.n
 	}
-	whole := b.Offset == 0 && b.Strides == nil && g.old.Buffers[b.Buffer].Class == plan.Weight
-	return b.Buffer, m, whole && m.k <= kernels.MaxInt8Sum
+	id = g.stored(b.Buffer)
+	return id, m, unbroken(b) && g.old.Buffers[id].Class == plan.Weight && m.k <= kernels.MaxInt8Sum
 }
+
+// stored is the buffer of the weight that an operand is read from, or of its wide copy.
+func (g *generation) stored(buffer int) int {
+	if master, ok := g.masters[buffer]; ok {
+		return master
+	}
+	return buffer
+}
+
+func unbroken(o plan.Operand) bool { return o.Offset == 0 && o.Strides == nil }
 
 // operandOf finds an operand by its name in the contract.
 func operandOf(in *plan.Instruction, name string) plan.Operand {
@@ -117,11 +130,26 @@ func operandOf(in *plan.Instruction, name string) plan.Operand {
 // program takes a program over, with its products by quantised matrices replaced.
 func (g *generation) program(p *plan.Program) plan.Program {
 	made := plan.Program{Name: p.Name, Length: p.Length, Inputs: g.ports(p.Inputs)}
+	needless := g.needless(p)
 	for i := range p.Instructions {
-		made.Instructions = append(made.Instructions, g.instruction(p.Instructions[i]))
+		if in := &p.Instructions[i]; in.Op != kernels.Widen || !needless[operandOf(in, "y").Buffer] {
+			made.Instructions = append(made.Instructions, g.instruction(*in))
+		}
 	}
 	made.Outputs = g.ports(p.Outputs)
 	return made
+}
+
+// needless are the wide copies of weights whose one reader reads int8 in their place.
+func (g *generation) needless(p *plan.Program) map[int]bool {
+	list := map[int]bool{}
+	for i := range p.Instructions {
+		in := &p.Instructions[i]
+		if op, weight := g.replacement(in); op != kernels.NoOp {
+			list[operandOf(in, weight).Buffer] = true
+		}
+	}
+	return list
 }
 
 // likeliest adds to the program that decodes the choice of the token with the largest logit, so that the others need not leave the device.
@@ -149,7 +177,8 @@ func (g *generation) ports(list []plan.Port) []plan.Port {
 
 func (g *generation) instruction(in plan.Instruction) plan.Instruction {
 	old := in
-	if op, weight, m := g.replacement(&old); op != kernels.NoOp {
+	if op, weight := g.replacement(&old); op != kernels.NoOp {
+		m := g.matrixOf(g.stored(operandOf(&old, weight).Buffer))
 		in.Op, in.Attrs.TransB, in.Attrs.Compute, in.Operands = op, false, "", nil // digits of int8 are exact: nothing is rounded
 		for _, p := range kernels.Contracts[op].Params {
 			switch p.Name {
@@ -174,15 +203,15 @@ func (g *generation) instruction(in plan.Instruction) plan.Instruction {
 }
 
 // replacement is the operation on int8 weights that takes an instruction's place, and the name of its operand that is quantised.
-func (g *generation) replacement(in *plan.Instruction) (op kernels.Op, weight string, m quantised) {
+func (g *generation) replacement(in *plan.Instruction) (op kernels.Op, weight string) {
 	if id, _, ok := g.matrix(in); ok && g.known(id) {
-		return kernels.MatMulInt8, "b", g.matrixOf(id)
+		return kernels.MatMulInt8, "b"
 	}
 	table := operandOf(in, "table")
-	if in.Op == kernels.Embedding && g.known(table.Buffer) && !g.quantised[table.Buffer].swapped && table.Offset == 0 && table.Strides == nil {
-		return kernels.EmbeddingInt8, "table", g.matrixOf(table.Buffer)
+	if id := g.stored(table.Buffer); in.Op == kernels.Embedding && g.known(id) && !g.quantised[id].swapped && unbroken(table) {
+		return kernels.EmbeddingInt8, "table"
 	}
-	return kernels.NoOp, "", m
+	return kernels.NoOp, ""
 }
 
 func (g *generation) known(old int) bool {
@@ -229,7 +258,7 @@ func (g *generation) matrixOf(old int) quantised {
 		columns, rows = split(t.Dims, m.k)
 	}
 	m.q = g.derived(t, ".int8", kernels.I8, slices.Concat(rows, columns))
-	m.scale = g.derived(t, ".scale", t.DType, rows)
+	m.scale = g.derived(t, ".scale", kernels.Kinds[g.from.Device].Compute, rows)
 	g.loads = append(g.loads, g.load(t, m))
 	g.quantised[old] = m
 	return m
@@ -264,13 +293,20 @@ func (g *generation) derived(of *plan.Tensor, suffix string, dtype kernels.DType
 // load is the program that quantises a matrix.
 func (g *generation) load(t *plan.Tensor, m quantised) plan.Program {
 	x := g.add(plan.Buffer{Name: t.Name, Class: plan.Input, DType: t.DType, Dims: t.Dims})
+	p := plan.Program{Name: plan.Load + "/" + t.Name, Inputs: []plan.Port{{Name: t.Name, Buffer: x}}}
 	shape := []int{m.n, m.k}
 	if m.swapped {
 		shape = []int{m.k, m.n}
 	}
-	in := plan.Instruction{Op: kernels.QuantizeRows, Name: t.Name, Attrs: kernels.Attrs{TransA: m.swapped}, Pos: t.Pos,
-		Operands: []plan.Operand{{Buffer: x, Shape: shape}, {Buffer: m.q, Shape: []int{m.n, m.k}}, {Buffer: m.scale, Shape: []int{m.n}}}}
-	return plan.Program{Name: plan.Load + "/" + t.Name, Inputs: []plan.Port{{Name: t.Name, Buffer: x}}, Instructions: []plan.Instruction{in}}
+	if compute := kernels.Kinds[g.from.Device].Compute; t.DType != compute {
+		wide := g.add(plan.Buffer{Name: t.Name + ".wide", Class: plan.Workspace, DType: compute, Dims: t.Dims})
+		p.Instructions = append(p.Instructions, plan.Instruction{Op: kernels.Widen, Name: t.Name + ".widen", Pos: t.Pos,
+			Operands: []plan.Operand{{Buffer: x, Shape: shape}, {Buffer: wide, Shape: shape}}})
+		x = wide
+	}
+	p.Instructions = append(p.Instructions, plan.Instruction{Op: kernels.QuantizeRows, Name: t.Name, Attrs: kernels.Attrs{TransA: m.swapped}, Pos: t.Pos,
+		Operands: []plan.Operand{{Buffer: x, Shape: shape}, {Buffer: m.q, Shape: []int{m.n, m.k}}, {Buffer: m.scale, Shape: []int{m.n}}}})
+	return p
 }
 
 // plan puts together what was taken over.

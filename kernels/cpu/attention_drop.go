@@ -19,7 +19,7 @@ func newDropper(d *Device, keyBlock int, args []kernels.Tensor, a kernels.Attrs,
 	if a.Rate == 0 {
 		return x
 	}
-	x.params = dropoutParams{stream: a.Key, threshold: kernels.DropThreshold(a.Rate), scale: float32(1 / (1 - a.Rate))}
+	x.params = newDropoutParams(a.Key, a.Rate)
 	x.seed, x.step, x.origin = scalar[int64](args[4]), scalar[int64](args[5]), scalar[int64](args[6])
 	x.vec = d.vector()
 	x.ones = make([]float32, keyBlock)

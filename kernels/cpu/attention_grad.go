@@ -9,7 +9,8 @@ import (
 // attentionGrad is a bound gradient of attention. First D_i = Σ do_i·o_i goes into the workspace. Then, where there are
 // enough key-value heads to share out, a piece is one of them with all its queries and keys, and writes its part of dq,
 // dk and dv. Else there are two passes, which both compute the scores: one for dq, its pieces tiles of queries, and
-// one for dk and dv, its pieces blocks of keys.
+// one for dk and dv, its pieces blocks of keys. Both ways add up the same terms in the same order, so that they may be chosen
+// by the number of threads.
 type attentionGrad struct {
 	*attention
 	do, o, dq, dk, dv      heads
@@ -19,8 +20,14 @@ type attentionGrad struct {
 	before, after          float32 // see factors
 }
 
-// wholeHeads is the number of key-value heads from which on the pieces are whole heads.
-const wholeHeads = 8
+// Products that the gradient of a tile takes, by whole heads and by two passes.
+const productsWhole, productsApart = 5, 7
+
+// inWhole says whether pieces of whole key-value heads, which leave threads idle where they do not share out evenly, are
+// done before two passes would be.
+func inWhole(heads, threads int) bool {
+	return ceilDiv(heads, threads)*threads*productsWhole <= heads*productsApart
+}
 
 // gradWorker is a worker's part of the scratch, and what it knows of its tile of queries and block of keys.
 type gradWorker struct {
@@ -71,7 +78,7 @@ func (x *attentionGrad) newWorker(worker int) gradWorker {
 func (x *attentionGrad) run() {
 	x.drop.begin()
 	x.d.pool.run(x.b*x.queryTiles(), x.sum)
-	if x.b*x.g >= wholeHeads {
+	if inWhole(x.b*x.g, x.d.pool.threads) {
 		x.d.pool.run(x.b*x.g, x.whole)
 		return
 	}

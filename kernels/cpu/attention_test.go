@@ -197,3 +197,32 @@ func TestAttentionLarge(t *testing.T) {
 		}
 	}
 }
+
+// TestAttentionGradSharedOut holds the two ways of sharing out the gradient to the same bits: which of them is taken depends on
+// the number of threads.
+func TestAttentionGradSharedOut(t *testing.T) {
+	cases := []attentionCase{
+		{b: 2, t: 300, h: 4, g: 2, d: 24}, {b: 1, t: 70, s: 600, h: 4, g: 4, d: 64}, {b: 4, t: 290, h: 1, g: 1, d: 20, rate: 0.2, segments: 60},
+	}
+	for _, x := range cases {
+		heads := x.b * x.g
+		if !inWhole(heads, 1) || inWhole(heads, 3) {
+			t.Fatalf("%d heads are not shared out in two ways", heads)
+		}
+		c := x.backward(rand.New(rand.NewPCG(7, uint64(heads))))
+		for _, l := range levels() {
+			var want [][]float32
+			for _, threads := range []int{1, 3} {
+				mustBind(t, openLevel(t, threads, l), c)()
+				for i := 13; i < 16; i++ {
+					got := floats(c.Args[i])
+					if threads == 1 {
+						want = append(want, slices.Clone(got))
+					} else if !slices.Equal(got, want[i-13]) {
+						t.Errorf("%v, %v: output %d differs between 1 and %d threads", l, x, i, threads)
+					}
+				}
+			}
+		}
+	}
+}

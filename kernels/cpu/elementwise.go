@@ -24,11 +24,11 @@ func bindDropout(d *Device, c kernels.Call, _ kernels.Sizes) (kernels.Kernel, er
 		entry = kernels.Elements(shape[1:])
 	}
 	// The kernel writes the parameters before its workers read them.
-	p := &dropoutParams{stream: c.Attrs.Key, threshold: kernels.DropThreshold(c.Attrs.Rate), scale: float32(1 / (1 - c.Attrs.Rate))}
+	p := newDropoutParams(c.Attrs.Key, c.Attrs.Rate)
 	vec := d.vector()
 	var base uint64
 	run := d.overPieces(len(x), pieceElements, func(_, lo, hi int) {
-		vec.dropAt(y[lo:hi], x[lo:hi], p, base+uint64(lo))
+		vec.dropAt(y[lo:hi], x[lo:hi], &p, base+uint64(lo))
 	})
 	return func() {
 		p.set(uint64(*seed), uint32(*step))
@@ -40,7 +40,7 @@ func bindDropout(d *Device, c kernels.Call, _ kernels.Sizes) (kernels.Kernel, er
 // dropAt is dropout on elements that begin at word index of the logical tensor, which may lie inside a block of four.
 func (v *vectorTable) dropAt(y, x []float32, p *dropoutParams, index uint64) {
 	if skip := int(index % 4); skip != 0 {
-		words := kernels.Philox(p.seed, index/4, p.step, p.stream)
+		words := p.words(index / 4)
 		n := min(4-skip, len(y))
 		for i := range n {
 			y[i] = p.drop(x[i], words[skip+i])

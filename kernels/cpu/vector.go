@@ -1,5 +1,7 @@
 package cpu
 
+import "github.com/gsc-project/gsc/kernels"
+
 // vectorTable holds, for one level, the loops over runs of consecutive elements
 // that the kernels are made of. Slices of one call have the length of the
 // first float32 one; outputs may be the same slice as an input.
@@ -45,6 +47,11 @@ type vectorTable struct {
 
 	// roundBF16 and roundF16 set y to x rounded to the type.
 	roundBF16, roundF16 roundFunc
+	// widenBF16 sets y to x, which is bf16; narrowBF16 sets y to x rounded to nearest even. A NaN stays one.
+	widenBF16  func(y []float32, x []uint16)
+	narrowBF16 func(y []uint16, x []float32)
+	// narrowByWords sets y to x rounded stochastically, as roundByWord does. x starts at word 0 of block.
+	narrowByWords func(y []uint16, x []float32, p *philoxParams, block uint64)
 }
 
 // roundFunc sets y to x rounded to a type that products are computed in.
@@ -82,17 +89,31 @@ var activationNames = map[string]activation{
 	"relu": relu, "gelu": gelu, "gelu_tanh": geluTanh, "silu": silu, "sigmoid": sigmoid, "tanh": tanh, "soft_cap": tanh,
 }
 
-// dropoutParams are what the elements of one dropout have in common. Assembly knows the order of its fields.
-type dropoutParams struct {
+// philoxParams are what the random words of one operation have in common. Assembly knows the order of its fields.
+type philoxParams struct {
 	step, stream uint32
-	threshold    uint32
-	scale        float32
-	keys         [10][2]uint32 // of Philox's rounds
+	keys         [10][2]uint32 // of the rounds
 	seed         uint64
 }
 
+// dropoutParams are what the elements of one dropout have in common. Assembly knows the order of its fields.
+type dropoutParams struct {
+	philoxParams
+	threshold uint32
+	scale     float32
+}
+
+func newDropoutParams(stream uint32, rate float64) dropoutParams {
+	return dropoutParams{philoxParams{stream: stream}, kernels.DropThreshold(rate), float32(1 / (1 - rate))}
+}
+
+// words are those of a block.
+func (p *philoxParams) words(block uint64) [4]uint32 {
+	return kernels.Philox(p.seed, block, p.step, p.stream)
+}
+
 // set takes in what varies from run to run.
-func (p *dropoutParams) set(seed uint64, step uint32) {
+func (p *philoxParams) set(seed uint64, step uint32) {
 	p.seed, p.step = seed, step
 	for round := range p.keys {
 		r := uint32(round)

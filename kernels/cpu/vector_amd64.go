@@ -20,6 +20,8 @@ var avx2Vector = vectorTable{
 	adam:      func(w, g, m, v []float32, p *adamParams) { adamAVX2(w, g, m, v, &p.factor) },
 	lion:      func(w, g, m []float32, p *lionParams) { lionAVX2(w, g, m, &p.factor) },
 	roundBF16: roundBF16AVX2, roundF16: roundF16AVX2,
+	widenBF16: widenRounds(widenBF16AVX2, 8), narrowBF16: narrowRounds(narrowBF16AVX2, 8),
+	narrowByWords: narrowWordRounds(narrowByWordsAVX2, 16),
 }
 
 var avx512Vector = vectorTable{
@@ -39,4 +41,6 @@ var avx512Vector = vectorTable{
 	adam:      func(w, g, m, v []float32, p *adamParams) { adamAVX512(w, g, m, v, &p.factor) },
 	lion:      func(w, g, m []float32, p *lionParams) { lionAVX512(w, g, m, &p.factor) },
 	roundBF16: roundBF16AVX512, roundF16: roundF16AVX512,
+	widenBF16: widenRounds(widenBF16AVX512, 16), narrowBF16: narrowRounds(narrowBF16AVX512, 16),
+	narrowByWords: narrowWordRounds(narrowByWordsAVX512, 32),
 }

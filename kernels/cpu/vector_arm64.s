@@ -2720,9 +2720,9 @@ TEXT ·dropoutNEON(SB), NOSPLIT, $0-64
 	WORD $0x4e0404a5 // dup v5.4s, v5.s[0]
 	FMOVS 4(R4), F6
 	WORD $0x4e0404c6 // dup v6.4s, v6.s[0]
-	FMOVS 8(R4), F11
+	FMOVS 96(R4), F11
 	WORD $0x4e04056b // dup v11.4s, v11.s[0]
-	FMOVS 12(R4), F12
+	FMOVS 100(R4), F12
 	WORD $0x4e04058c // dup v12.4s, v12.s[0]
 
 by16:
@@ -2732,6 +2732,22 @@ by16:
 	WORD $0x4ea41c88 // orr v8, v4, v4 (16b)
 	WORD $0x4ea51ca9 // orr v9, v5, v5 (16b)
 	WORD $0x4ea61cca // orr v10, v6, v6 (16b)
+	WORD $0x2ea0c0ed // umull v13, v7, v0 (2d, 2s)
+	WORD $0x6ea0c0ee // umull2 v14, v7, v0 (2d, 4s)
+	WORD $0x2ea1c12f // umull v15, v9, v1 (2d, 2s)
+	WORD $0x6ea1c130 // umull2 v16, v9, v1 (2d, 4s)
+	WORD $0x4e9059e7 // uzp2 v7, v15, v16 (4s)
+	WORD $0x6e281ce7 // eor v7, v7, v8 (16b)
+	FMOVS 8(R4), F17
+	WORD $0x4e040631 // dup v17.4s, v17.s[0]
+	WORD $0x6e311ce7 // eor v7, v7, v17 (16b)
+	WORD $0x4e8e59a9 // uzp2 v9, v13, v14 (4s)
+	WORD $0x6e2a1d29 // eor v9, v9, v10 (16b)
+	FMOVS 12(R4), F17
+	WORD $0x4e040631 // dup v17.4s, v17.s[0]
+	WORD $0x6e311d29 // eor v9, v9, v17 (16b)
+	WORD $0x4e9019e8 // uzp1 v8, v15, v16 (4s)
+	WORD $0x4e8e19aa // uzp1 v10, v13, v14 (4s)
 	WORD $0x2ea0c0ed // umull v13, v7, v0 (2d, 2s)
 	WORD $0x6ea0c0ee // umull2 v14, v7, v0 (2d, 4s)
 	WORD $0x2ea1c12f // umull v15, v9, v1 (2d, 2s)
@@ -2872,22 +2888,6 @@ by16:
 	WORD $0x4e8e59a9 // uzp2 v9, v13, v14 (4s)
 	WORD $0x6e2a1d29 // eor v9, v9, v10 (16b)
 	FMOVS 84(R4), F17
-	WORD $0x4e040631 // dup v17.4s, v17.s[0]
-	WORD $0x6e311d29 // eor v9, v9, v17 (16b)
-	WORD $0x4e9019e8 // uzp1 v8, v15, v16 (4s)
-	WORD $0x4e8e19aa // uzp1 v10, v13, v14 (4s)
-	WORD $0x2ea0c0ed // umull v13, v7, v0 (2d, 2s)
-	WORD $0x6ea0c0ee // umull2 v14, v7, v0 (2d, 4s)
-	WORD $0x2ea1c12f // umull v15, v9, v1 (2d, 2s)
-	WORD $0x6ea1c130 // umull2 v16, v9, v1 (2d, 4s)
-	WORD $0x4e9059e7 // uzp2 v7, v15, v16 (4s)
-	WORD $0x6e281ce7 // eor v7, v7, v8 (16b)
-	FMOVS 88(R4), F17
-	WORD $0x4e040631 // dup v17.4s, v17.s[0]
-	WORD $0x6e311ce7 // eor v7, v7, v17 (16b)
-	WORD $0x4e8e59a9 // uzp2 v9, v13, v14 (4s)
-	WORD $0x6e2a1d29 // eor v9, v9, v10 (16b)
-	FMOVS 92(R4), F17
 	WORD $0x4e040631 // dup v17.4s, v17.s[0]
 	WORD $0x6e311d29 // eor v9, v9, v17 (16b)
 	WORD $0x4e9019e8 // uzp1 v8, v15, v16 (4s)

@@ -22,6 +22,7 @@ var genericVector = vectorTable{
 	layerNorm: layerNormGeneric, rmsNorm: rmsNormGeneric, normSums: normSumsGeneric, layerGrad: layerGradGeneric, rmsGrad: rmsGradGeneric,
 	rotate: rotateGeneric, dropout: dropoutGeneric, adam: adamGeneric, lion: lionGeneric,
 	roundBF16: roundOf(kernels.RoundBF16), roundF16: roundOf(kernels.RoundF16),
+	widenBF16: widenGeneric, narrowBF16: narrowGeneric, narrowByWords: narrowByWordsGeneric,
 }
 
 func roundOf(f func(float32) float32) roundFunc {
@@ -192,7 +193,7 @@ func rotateGeneric(y1, y2, x1, x2, cos, sin []float32, sign float32) {
 func dropoutGeneric(y, x []float32, p *dropoutParams, block uint64) {
 	x = x[:len(y)]
 	for i := 0; i < len(y); i += 4 {
-		words := kernels.Philox(p.seed, block+uint64(i/4), p.step, p.stream)
+		words := p.words(block + uint64(i/4))
 		for j := range min(4, len(y)-i) {
 			y[i+j] = p.drop(x[i+j], words[j])
 		}
@@ -234,4 +235,42 @@ func sign(x float32) float32 {
 	}
 	const signBit, one = 1 << 31, 0x3F800000
 	return math.Float32frombits(math.Float32bits(x)&signBit | one)
+}
+
+func widenGeneric(y []float32, x []uint16) {
+	x = x[:len(y)]
+	for i := range y {
+		y[i] = math.Float32frombits(uint32(x[i]) << 16)
+	}
+}
+
+func narrowGeneric(y []uint16, x []float32) {
+	x = x[:len(y)]
+	for i, v := range x {
+		bits := math.Float32bits(v)
+		y[i] = upperHalf(v, bits+0x7FFF+bits>>16&1)
+	}
+}
+
+func narrowByWordsGeneric(y []uint16, x []float32, p *philoxParams, block uint64) {
+	x = x[:len(y)]
+	for i := 0; i < len(y); i += 4 {
+		words := p.words(block + uint64(i/4))
+		for j := range min(4, len(y)-i) {
+			y[i+j] = roundByWord(x[i+j], words[j])
+		}
+	}
+}
+
+// roundByWord adds the word to the bits that are cut off: what carries over moves the value away from 0.
+func roundByWord(x float32, word uint32) uint16 {
+	return upperHalf(x, math.Float32bits(x)+word&0xFFFF)
+}
+
+// upperHalf is that of the rounded bits, or where x is a NaN its own, with the bit that keeps it one.
+func upperHalf(x float32, rounded uint32) uint16 {
+	if x != x {
+		return uint16(math.Float32bits(x)>>16) | 0x40
+	}
+	return uint16(rounded >> 16)
 }

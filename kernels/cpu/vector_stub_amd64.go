@@ -164,6 +164,21 @@ func roundBF16AVX2(y []float32, x []float32)
 //go:noescape
 func roundF16AVX2(y []float32, x []float32)
 
+// widenBF16AVX2 is the loop of widenGeneric over whole vectors.
+//
+//go:noescape
+func widenBF16AVX2(y []float32, x []uint16)
+
+// narrowBF16AVX2 is the loop of narrowGeneric over whole vectors.
+//
+//go:noescape
+func narrowBF16AVX2(y []uint16, x []float32)
+
+// narrowByWordsAVX2 is the loop of narrowByWordsGeneric over whole pairs of vectors; the low half of block must not overflow.
+//
+//go:noescape
+func narrowByWordsAVX2(y []uint16, x []float32, p *uint32, block uint64)
+
 // addAVX512 sets z = x + y.
 //
 //go:noescape
@@ -323,3 +338,18 @@ func roundBF16AVX512(y []float32, x []float32)
 //
 //go:noescape
 func roundF16AVX512(y []float32, x []float32)
+
+// widenBF16AVX512 is the loop of widenGeneric over whole vectors.
+//
+//go:noescape
+func widenBF16AVX512(y []float32, x []uint16)
+
+// narrowBF16AVX512 is the loop of narrowGeneric over whole vectors.
+//
+//go:noescape
+func narrowBF16AVX512(y []uint16, x []float32)
+
+// narrowByWordsAVX512 is the loop of narrowByWordsGeneric over whole pairs of vectors; the low half of block must not overflow.
+//
+//go:noescape
+func narrowByWordsAVX512(y []uint16, x []float32, p *uint32, block uint64)

@@ -5,6 +5,8 @@ import (
 	"math/rand/v2"
 	"slices"
 	"testing"
+
+	"github.com/gsc-project/gsc/kernels"
 )
 
 // eachTable runs f with the loops of every level that the processor has, plain Go included.
@@ -107,7 +109,8 @@ func testElementwise(t *testing.T, v *vectorTable, r *rand.Rand, n int) {
 		twice(t, "value", v, r, n, 2, 6e-7, 0, func(v *vectorTable, x [][]float32) { v.value[a](x[0], x[1]) })
 		twice(t, "both", v, r, n, 3, 6e-7, 1e-7, func(v *vectorTable, x [][]float32) { v.both[a](x[0], x[1], x[2]) })
 	}
-	p := &dropoutParams{threshold: 1 << 30, scale: 1.25, stream: 7}
+	drop := newDropoutParams(7, 0.2)
+	p := &drop
 	p.set(0x123456789ABCDEF, 9)
 	for _, block := range []uint64{0, 5<<32 + 3, 1<<32 - 8, 1<<32 - 32} {
 		twice(t, "dropout", v, r, n, 2, 0, 0, func(v *vectorTable, x [][]float32) { v.dropout(x[0], x[1], p, block) })
@@ -134,6 +137,39 @@ func testRoundings(t *testing.T, v *vectorTable, r *rand.Rand, n int) {
 			special(x[1], size)
 			v.roundF16(x[0], x[1])
 		})
+		testStorage(t, v, r, n, size)
+	}
+}
+
+// testStorage narrows n values, nearest and by words, and widens them again.
+func testStorage(t *testing.T, v *vectorTable, r *rand.Rand, n int, size float32) {
+	t.Helper()
+	x := newGuarded(r, n).slice()
+	special(x, size)
+	p := philoxParams{stream: 7}
+	p.set(0x123456789ABCDEF, 9)
+	halves := func(f func(y []uint16)) []uint16 {
+		y := make([]uint16, n+guard) // what is behind must stay 0
+		f(y[:n:n])
+		return y
+	}
+	for _, block := range []uint64{0, 5<<32 + 3, 1<<32 - 32} {
+		got := halves(func(y []uint16) { v.narrowByWords(y, x, &p, block) })
+		if want := halves(func(y []uint16) { narrowByWordsGeneric(y, x, &p, block) }); !slices.Equal(got, want) {
+			t.Fatalf("narrowByWords of %d at block %d gives %x, want %x", n, block, got, want)
+		}
+	}
+	got, want := halves(func(y []uint16) { v.narrowBF16(y, x) }), halves(func(y []uint16) { narrowGeneric(y, x) })
+	if !slices.Equal(got, want) {
+		t.Fatalf("narrowBF16 of %d gives %x, want %x", n, got, want)
+	}
+	wide := newGuarded(r, n)
+	v.widenBF16(wide.slice(), got[:n])
+	wide.check(t)
+	for i, y := range wide.slice() {
+		if want := kernels.RoundBF16(x[i]); y != want && (y == y || want == want) {
+			t.Fatalf("%v is narrowed and widened to %v, want %v", x[i], y, want)
+		}
 	}
 }
 
@@ -352,8 +388,8 @@ func BenchmarkLoops(b *testing.B) {
 	for i := range x {
 		x[i] = newGuarded(r, n).slice()
 	}
-	sums := make([]float64, n)
-	drop := &dropoutParams{threshold: 1 << 30, scale: 1.25}
+	sums, halves := make([]float64, n), make([]uint16, n)
+	drop := newDropoutParams(7, 0.2)
 	update := &adamParams{factor: 0.5, take1: 0.1, take2: 0.05, decay: 0.001, rate: 1e-9, unbias: 3, epsilon: 1e-8}
 	for _, l := range levels() {
 		v := vectorTables[l]
@@ -369,9 +405,11 @@ func BenchmarkLoops(b *testing.B) {
 			"normSums":  func() { v.normSums(x[1], x[2], x[3], 0.5, 1.5, 0) },
 			"layerGrad": func() { v.layerGrad(x[0], x[1], x[2], x[3], x[4], x[5], 0.5, 1.5, 0, 0) },
 			"rotate":    func() { v.rotate(x[0][:64], x[0][64:128], x[1][:64], x[1][64:128], x[2][:64], x[2][64:128], 1) },
-			"dropout":   func() { v.dropout(x[0], x[1], drop, 0) },
+			"dropout":   func() { v.dropout(x[0], x[1], &drop, 0) },
 			"roundBF16": func() { v.roundBF16(x[0], x[1]) }, "roundF16": func() { v.roundF16(x[0], x[1]) },
-			"adam": func() { v.adam(x[1], x[2], x[3], x[4], update) },
+			"widenBF16": func() { v.widenBF16(x[0], halves) }, "narrowBF16": func() { v.narrowBF16(halves, x[1]) },
+			"narrowByWords": func() { v.narrowByWords(halves, x[1], &drop.philoxParams, 0) },
+			"adam":          func() { v.adam(x[1], x[2], x[3], x[4], update) },
 		} {
 			b.Run(l.String()+"/"+name, func(b *testing.B) {
 				for b.Loop() {

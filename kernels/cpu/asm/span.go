@@ -14,7 +14,9 @@ import (
 type span struct {
 	isa
 	base      map[string]reg.GPVirtual // of each slice
-	at, left  reg.GPVirtual            // bytes done; elements to do
+	halves    map[string]bool          // slices of 16-bit elements
+	at, left  reg.GPVirtual            // elements done, times the unit; elements to do
+	unit      int                      // bytes of the smallest element
 	step      int                      // place of the vector within an unrolled round
 	tail      bool                     // whether the mask is in force
 	mask      reg.Register             // of the tail: opmask on AVX-512, vector on AVX2
@@ -26,7 +28,7 @@ func newSpan(s isa, name, signature, doc string, slices ...string) *span {
 	TEXT(name+s.name, NOSPLIT, signature)
 	Pragma("noescape")
 	Doc(name + s.name + " " + doc)
-	f := &span{isa: s, base: map[string]reg.GPVirtual{}, constants: map[uint32]Op{}}
+	f := &span{isa: s, base: map[string]reg.GPVirtual{}, unit: 4, constants: map[uint32]Op{}}
 	for _, slice := range slices {
 		f.base[slice] = Load(Param(slice).Base(), GP64()).(reg.GPVirtual)
 	}
@@ -58,7 +60,7 @@ func (f *span) loop(n int, body func()) {
 	for f.step = range n {
 		body()
 	}
-	ADDQ(U32(n*f.bytes()), f.at)
+	ADDQ(U32(n*f.lanes*f.unit), f.at)
 	SUBQ(U32(n*f.lanes), f.left)
 	JMP(LabelRef(name))
 	Label("under" + name)
@@ -97,8 +99,15 @@ func maskTable() Mem {
 var tables = map[string]bool{}
 
 func (f *span) mem(slice string) Mem {
-	return Mem{Base: f.base[slice], Index: f.at, Scale: 1, Disp: f.step * f.bytes()}
+	size := 4
+	if f.halves[slice] {
+		size = 2
+	}
+	return Mem{Base: f.base[slice], Index: f.at, Scale: uint8(size / f.unit), Disp: f.step * f.lanes * size}
 }
+
+// withHalves says which slice has elements of 16 bits. What has one is written for whole vectors: it calls loop, not each.
+func (f *span) withHalves(slice string) { f.halves, f.unit = map[string]bool{slice: true}, 2 }
 
 // load reads a vector of a slice; lanes beyond its end are 0.
 func (f *span) load(slice string) reg.VecVirtual {

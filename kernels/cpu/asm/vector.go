@@ -34,6 +34,9 @@ func vector() {
 		lion(s)
 		roundBF16(s)
 		roundF16(s)
+		widenBF16(s)
+		narrowBF16(s)
+		narrowByWords(s)
 	}
 }
 

@@ -3,10 +3,11 @@ package main
 // The multipliers of Philox4x32-10, as in package kernels.
 const philoxM0, philoxM1 = 0xD2511F53, 0xCD9E8D57
 
-// dropoutParams' fields, by offset.
+// Fields of philoxParams and dropoutParams, by offset.
 const (
-	dropStep, dropStream, dropThreshold, dropScale = 0, 4, 8, 12
-	dropKeys                                       = 16 // two for each of ten rounds
+	philoxStep, philoxStream = 0, 4
+	philoxKeys               = 8 // two for each of ten rounds
+	dropThreshold, dropScale = 96, 100
 )
 
 // dropout runs four blocks of Philox side by side, a lane each. The four words of their states stand in four vectors.
@@ -39,8 +40,8 @@ func (d *dropoutLoop) begin() {
 	d.inst("LSR $32, %v, %v", block, block)
 	d.inst("VDUP %v, V%d.S4", block, d.counters[1])
 	d.threshold, d.scale = d.vec(), d.vec()
-	d.field(d.counters[2], dropStep)
-	d.field(d.counters[3], dropStream)
+	d.field(d.counters[2], philoxStep)
+	d.field(d.counters[3], philoxStream)
 	d.field(d.threshold, dropThreshold)
 	d.field(d.scale, dropScale)
 }
@@ -79,11 +80,11 @@ func (d *dropoutLoop) philox(round int) {
 	d.three(umull2, q1, w[2], d.m1)
 	d.three(uzp2, w[0], q0, q1) // the high halves
 	d.three(eor, w[0], w[0], w[1])
-	d.field(key, dropKeys+8*round)
+	d.field(key, philoxKeys+8*round)
 	d.three(eor, w[0], w[0], key)
 	d.three(uzp2, w[2], p0, p1)
 	d.three(eor, w[2], w[2], w[3])
-	d.field(key, dropKeys+8*round+4)
+	d.field(key, philoxKeys+8*round+4)
 	d.three(eor, w[2], w[2], key)
 	d.three(uzp1, w[1], q0, q1)
 	d.three(uzp1, w[3], p0, p1)

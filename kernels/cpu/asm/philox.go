@@ -9,35 +9,67 @@ import (
 // The multipliers of Philox4x32-10, as in package kernels.
 const philoxM0, philoxM1 = 0xD2511F53, 0xCD9E8D57
 
-// dropoutParams' fields, by offset.
+// Fields of philoxParams and dropoutParams, by offset.
 const (
-	dropStep, dropStream, dropThreshold, dropScale = 0, 4, 8, 12
-	dropKeys                                       = 16 // two for each of ten rounds
+	philoxStep, philoxStream = 0, 4
+	philoxKeys               = 8 // two for each of ten rounds
+	dropThreshold, dropScale = 96, 100
 )
 
-// dropout runs one block of Philox in each 64-bit lane. The four words of its state stand in four vectors, in the low half
-// of the lane; the upper half is never looked at, since VPMULUDQ multiplies low halves.
+// dropout multiplies by scale where the word is at least the threshold, and by 0 elsewhere.
 func dropout(s isa) {
 	f := newSpan(s, "dropout", "func(y, x []float32, p *uint32, block uint64)",
 		"is the loop of dropoutGeneric over whole pairs of vectors; the low half of block must not overflow.", "y", "x")
-	d := &dropoutGen{span: f, p: pointer("p")}
-	d.begin()
-	d.loop(2, d.round)
+	d := newPhilox(f)
+	threshold, scale := f.vector(), f.vector()
+	VPBROADCASTD(Mem{Base: d.p, Disp: dropThreshold}, threshold)
+	VBROADCASTSS(Mem{Base: d.p, Disp: dropScale}, scale)
+	if f.lanes == 8 { // AVX2 compares as signed numbers
+		f.needBits(signBit)
+		VPXOR(f.word(signBit), threshold, threshold)
+	}
+	d.each(func(words reg.VecVirtual) {
+		x := f.load("x")
+		if f.lanes == 16 {
+			k := K()
+			VPCMPUD(Imm(5), threshold, words, k)
+			VMULPS_Z(scale, x, k, x)
+		} else {
+			VPXOR(f.word(signBit), words, words)
+			VPCMPGTD(words, threshold, words)
+			VMULPS(scale, x, x)
+			VANDNPS(x, words, x)
+		}
+		f.store(x, "y")
+	})
 	f.end()
 }
 
-type dropoutGen struct {
+// philoxGen runs one block of Philox in each 64-bit lane. The four words of its state stand in four vectors, in the low half
+// of the lane; the upper half is never looked at, since VPMULUDQ multiplies low halves.
+type philoxGen struct {
 	*span
-	p                reg.GPVirtual
-	c                [4]reg.VecVirtual // the counters that the next round of the loop begins with
-	threshold, scale reg.VecVirtual
-	m0, m1           reg.VecVirtual
-	low              reg.Register // AVX-512: selects the low halves
+	p      reg.GPVirtual
+	c      [4]reg.VecVirtual // the counters that the next round of the loop begins with
+	m0, m1 reg.VecVirtual
+	low    reg.Register // AVX-512: selects the low halves
+}
+
+// newPhilox takes the parameters p, philoxParams, and block.
+func newPhilox(f *span) *philoxGen {
+	d := &philoxGen{span: f, p: pointer("p")}
+	d.begin()
+	return d
+}
+
+// each runs keep for every vector of words, two vectors a round.
+func (d *philoxGen) each(keep func(words reg.VecVirtual)) {
+	d.loop(2, func() { d.round(keep) })
 }
 
 // begin sets the counters: lanes 2g and 2g+1 hold blocks g and g + half, so that
 // the words of the first and of the second half come out in order.
-func (d *dropoutGen) begin() {
+func (d *philoxGen) begin() {
 	for i := range d.c {
 		d.c[i] = d.vector()
 	}
@@ -48,17 +80,13 @@ func (d *dropoutGen) begin() {
 	SHRQ(Imm(32), block)
 	VMOVQ(block, x)
 	VPBROADCASTD(x, d.c[1])
-	VPBROADCASTD(Mem{Base: d.p, Disp: dropStep}, d.c[2])
-	VPBROADCASTD(Mem{Base: d.p, Disp: dropStream}, d.c[3])
-	d.threshold, d.scale, d.m0, d.m1 = d.vector(), d.vector(), d.vector(), d.vector()
-	VPBROADCASTD(Mem{Base: d.p, Disp: dropThreshold}, d.threshold)
-	VBROADCASTSS(Mem{Base: d.p, Disp: dropScale}, d.scale)
+	VPBROADCASTD(Mem{Base: d.p, Disp: philoxStep}, d.c[2])
+	VPBROADCASTD(Mem{Base: d.p, Disp: philoxStream}, d.c[3])
+	d.m0, d.m1 = d.vector(), d.vector()
 	VPBROADCASTD(constant(philoxM0), d.m0)
 	VPBROADCASTD(constant(philoxM1), d.m1)
 	d.needBits(uint32(d.lanes / 2))
-	d.needBits(signBit)
-	if d.lanes == 8 { // AVX2 compares as signed numbers
-		VPXOR(d.word(signBit), d.threshold, d.threshold)
+	if d.lanes == 8 {
 		return
 	}
 	bits := GP32()
@@ -68,17 +96,20 @@ func (d *dropoutGen) begin() {
 }
 
 // laneTable holds the block of each lane, relative to the first.
-func (d *dropoutGen) laneTable() Mem {
+func (d *philoxGen) laneTable() Mem {
 	name, lanes := "vectorBlocks"+d.name, d.lanes/2
-	GLOBL(name, RODATA|NOPTR)
-	for i := range lanes {
-		DATA(8*i, U64(i/2+i%2*lanes/2))
+	if !tables[name] {
+		tables[name] = true
+		GLOBL(name, RODATA|NOPTR)
+		for i := range lanes {
+			DATA(8*i, U64(i/2+i%2*lanes/2))
+		}
 	}
 	return NewDataAddr(NewStaticSymbol(name), 0)
 }
 
 // round does two vectors; as the body of a loop over vectors it is called for each, and does its work at the first.
-func (d *dropoutGen) round() {
+func (d *philoxGen) round(keep func(words reg.VecVirtual)) {
 	if d.step != 0 {
 		return
 	}
@@ -90,20 +121,20 @@ func (d *dropoutGen) round() {
 	}
 	lo, hi := d.vector(), d.vector()
 	d.unpack(c[3], c[1], lo, hi)
-	d.keep(lo)
+	keep(lo)
 	d.step = 1
-	d.keep(hi)
+	keep(hi)
 	VPADDD(d.word(uint32(d.lanes/2)), d.c[0], d.c[0])
 }
 
 // unpack puts the four words of a block side by side: of even lanes in lo, of odd ones in hi.
-func (d *dropoutGen) unpack(words23, words01, lo, hi reg.VecVirtual) {
+func (d *philoxGen) unpack(words23, words01, lo, hi reg.VecVirtual) {
 	VPUNPCKLQDQ(words23, words01, lo)
 	VPUNPCKHQDQ(words23, words01, hi)
 }
 
 // takeLow replaces the low half of each lane of v by that of from.
-func (d *dropoutGen) takeLow(from, v reg.VecVirtual) {
+func (d *philoxGen) takeLow(from, v reg.VecVirtual) {
 	if d.lanes == 16 {
 		VMOVDQA32(from, d.low, v)
 	} else {
@@ -112,7 +143,7 @@ func (d *dropoutGen) takeLow(from, v reg.VecVirtual) {
 }
 
 // philox gives the four words of each lane's block.
-func (d *dropoutGen) philox() [4]reg.VecVirtual {
+func (d *philoxGen) philox() [4]reg.VecVirtual {
 	c := d.c
 	for round := range 10 {
 		p0, p1, h0, h1 := d.vector(), d.vector(), d.vector(), d.vector()
@@ -128,8 +159,8 @@ func (d *dropoutGen) philox() [4]reg.VecVirtual {
 }
 
 // xor sets v = v ^ w ^ key.
-func (d *dropoutGen) xor(v, w reg.VecVirtual, key int) {
-	m := Mem{Base: d.p, Disp: dropKeys + 4*key}
+func (d *philoxGen) xor(v, w reg.VecVirtual, key int) {
+	m := Mem{Base: d.p, Disp: philoxKeys + 4*key}
 	if d.lanes == 16 {
 		VPTERNLOGD_BCST(Imm(0x96), m, w, v)
 		return
@@ -138,20 +169,4 @@ func (d *dropoutGen) xor(v, w reg.VecVirtual, key int) {
 	VPBROADCASTD(m, k)
 	VPXOR(w, v, v)
 	VPXOR(k, v, v)
-}
-
-// keep writes a vector: x·scale where the word is at least the threshold, else 0.
-func (d *dropoutGen) keep(words reg.VecVirtual) {
-	x := d.span.load("x")
-	if d.lanes == 16 {
-		k := K()
-		VPCMPUD(Imm(5), d.threshold, words, k)
-		VMULPS_Z(d.scale, x, k, x)
-	} else {
-		VPXOR(d.word(signBit), words, words)
-		VPCMPGTD(words, d.threshold, words)
-		VMULPS(d.scale, x, x)
-		VANDNPS(x, words, x)
-	}
-	d.store(x, "y")
 }
