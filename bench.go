@@ -37,7 +37,8 @@ type Benchmark struct {
 
 	PlanFlops          float64 `json:"plan_flops_per_step"`  // of all operations
 	ModelFlops         float64 `json:"model_flops_per_step"` // 6·N·tokens + 12·L·C·T·tokens when training, a third of it when generating
-	PeakFlops          float64 `json:"peak_flops"`
+	PeakFlops          float64 `json:"peak_flops"`           // of multiply-adds in registers, at their best moment
+	SustainedFlops     float64 `json:"sustained_flops"`      // and over half a second, before and after the steps
 	ReadBytesPerSecond float64 `json:"read_bytes_per_second"`
 	WeightBytes        int64   `json:"weight_bytes"` // that a step reads, each use counted
 	RSSBytes           int64   `json:"rss_bytes"`
@@ -63,6 +64,7 @@ type BenchRow struct {
 // ceilings are what a device can measure of its own limits.
 type ceilings interface {
 	PeakFlops(kernels.DType) float64
+	SustainedFlops(kernels.DType) float64
 	ReadBytesPerSecond() (float64, error)
 }
 
@@ -112,14 +114,15 @@ func (o BenchOptions) plan(g *given) (*plan.Plan, error) {
 	if err != nil || !o.Generate {
 		return p, err
 	}
-	return GenerationPlan(p, cmp.Or(o.Weights, WeightsTrained), g.threads())
+	return GenerationPlan(p, cmp.Or(o.Weights, WeightsTrained), Options{Profile: o.Profile, Threads: g.threads()})
 }
 
 // measure fills in what is measured, and what is predicted of it.
 func (b *Benchmark) measure(ctx context.Context, s *session, profile *compiler.Profile, steps int) error {
 	limits, _ := s.device.(ceilings)
+	compute := kernels.Kinds[b.Device].Compute
 	if limits != nil {
-		b.PeakFlops = limits.PeakFlops(kernels.Kinds[b.Device].Compute)
+		b.PeakFlops, b.SustainedFlops = limits.PeakFlops(compute), limits.SustainedFlops(compute)
 	}
 	clocks := runtime.NewClocks(s.machine)
 	schedule, err := b.run(ctx, s, clocks, steps)
@@ -128,7 +131,8 @@ func (b *Benchmark) measure(ctx context.Context, s *session, profile *compiler.P
 	}
 	b.RSSBytes = peakResidentBytes() // before the next line takes a large buffer
 	if limits != nil {
-		b.PeakFlops = max(b.PeakFlops, limits.PeakFlops(kernels.Kinds[b.Device].Compute))
+		b.PeakFlops = max(b.PeakFlops, limits.PeakFlops(compute))
+		b.SustainedFlops = (b.SustainedFlops + limits.SustainedFlops(compute)) / 2
 		if b.ReadBytesPerSecond, err = limits.ReadBytesPerSecond(); err != nil {
 			return err
 		}

@@ -54,7 +54,8 @@ func (b *Benchmark) head() [][2]string {
 		rows = append(rows, [2]string{"weights", b.rate("%sB/s", float64(b.WeightBytes), b.ReadBytesPerSecond) + fmt.Sprintf(", %s read a token", plan.FormatBytes(b.WeightBytes))})
 	}
 	return append(rows,
-		[2]string{"ceilings", fmt.Sprintf("%sFLOP/s in registers, %sB/s read from memory, measured in this run", plan.FormatCount(b.PeakFlops), plan.FormatCount(b.ReadBytesPerSecond))},
+		[2]string{"ceilings", fmt.Sprintf("%sFLOP/s in registers (%s sustained), %sB/s read from memory, measured in this run",
+			plan.FormatCount(b.PeakFlops), plan.FormatCount(b.SustainedFlops), plan.FormatCount(b.ReadBytesPerSecond))},
 		[2]string{"memory", fmt.Sprintf("%s predicted, %s measured", plan.FormatBytes(b.PredictedRSSBytes), plan.FormatBytes(b.RSSBytes))},
 		[2]string{"clocks", fmt.Sprintf("%+.1f %% on a step, not in the times above", 100*(b.Clocked/b.Median-1))})
 }

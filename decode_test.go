@@ -21,7 +21,7 @@ func BenchmarkDecode(b *testing.B) {
 	for _, weights := range []string{gsc.WeightsTrained, gsc.WeightsInt8} {
 		for _, sampling := range []runtime.Sampling{{}, {Temperature: 0.8, Seed: 1}, {Temperature: 0.8, TopK: 40, Seed: 1}} {
 			b.Run(fmt.Sprintf("%s/temperature=%v,top-k=%d", weights, sampling.Temperature, sampling.TopK), func(b *testing.B) {
-				p, err := gsc.GenerationPlan(trained, weights, threads)
+				p, err := gsc.GenerationPlan(trained, weights, gsc.Options{Threads: threads})
 				if err != nil {
 					b.Fatal(err)
 				}

@@ -103,9 +103,13 @@ const (
 	WeightsInt8    = compiler.WeightsInt8    // matrices as int8
 )
 
-// GenerationPlan makes, of a plan that trains, the one that its generation follows.
-func GenerationPlan(p *plan.Plan, weights string, threads int) (*plan.Plan, error) {
-	return compiler.Generation(p, weights, cmp.Or(threads, goruntime.NumCPU()))
+// GenerationPlan makes, of a plan that trains, the one that its generation follows. Of the options it takes the profile and the threads.
+func GenerationPlan(p *plan.Plan, weights string, o Options) (*plan.Plan, error) {
+	profile, err := o.profile(p.Device)
+	if err != nil {
+		return nil, err
+	}
+	return compiler.Generation(p, weights, profile, processors(o.Threads))
 }
 
 // checkSizes holds what was found in the data against the model.
@@ -204,14 +208,16 @@ func ReadPlan(path string, o Options) (*plan.Plan, error) {
 		return nil, fmt.Errorf("%s is a plan: what it does is settled, and takes no tags, settings or device; plan the strategy again with them", path)
 	}
 	p, err := plan.Read(path)
-	if err != nil || o.Profile == "" {
-		return p, err
-	}
-	profile, err := readProfile(o.Profile, p.Device)
 	if err != nil {
-		return nil, fmt.Errorf("--profile: %w", err)
+		return nil, err
 	}
-	compiler.Reprice(p, profile, processors(o.Threads))
+	profile, err := o.profile(p.Device)
+	if err != nil {
+		return nil, err
+	}
+	if profile != nil {
+		compiler.Reprice(p, profile, processors(o.Threads))
+	}
 	return p, nil
 }
 

@@ -33,7 +33,7 @@ func generatorOf(t testing.TB, run, weights string) (*runtime.Generator, *plan.P
 	if err != nil {
 		t.Fatal(err)
 	}
-	p, err := gsc.GenerationPlan(stored, weights, 2)
+	p, err := gsc.GenerationPlan(stored, weights, gsc.Options{Threads: 2})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -113,7 +113,7 @@ func TestInt8KeepsPerplexity(t *testing.T) {
 func TestInt8LogitsAreTheSameEverywhere(t *testing.T) {
 	path := write(t, llama, stream)
 	logits := func(device string, threads int) []float64 {
-		p, err := gsc.GenerationPlan(planOf(t, path, fmt.Sprintf("devices.kind=%q", device)), gsc.WeightsInt8, threads)
+		p, err := gsc.GenerationPlan(planOf(t, path, fmt.Sprintf("devices.kind=%q", device)), gsc.WeightsInt8, gsc.Options{Threads: threads})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -143,7 +143,7 @@ func TestInt8LogitsAreTheSameEverywhere(t *testing.T) {
 // plan that its weights were taken out of is refused.
 func TestGenerationPlan(t *testing.T) {
 	trained := planOf(t, write(t, gpt2, stream))
-	p, err := gsc.GenerationPlan(trained, gsc.WeightsInt8, 2)
+	p, err := gsc.GenerationPlan(trained, gsc.WeightsInt8, gsc.Options{Threads: 2})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -171,20 +171,20 @@ func TestGenerationPlan(t *testing.T) {
 		t.Errorf("without its loading: %v", err)
 	}
 	p.Stages[0].Schedules = schedules
-	if _, err := gsc.GenerationPlan(p, gsc.WeightsInt8, 2); err == nil || !strings.Contains(err.Error(), "only generates") {
+	if _, err := gsc.GenerationPlan(p, gsc.WeightsInt8, gsc.Options{Threads: 2}); err == nil || !strings.Contains(err.Error(), "only generates") {
 		t.Errorf("made of a plan of generation: %v", err)
 	}
-	if _, err := gsc.GenerationPlan(trained, "int4", 2); err == nil || !strings.Contains(err.Error(), "use trained or int8") {
+	if _, err := gsc.GenerationPlan(trained, "int4", gsc.Options{Threads: 2}); err == nil || !strings.Contains(err.Error(), "use trained or int8") {
 		t.Errorf("int4: %v", err)
 	}
-	if _, err := gsc.GenerationPlan(planOf(t, write(t, bertTokens, tags)), gsc.WeightsInt8, 2); err == nil || !strings.Contains(err.Error(), "does not generate") {
+	if _, err := gsc.GenerationPlan(planOf(t, write(t, bertTokens, tags)), gsc.WeightsInt8, gsc.Options{Threads: 2}); err == nil || !strings.Contains(err.Error(), "does not generate") {
 		t.Errorf("bert: %v", err)
 	}
 }
 
 // Tokens are generated in memory that is taken once; the list of them grows now and then.
 func TestGenerationAllocatesNothing(t *testing.T) {
-	p, err := gsc.GenerationPlan(planOf(t, write(t, strings.Replace(gpt2, "context: 16", "context: 200", 1), stream)), gsc.WeightsInt8, 2)
+	p, err := gsc.GenerationPlan(planOf(t, write(t, strings.Replace(gpt2, "context: 16", "context: 200", 1), stream)), gsc.WeightsInt8, gsc.Options{Threads: 2})
 	if err != nil {
 		t.Fatal(err)
 	}

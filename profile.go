@@ -12,11 +12,7 @@ import (
 // measuredProfile is the profile of a file that the options or else the strategy name; nil when neither does.
 func measuredProfile(s *schema.Strategy, o Options) (*compiler.Profile, error) {
 	if o.Profile != "" {
-		p, err := readProfile(o.Profile, s.Devices.Kind)
-		if err != nil {
-			return nil, fmt.Errorf("--profile: %w", err)
-		}
-		return p, nil
+		return o.profile(s.Devices.Kind)
 	}
 	if !compiler.IsProfileFile(s.Devices.Profile) {
 		return nil, nil
@@ -33,6 +29,18 @@ func measuredProfile(s *schema.Strategy, o Options) (*compiler.Profile, error) {
 	return nil, &at
 }
 
+// profile is that of the file that the options name; nil when they name none.
+func (o Options) profile(kind string) (*compiler.Profile, error) {
+	if o.Profile == "" {
+		return nil, nil
+	}
+	p, err := readProfile(o.Profile, kind)
+	if err != nil {
+		return nil, fmt.Errorf("--profile: %w", err)
+	}
+	return p, nil
+}
+
 // readProfile reads a profile of a device kind.
 func readProfile(path, kind string) (*compiler.Profile, error) {
 	p, err := compiler.ReadProfile(path)
@@ -46,7 +54,7 @@ func readProfile(path, kind string) (*compiler.Profile, error) {
 func (g *given) profile(kind string) (*compiler.Profile, error) {
 	builtIn := compiler.Profiles[kind]
 	if g.options.Profile != "" {
-		return readProfile(g.options.Profile, kind)
+		return g.options.profile(kind)
 	}
 	if g.strategy == nil {
 		return &builtIn, nil

@@ -142,7 +142,7 @@ func Generate(ctx context.Context, run string, o GenerateOptions) error {
 	if err != nil {
 		return err
 	}
-	p, err := GenerationPlan(stored, cmp.Or(o.Weights, WeightsTrained), o.Threads)
+	p, err := GenerationPlan(stored, cmp.Or(o.Weights, WeightsTrained), Options{Threads: o.Threads})
 	if err != nil {
 		return err
 	}

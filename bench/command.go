@@ -42,6 +42,7 @@ type benchmark struct {
 	MedianSeconds      float64   `json:"median_seconds"`
 	PredictedSeconds   float64   `json:"predicted_seconds"`
 	PeakFlops          float64   `json:"peak_flops"`
+	SustainedFlops     float64   `json:"sustained_flops"`
 	ReadBytesPerSecond float64   `json:"read_bytes_per_second"`
 	WeightBytes        float64   `json:"weight_bytes"`
 	Operations         []struct {

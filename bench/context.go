@@ -17,6 +17,10 @@ const (
 	contextMemory = 0.05 // between the most and the least
 )
 
+func contextTask(length int) task {
+	return task{strategy: "context", tags: []string{fmt.Sprintf("length=%d", length)}}
+}
+
 // stretch is what a step takes at one length.
 type stretch struct {
 	task
@@ -31,7 +35,7 @@ func contextScaling(s *session, r row) ([]line, error) {
 	list := make([]*stretch, len(contexts))
 	sides := make([]side, len(contexts))
 	for i, length := range contexts {
-		x := &stretch{task: task{strategy: "context", tags: []string{fmt.Sprintf("length=%d", length)}}}
+		x := &stretch{task: contextTask(length)}
 		list[i], sides[i] = x, func() ([]float64, error) { return s.stretch(x) }
 	}
 	if _, err := interleave(s.measurements, sides...); err != nil {

@@ -1,15 +1,17 @@
 package main
 
-// generation is a row of decoding at position 127, where what attention reads of the cache is little beside the weights: the rate at which weights are read over the read bandwidth that
-// gsc bench measures. It has no peer but the memory.
+// shortGPT2 has a context of 128: what attention reads of the cache is little beside the weights.
+var shortGPT2 = gpt2(128).with("model.context=128")
+
+// generation is a row of decoding at position 127: the rate at which weights are read over the read bandwidth that gsc bench
+// measures. It has no peer but the memory.
 func generation(share float64, flags ...string) func(*session, row) ([]line, error) {
 	return func(s *session, r row) ([]line, error) {
 		l := r.line("GB/s")
-		t := gpt2(128).with("model.context=128")
 		flags := append([]string{"--generate", "--steps", "20"}, flags...)
 		var ceilings []float64
 		gsc, err := interleave(s.measurements, func() ([]float64, error) {
-			b, err := s.bench(t, flags...)
+			b, err := s.bench(shortGPT2, flags...)
 			if err != nil {
 				return nil, err
 			}

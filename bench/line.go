@@ -41,6 +41,14 @@ type line struct {
 	PeerSamples []float64 `json:"peer_samples,omitempty"`
 }
 
+// add adds to the note.
+func (l *line) add(note string) {
+	if l.Note != "" && note != "" {
+		l.Note += "; "
+	}
+	l.Note += note
+}
+
 // compare fills in the medians and their ratio.
 func (l *line) compare(gsc, peer []float64) {
 	l.GSCSamples, l.PeerSamples = gsc, peer

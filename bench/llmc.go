@@ -39,15 +39,16 @@ func llmC(s *session, r row) ([]line, error) {
 	}
 	m := gpt2(64)
 	l := r.line("tokens/s")
-	var peer, peaks []float64
-	half := s.stepSide(m.task, (s.measurements+1)/2, &peaks)
+	var peer []float64
+	var p peaks
+	half := s.stepSide(m.task, (s.measurements+1)/2, &p)
 	samples, err := interleave(1, half, func() ([]float64, error) { peer, err = s.runLLMC(m, program, dir); return peer, err }, half)
 	if err != nil {
 		return nil, err
 	}
 	seconds := append(samples[0], samples[2]...)
 	l.compare(over(m.tokens(), seconds), over(m.tokens(), peer))
-	l.ofPeak(m.flops(), seconds, peaks)
+	l.ofPeak(m.flops(), seconds, p)
 	l.Verdict = verdictOf(l.Ratio >= llmcFactor)
 	return []line{l}, nil
 }

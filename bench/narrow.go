@@ -26,7 +26,7 @@ func narrowSteps(m model, times float64) func(*session, row) ([]line, error) {
 		defer closeAll(list)
 		l, err := s.narrowRace(r, m, narrow, list)
 		if missing != nil {
-			l.Note = missing.Error()
+			l.add(missing.Error())
 		}
 		l.Verdict = verdictOf(l.Ratio >= times)
 		return []line{l}, err
@@ -36,8 +36,8 @@ func narrowSteps(m model, times float64) func(*session, row) ([]line, error) {
 // narrowRace measures gsc in both precisions and the PyTorches in bf16, by turns.
 func (s *session) narrowRace(r row, m model, narrow task, list []*trainer) (line, error) {
 	l := r.line("tokens/s")
-	var peaks, widePeaks []float64
-	sides := []side{s.stepSide(narrow, m.turn, &peaks), s.stepSide(m.task, m.turn, &widePeaks)}
+	var p, wide peaks
+	sides := []side{s.stepSide(narrow, m.turn, &p), s.stepSide(m.task, m.turn, &wide)}
 	for _, t := range list {
 		sides = append(sides, t.side(m.turn))
 	}
@@ -46,11 +46,11 @@ func (s *session) narrowRace(r row, m model, narrow task, list []*trainer) (line
 		return l, err
 	}
 	l.compare(over(m.tokens(), samples[0]), over(m.tokens(), samples[1]))
-	l.ofPeak(m.flops(), samples[0], peaks)
-	l.Note = "share of the fp32 peak"
+	l.add("share of the fp32 peak")
 	for i, t := range list {
-		l.Note += fmt.Sprintf("; %s in bf16 %s", t.name, m.rate(median(samples[2+i])))
+		l.add(fmt.Sprintf("%s in bf16 %s", t.name, m.rate(median(samples[2+i]))))
 	}
+	l.ofPeak(m.flops(), samples[0], p)
 	return l, nil
 }
 

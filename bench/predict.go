@@ -1,9 +1,6 @@
 package main
 
-import (
-	"fmt"
-	"math"
-)
+import "math"
 
 const predictedWithin = 0.1
 
@@ -17,19 +14,27 @@ func predicted(s *session, r row) ([]line, error) {
 	for _, m := range []struct {
 		work string
 		task
-		steps int
+		flags []string
 	}{
-		{"GPT-2 124M, 4 × 256", gpt2(256).task, 3},
-		{"GPT-2 124M, 4 × 64", gpt2(64).task, 3},
-		{"6 layers of 384, 8 × 256", char6.task, 5},
-		{"BERT-base, 8 × 128", bert.task, 3},
-		{"nanoGPT's small configuration", task{strategy: "nanogpt"}, 50},
+		{"GPT-2 124M, 4 × 256", gpt2(256).task, []string{"--steps", "3"}},
+		{"GPT-2 124M, 4 × 64", gpt2(64).task, []string{"--steps", "3"}},
+		{"6 layers of 384, 8 × 256", char6.task, []string{"--steps", "5"}},
+		{"BERT-base, 8 × 128", bert.task, []string{"--steps", "3"}},
+		{"nanoGPT's small configuration", task{strategy: "nanogpt"}, []string{"--steps", "50"}},
+		{"GPT-2 124M, 4 × 256, bf16", gpt2(256).with(bf16), []string{"--steps", "3"}},
+		{"GPT-2 124M, 4 × 64, bf16", gpt2(64).with(bf16), []string{"--steps", "3"}},
+		{"6 layers of 384, 8 × 256, bf16", char6.with(bf16), []string{"--steps", "5"}},
+		{"BERT-base, 8 × 128, bf16", bert.with(bf16), []string{"--steps", "3"}},
+		{"context 512", contextTask(512), []string{"--steps", "3"}},
+		{"context 8192", contextTask(8192), []string{"--steps", "3"}},
+		{"GPT-2 124M, a token, f32 weights", shortGPT2, []string{"--steps", "20", "--generate"}},
+		{"GPT-2 124M, a token, int8 weights", shortGPT2, []string{"--steps", "20", "--generate", "--weights", "int8"}},
 	} {
 		l := r.line("s")
 		l.Work, l.Must = m.work+", predicted step time", "0.90 to 1.10 ×"
 		guess := 0.0
 		measured, err := interleave(s.measurements, func() ([]float64, error) {
-			b, err := s.bench(m.task, "--steps", fmt.Sprint(m.steps), "--profile", profile)
+			b, err := s.bench(m.task, append(m.flags, "--profile", profile)...)
 			if err != nil {
 				return nil, err
 			}

@@ -34,7 +34,7 @@ type contest struct {
 	device  *cpu.Device
 	blas    *server // nil where there is none
 	pairs   []*pair
-	missing error   // why there is no OpenBLAS
+	missing error // why there is no OpenBLAS
 }
 
 // pair is one product on both sides.

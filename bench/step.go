@@ -68,16 +68,18 @@ func (s *session) peers(m model, precision string) (list []*trainer, missing, er
 	return list, missing, nil
 }
 
-// stepSide is gsc's side of a training row: seconds of steps. To peaks goes for each step the peak that its turn measured, before
-// and after its steps.
-func (s *session) stepSide(t task, turn int, peaks *[]float64) side {
+// peaks are, for each step of a side, the peak that its turn measured before and after, and what of it was sustained.
+type peaks struct{ best, sustained []float64 }
+
+// stepSide is gsc's side of a training row: seconds of steps.
+func (s *session) stepSide(t task, turn int, p *peaks) side {
 	return func() ([]float64, error) {
 		b, err := s.bench(t, "--steps", fmt.Sprint(turn))
 		if err != nil {
 			return nil, err
 		}
 		for range b.StepsSeconds {
-			*peaks = append(*peaks, b.PeakFlops)
+			p.best, p.sustained = append(p.best, b.PeakFlops), append(p.sustained, b.SustainedFlops)
 		}
 		return b.StepsSeconds, nil
 	}
@@ -85,15 +87,16 @@ func (s *session) stepSide(t task, turn int, peaks *[]float64) side {
 
 // ofPeak fills in the share of the peak: the median over the steps, each beside the peak of its own turn, since a machine that is
 // shared has another speed a minute later.
-func (l *line) ofPeak(flops float64, seconds, peaks []float64) {
-	if l.Ceiling = median(peaks); l.Ceiling == 0 {
+func (l *line) ofPeak(flops float64, seconds []float64, p peaks) {
+	if l.Ceiling = median(p.best); l.Ceiling == 0 {
 		return
 	}
-	shares := make([]float64, len(seconds))
+	shares, sustained := make([]float64, len(seconds)), make([]float64, len(seconds))
 	for i, v := range seconds {
-		shares[i] = flops / v / peaks[i]
+		shares[i], sustained[i] = flops/v/p.best[i], p.sustained[i]/p.best[i]
 	}
 	l.Share = median(shares)
+	l.add("multiply-adds in registers sustain " + percent(median(sustained)) + " of the peak")
 }
 
 func (t *trainer) side(turn int) side {
@@ -130,8 +133,8 @@ func steps(m model, times, share float64) func(*session, row) ([]line, error) {
 // race measures gsc and the PyTorches by turns.
 func (s *session) race(r row, m model, list []*trainer) (line, error) {
 	l := r.line("tokens/s")
-	var peaks []float64
-	sides := []side{s.stepSide(m.task, m.turn, &peaks)}
+	var p peaks
+	sides := []side{s.stepSide(m.task, m.turn, &p)}
 	for _, t := range list {
 		sides = append(sides, t.side(m.turn))
 	}
@@ -146,8 +149,8 @@ func (s *session) race(r row, m model, list []*trainer) (line, error) {
 		peer = over(m.tokens(), others[fastest])
 	}
 	l.compare(over(m.tokens(), gsc), peer)
-	l.Note = told(list, others, fastest, m.rate)
-	l.ofPeak(m.flops(), gsc, peaks)
+	l.add(told(list, others, fastest, m.rate))
+	l.ofPeak(m.flops(), gsc, p)
 	return l, nil
 }
 

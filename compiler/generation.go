@@ -20,8 +20,8 @@ var weightKinds = []string{WeightsTrained, WeightsInt8}
 
 // Generation makes, of a plan that trains, one that only generates: its programs to prefill a cache and to decode, without
 // gradients or optimizer state. With [WeightsInt8] every matrix that activations are multiplied with is quantised once, when it is
-// loaded, by programs of a schedule of its own: the memory that it is loaded into serves the cache and activations afterwards.
-func Generation(p *plan.Plan, weights string, threads int) (*plan.Plan, error) {
+// loaded, by programs of a schedule of its own: the memory that it is loaded into serves the cache and activations afterwards. The profile prices it; nil stands for the built-in one of its device kind.
+func Generation(p *plan.Plan, weights string, profile *Profile, threads int) (*plan.Plan, error) {
 	switch {
 	case !slices.Contains(weightKinds, weights):
 		return nil, fmt.Errorf("weights %q: use %s", weights, strings.Join(weightKinds, " or "))
@@ -46,7 +46,7 @@ func Generation(p *plan.Plan, weights string, threads int) (*plan.Plan, error) {
 		g.stage.Schedules = append(g.stage.Schedules, *g.old.Schedule(kind, 0))
 	}
 	made := g.plan()
-	g.estimate(made, threads)
+	g.estimate(made, profile, threads)
 	return made, made.Verify()
 }
 
@@ -411,14 +411,18 @@ func lift(p *plan.Program, values []*graph.Value) *graph.Program {
 }
 
 // estimate prices a token.
-func (g *generation) estimate(p *plan.Plan, threads int) {
-	e := plan.Estimate{Profile: g.from.Estimate.Profile, Parameters: g.from.Estimate.Parameters, TokensPerStep: 1}
+func (g *generation) estimate(p *plan.Plan, profile *Profile, threads int) {
+	if profile == nil {
+		builtIn := Profiles[p.Device]
+		profile = &builtIn
+	}
+	e := plan.Estimate{Profile: profile.Name, Parameters: g.from.Estimate.Parameters, TokensPerStep: 1}
 	stage := &p.Stages[0]
-	schedule, profile := stage.Schedule(plan.Decode, 0), Profiles[e.Profile]
+	schedule := stage.Schedule(plan.Decode, 0)
 	for _, c := range schedule.Calls {
 		e.FlopsPerStep += flops(stage, stage.Program(c.Program))
 	}
-	e.StepSeconds = seconds(&profile, stage, schedule, threads)
+	e.StepSeconds = seconds(profile, stage, schedule, threads)
 	e.FlopsPerToken = e.FlopsPerStep
 	p.Estimate = e
 }

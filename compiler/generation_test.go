@@ -14,7 +14,7 @@ func TestGeneration(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	p, err := Generation(trained, WeightsInt8, 2)
+	p, err := Generation(trained, WeightsInt8, nil, 2)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -35,7 +35,7 @@ func TestGenerationAsTrained(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	p, err := Generation(trained, WeightsTrained, 2)
+	p, err := Generation(trained, WeightsTrained, nil, 2)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -27,7 +27,7 @@ With --weights it is the plan that gsc generate follows with weights of that kin
 		RunE: func(cmd *cobra.Command, args []string) error {
 			p, err := planOf(args[0], *o)
 			if err == nil && weights != "" {
-				p, err = gsc.GenerationPlan(p, weights, o.Threads)
+				p, err = gsc.GenerationPlan(p, weights, *o)
 			}
 			if err != nil {
 				return err

@@ -25,8 +25,29 @@ func (d *Device) PeakFlops(dtype kernels.DType) float64 {
 	if loop == nil || dtype != kernels.F32 {
 		return 0
 	}
-	flops := float64(d.pool.threads) * peakPasses * peakChains * 2 * float64(lanes[d.level])
-	return flops / d.fastest(d.pool.threads, func(int, int) { loop(peakPasses) }).Seconds()
+	return d.peakRound() / d.fastest(d.pool.threads, func(int, int) { loop(peakPasses) }).Seconds()
+}
+
+// sustainedPasses are goes of a peak loop without a break: some 0.3 s.
+const sustainedPasses = 40
+
+// SustainedFlops is the rate at which the loop of [Device.PeakFlops] goes on for as long as a step may take: less than its best
+// moment where the processors are shared, or two of them are one core's.
+func (d *Device) SustainedFlops(dtype kernels.DType) float64 {
+	loop := peakLoops[d.level]
+	if loop == nil || dtype != kernels.F32 {
+		return 0
+	}
+	start := time.Now()
+	for range sustainedPasses {
+		d.pool.run(d.pool.threads, func(int, int) { loop(peakPasses) })
+	}
+	return sustainedPasses * d.peakRound() / time.Since(start).Seconds()
+}
+
+// peakRound is the operations of all threads in one go of a peak loop.
+func (d *Device) peakRound() float64 {
+	return float64(d.pool.threads) * peakPasses * peakChains * 2 * float64(lanes[d.level])
 }
 
 // ReadBytesPerSecond measures how fast all threads together read memory that no cache holds: the best of some passes.

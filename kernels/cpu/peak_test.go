@@ -13,6 +13,9 @@ func TestCeilings(t *testing.T) {
 		if (peak > 0) != (peakLoops[d.level] != nil) || peak < 0 || peak > 1e12 {
 			t.Errorf("%v: %v floating-point operations a second on one thread", d.level, peak)
 		}
+		if sustained := d.SustainedFlops(kernels.F32); (sustained > 0) != (peak > 0) || sustained > 1.2*peak {
+			t.Errorf("%v: %v sustained, of a peak of %v", d.level, sustained, peak)
+		}
 		if other := d.PeakFlops(kernels.F64); other != 0 {
 			t.Errorf("%v: a peak of %v for a type it does not compute in", d.level, other)
 		}
