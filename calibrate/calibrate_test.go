@@ -46,7 +46,7 @@ func TestMeasure(t *testing.T) {
 			t.Errorf("%v has no table", op)
 		}
 	}
-	if diff := cmp.Diff([]string{"nn", "nt", "tn", "tt", "nn bf16", "nt bf16", "tn bf16"}, forms[kernels.MatMul]); diff != "" {
+	if diff := cmp.Diff([]string{"nn", "nn row", "nt", "nt row", "tn", "tt", "nn bf16", "nt bf16", "tn bf16"}, forms[kernels.MatMul]); diff != "" {
 		t.Errorf("forms of matmul (-want +got):\n%s", diff)
 	}
 	read, err := compiler.ParseProfile(p.Text())

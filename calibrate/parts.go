@@ -26,8 +26,9 @@ func axis(name string, power float64, at ...float64) compiler.Axis {
 
 // The grids. Sizes of matrix products are multiples of 96 as models' are, not powers of two, whose rows crowd into a few sets of a cache.
 var (
-	productAxes = []compiler.Axis{axis("m", 1, 1, 8, 32, 96, 192, 384, 768, 1536), axis("n", 1, 1, 8, 32, 96, 192, 384, 768, 1536), axis("k", 1, 1, 8, 32, 96, 192, 384, 768, 1536)}
+	productAxes = []compiler.Axis{axis("m", 1, 2, 8, 32, 96, 192, 384, 768, 1536), axis("n", 1, 1, 8, 32, 96, 192, 384, 768, 1536), axis("k", 1, 1, 8, 32, 96, 192, 384, 768, 1536)}
 	narrowAxes  = []compiler.Axis{axis("m", 1, 1, 32, 192, 768, 1536), axis("n", 1, 1, 32, 192, 768, 1536), axis("k", 1, 1, 32, 192, 768, 1536)}
+	oneAxes     = []compiler.Axis{axis("m", 1, 1), axis("n", 1, 96, 768, 3072, 12288), axis("k", 1, 96, 768, 3072)}
 	fewAxes     = []compiler.Axis{axis("m", 1, 1, 8), axis("n", 1, 96, 768, 3072, 12288), axis("k", 1, 96, 768, 3072)} // rows of one token
 	coarseAxes  = []compiler.Axis{axis("m", 1, 1, 32, 192, 768), axis("n", 1, 1, 32, 192, 768), axis("k", 1, 1, 32, 192, 768)}
 	squareAxes  = []compiler.Axis{axis("heads", 1, 1, 8, 48), axis("length", 2, 16, 64, 256, 1024), axis("width", 1, 16, 32, 64, 128)}
@@ -56,6 +57,9 @@ func (b *bench) parts(full bool) []*part {
 			shape = coarseAxes // no layer makes such a product
 		}
 		list = append(list, &part{op: kernels.MatMul, axes: shape, most: mostProduct, make: func(at []float64) *request { return b.product(kernels.MatMul, a, at) }})
+		if !a.TransA {
+			list = append(list, &part{op: kernels.MatMul, axes: oneAxes, most: mostProduct, make: func(at []float64) *request { return b.product(kernels.MatMul, a, at) }})
+		}
 	}
 	if slices.Contains(b.kind.Narrow, kernels.MatMul) {
 		for _, a := range []kernels.Attrs{{Compute: "bf16"}, {Compute: "bf16", TransB: true}, {Compute: "bf16", TransA: true}} {
@@ -173,11 +177,14 @@ func (b *bench) table(p *part) (*compiler.Table, error) {
 
 // tooLarge says whether a point is left to extrapolation.
 func (b *bench) tooLarge(p *part, r *request, s kernels.Sizes) bool {
-	largest := 0
+	largest, other := 0, int64(0)
 	for _, t := range r.args {
 		largest = max(largest, t.Extent())
+		if !t.Absent() && b.apart(t) {
+			other += room(t)
+		}
 	}
-	return p.most > 0 && kernels.FlopsOf(r.op, s, r.attrs) > p.most || p.most == 0 && largest > mostElements || b.sizeBytes(r) > arenaBytes-flushBytes
+	return p.most > 0 && kernels.FlopsOf(r.op, s, r.attrs) > p.most || p.most == 0 && largest > mostElements || b.sizeBytes(r) > arenaBytes-flushBytes || other > otherBytes
 }
 
 // places goes through the points of a grid, the last axis fastest.

@@ -39,7 +39,7 @@ type Key struct {
 
 // KeyOf is where the time of a call is looked up.
 //
-//	matmul, matmul_int8        m, n, k; form of matmul: nn, nt, tn or tt, and the type it rounds to
+//	matmul, matmul_int8        m, n, k; form of matmul: nn, nt, tn or tt, and the type it rounds to, or row for one row of f32
 //	attention, attention_grad  heads (B·H), length (T), width (D); form: causal or full, row when T = 1 (length is then S), dropout
 //	others                     rows, width (the last dim of the contract's longest pattern, 1 without one)
 func KeyOf(op kernels.Op, a kernels.Attrs, args []kernels.Tensor, s kernels.Sizes) Key {
@@ -47,6 +47,9 @@ func KeyOf(op kernels.Op, a kernels.Attrs, args []kernels.Tensor, s kernels.Size
 	switch op {
 	case kernels.MatMul:
 		k.Form = strings.TrimSpace(transposes(a) + " " + a.Compute)
+		if s["M"] == 1 && a.Compute == "" && !a.TransA {
+			k.Form += " row"
+		}
 		fallthrough
 	case kernels.MatMulInt8:
 		k.Names, k.At = []string{"m", "n", "k"}, sizes(s["M"], s["N"], s["K"])
@@ -115,9 +118,20 @@ func floatType(op kernels.Op, args []kernels.Tensor) kernels.DType {
 	return kernels.Invalid
 }
 
-// whole says whether a call touches all of an operand: of an embedding's table it reads only the rows that its ids name.
+// whole says whether a call touches all of an operand: of an embedding's table it reads only the rows that its ids name, of a
+// cache it writes those of the new tokens.
 func whole(op kernels.Op, operand string, a kernels.Attrs) bool {
-	return !(op == kernels.Embedding && operand == "table" || op == kernels.EmbeddingGrad && operand == "dtable" && a.Accumulate)
+	switch op {
+	case kernels.Embedding:
+		return operand != "table"
+	case kernels.EmbeddingInt8:
+		return operand != "table" && operand != "scale"
+	case kernels.EmbeddingGrad:
+		return operand != "dtable" || !a.Accumulate
+	case kernels.CacheWrite:
+		return operand != "cache"
+	}
+	return true
 }
 
 // rowsOf sees the largest operand as a matrix of rows; one of a contract without a width is all rows.
