@@ -20,7 +20,7 @@ func predicted(s *session, r row) ([]line, error) {
 		{"GPT-2 124M, 4 × 64", gpt2(64).task, []string{"--steps", "3"}},
 		{"6 layers of 384, 8 × 256", char6.task, []string{"--steps", "5"}},
 		{"BERT-base, 8 × 128", bert.task, []string{"--steps", "3"}},
-		{"nanoGPT's small configuration", task{strategy: "nanogpt"}, []string{"--steps", "50"}},
+		{"nanoGPT's small configuration", task{strategy: "nanogpt"}, []string{"--steps", "200"}},
 		{"GPT-2 124M, 4 × 256, bf16", gpt2(256).with(bf16), []string{"--steps", "3"}},
 		{"GPT-2 124M, 4 × 64, bf16", gpt2(64).with(bf16), []string{"--steps", "3"}},
 		{"6 layers of 384, 8 × 256, bf16", char6.with(bf16), []string{"--steps", "5"}},
