@@ -167,7 +167,7 @@ func (b *Benchmark) run(ctx context.Context, s *session, clocks *runtime.Clocks,
 }
 
 func benchTraining(ctx context.Context, s *session, clocks *runtime.Clocks, steps int) (plain, clocked []time.Duration, err error) {
-	bench, err := runtime.NewBench(s.machine, s.set)
+	bench, err := runtime.NewBench(s.ranks, s.set)
 	if err != nil {
 		return nil, nil, err
 	}

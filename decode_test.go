@@ -94,7 +94,7 @@ func bindMachine(t testing.TB, p *plan.Plan, threads int) *runtime.Machine {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { device.Close() })
-	m, err := runtime.Bind(p, device)
+	m, err := runtime.Bind(p, device, runtime.Rank{})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -12,6 +12,7 @@ import (
 	"testing"
 
 	"github.com/gsc-project/gsc"
+	"github.com/gsc-project/gsc/collectives/local"
 	"github.com/gsc-project/gsc/compiler/plan"
 	"github.com/gsc-project/gsc/kernels"
 	"github.com/gsc-project/gsc/runtime"
@@ -117,32 +118,43 @@ func planOf(t testing.TB, path string, set ...string) *plan.Plan {
 	return p
 }
 
-// lab is a plan on a device, with its data.
+// lab is the ranks of a plan on devices, with its data.
 type lab struct {
-	t       testing.TB
-	plan    *plan.Plan
-	machine *runtime.Machine
-	stepper *runtime.Stepper
-	set     *data.Set
-	batch   *data.Batch
+	t        testing.TB
+	plan     *plan.Plan
+	machines []*runtime.Machine
+	ranks    *runtime.Ranks
+	machine  *runtime.Machine // of the first rank
+	stepper  *runtime.Stepper
+	set      *data.Set
+	batch    *data.Batch
 }
 
-// newLab binds a plan to so many threads and gives its tensors their starting values.
+// newLab binds each rank of a plan to so many threads and gives its tensors their starting values.
 func newLab(t testing.TB, p *plan.Plan, threads int) *lab {
 	t.Helper()
 	l := &lab{t: t, plan: p}
-	device, err := gsc.NewDevice(p.Device, threads)
+	world := local.NewWorld(p.Ranks(), local.Options{})
+	for rank := range p.Ranks() {
+		device, err := gsc.NewDevice(p.Device, threads)
+		l.check(err)
+		t.Cleanup(func() { device.Close() })
+		m, err := runtime.Bind(p, device, runtime.Rank{Number: rank, Join: world.Group})
+		l.check(err)
+		t.Cleanup(func() { m.Close() })
+		l.machines = append(l.machines, m)
+	}
+	var err error
+	l.ranks, err = runtime.NewRanks(l.machines, world.Fail)
 	l.check(err)
-	t.Cleanup(func() { device.Close() })
-	l.machine, err = runtime.Bind(p, device)
-	l.check(err)
-	t.Cleanup(func() { l.machine.Close() })
+	t.Cleanup(l.ranks.Close)
+	l.machine = l.machines[0]
 	l.set, err = data.Open(p.Data)
 	l.check(err)
 	l.stepper, err = runtime.NewStepper(l.machine)
 	l.check(err)
 	l.batch = data.NewBatch(p.Data, p.Training.Sequences)
-	l.check(l.machine.Start())
+	l.check(l.ranks.Start())
 	return l
 }
 
@@ -157,7 +169,7 @@ func (l *lab) check(err error) {
 func (l *lab) step(n int64, rate float64) runtime.Result {
 	l.t.Helper()
 	l.check(l.set.Fill(l.plan.Training.Seed, n, l.batch))
-	result, err := l.stepper.Train(l.batch, n, rate)
+	result, err := l.ranks.Train(l.batch, n, rate)
 	l.check(err)
 	return result
 }

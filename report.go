@@ -106,7 +106,7 @@ func (s *session) report(o TrainOptions, dir string, sum runtime.Summary) error 
 			return err
 		}
 	}
-	row("peak memory", "%s predicted, %s measured", plan.FormatBytes(s.plan.PeakBytes()), plan.FormatBytes(measured))
+	row("peak memory", "%s predicted, %s measured", plan.FormatBytes(s.plan.ProcessBytes()), plan.FormatBytes(measured))
 	row("run", "%s", dir)
 	if err := w.Flush(); err != nil || o.Sample == "" {
 		return err

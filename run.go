@@ -57,7 +57,7 @@ func Train(ctx context.Context, path string, o TrainOptions) (err error) {
 }
 
 func (s *session) train(ctx context.Context, dir string, r *recorder) (runtime.Summary, error) {
-	trainer, err := runtime.NewTrainer(s.machine, s.set, dir, r)
+	trainer, err := runtime.NewTrainer(s.ranks, s.set, dir, r)
 	if err != nil {
 		return runtime.Summary{}, err
 	}

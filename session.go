@@ -7,8 +7,10 @@ import (
 	"fmt"
 	"io"
 	"path/filepath"
+	"slices"
 	"strings"
 
+	"github.com/gsc-project/gsc/collectives/local"
 	"github.com/gsc-project/gsc/compiler/plan"
 	"github.com/gsc-project/gsc/kernels"
 	"github.com/gsc-project/gsc/runtime"
@@ -17,42 +19,90 @@ import (
 	"github.com/gsc-project/gsc/runtime/data/token"
 )
 
-// session is a plan bound to a device, with its data open.
+// session is a plan bound to devices, with its data open.
 type session struct {
 	plan    *plan.Plan
-	device  kernels.Device
-	machine *runtime.Machine
+	device  kernels.Device   // of the first rank
+	machine *runtime.Machine // and its machine
+	ranks   *runtime.Ranks   // all of them; nil where the first is alone
 	set     *data.Set
+	closers []io.Closer // in the order in which they were opened
 }
 
+// newSession binds all ranks of a plan, and opens its data.
 func newSession(p *plan.Plan, threads int) (*session, error) {
 	set, err := data.Open(p.Data)
 	if err != nil {
 		return nil, err
 	}
-	s, err := bindSession(p, threads)
-	if err != nil {
-		return nil, err
+	s := &session{plan: p, set: set}
+	if err := s.bindRanks(max(1, processors(threads)/p.Ranks())); err != nil {
+		return nil, errors.Join(err, s.Close())
 	}
-	s.set = set
 	return s, nil
 }
 
-// bindSession is a session without data, as generation needs.
+// bindRanks joins the ranks, which share this process's memory, and binds each to a device of its own.
+func (s *session) bindRanks(threads int) error {
+	var world *local.World
+	var machines []*runtime.Machine
+	for rank := range s.plan.Ranks() {
+		device, err := NewDevice(s.plan.Device, threads)
+		if err != nil {
+			return err
+		}
+		s.closers = append(s.closers, device)
+		if world == nil {
+			world = newWorld(s.plan.Ranks(), device)
+		}
+		m, err := runtime.Bind(s.plan, device, runtime.Rank{Number: rank, Join: world.Group})
+		if err != nil {
+			return err
+		}
+		s.closers = append(s.closers, m)
+		machines = append(machines, m)
+		if rank == 0 {
+			s.device, s.machine = device, m
+		}
+	}
+	var err error
+	s.ranks, err = runtime.NewRanks(machines, world.Fail)
+	return err
+}
+
+// newWorld makes the world of a process's ranks, who add up as their devices do.
+func newWorld(ranks int, device kernels.Device) *local.World {
+	o := local.Options{}
+	if d, ok := device.(interface{ Add(z, x, y []float32) }); ok {
+		o.Add = d.Add
+	}
+	return local.NewWorld(ranks, o)
+}
+
+// bindSession is a session of the first rank alone without data, as generation needs.
 func bindSession(p *plan.Plan, threads int) (*session, error) {
 	device, err := NewDevice(p.Device, threads)
 	if err != nil {
 		return nil, err
 	}
-	machine, err := runtime.Bind(p, device)
+	machine, err := runtime.Bind(p, device, runtime.Rank{})
 	if err != nil {
 		return nil, errors.Join(err, device.Close())
 	}
-	return &session{plan: p, device: device, machine: machine}, nil
+	return &session{plan: p, device: device, machine: machine, closers: []io.Closer{device, machine}}, nil
 }
 
-// Close frees the machine's memory and ends the device.
-func (s *session) Close() error { return errors.Join(s.machine.Close(), s.device.Close()) }
+// Close frees the machines' memory and ends the devices.
+func (s *session) Close() error {
+	var errs []error
+	if s.ranks != nil {
+		s.ranks.Close()
+	}
+	for _, c := range slices.Backward(s.closers) {
+		errs = append(errs, c.Close())
+	}
+	return errors.Join(errs...)
+}
 
 // load takes what a plan that trains needs from a run's newest or best checkpoint.
 func (s *session) load(run string, best bool) error {
@@ -105,11 +155,16 @@ func Evaluate(ctx context.Context, run string, o EvalOptions) (runtime.Scores, e
 	if err != nil {
 		return runtime.Scores{}, err
 	}
-	s, err := newSession(p, o.Threads)
+	set, err := data.Open(p.Data)
+	if err != nil {
+		return runtime.Scores{}, err
+	}
+	s, err := bindSession(p, o.Threads)
 	if err != nil {
 		return runtime.Scores{}, err
 	}
 	defer s.Close()
+	s.set = set
 	if s.set.Rows(split) == 0 {
 		return runtime.Scores{}, fmt.Errorf("the plan has no %s data", o.Split)
 	}

@@ -41,8 +41,9 @@ func candidates(s *schema.Strategy, length int) []settings {
 	counts := []int{s.Batch.MicroBatches}
 	if s.Batch.MicroBatches == 0 {
 		counts = []int{1}
-		for n := 2; s.Memory.LimitBytes > 0 && n <= s.Batch.Sequences; n++ {
-			if s.Batch.Sequences%n == 0 {
+		ranks := s.Parallel.Mesh.DataRanks()
+		for n := 2; s.Memory.LimitBytes > 0 && n*ranks <= s.Batch.Sequences; n++ {
+			if s.Batch.Sequences%(n*ranks) == 0 {
 				counts = append(counts, n)
 			}
 		}
@@ -57,7 +58,7 @@ func candidates(s *schema.Strategy, length int) []settings {
 	var list []settings
 	for _, n := range counts {
 		for _, policy := range policies {
-			for _, size := range chunkSizes(s, s.Batch.Sequences/n*length) {
+			for _, size := range chunkSizes(s, s.Batch.Sequences/(n*s.Parallel.Mesh.DataRanks())*length) {
 				list = append(list, settings{microBatches: n, recompute: policy, chunkBytes: size})
 			}
 		}

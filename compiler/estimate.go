@@ -29,6 +29,7 @@ func (u *unitOfWork) estimate() error {
 	for _, call := range stage.Schedule(plan.Train, u.data.Length).Calls {
 		e.FlopsPerStep += flops(stage, stage.Program(call.Program))
 	}
+	e.FlopsPerStep *= float64(u.plan.Ranks())
 	e.FlopsPerToken = e.FlopsPerStep / float64(e.TokensPerStep)
 	u.plan.Estimate = e
 	Reprice(u.plan, p, u.strategy.Devices.Threads)

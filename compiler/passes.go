@@ -73,7 +73,10 @@ func (u *unitOfWork) run(after func(pass string, u *unitOfWork) error) error {
 	return nil
 }
 
-func (u *unitOfWork) rows() int { return u.strategy.Batch.Sequences / u.settings.microBatches }
+// rows is how many of a micro-batch's a rank takes.
+func (u *unitOfWork) rows() int {
+	return u.strategy.Batch.Sequences / (u.settings.microBatches * u.strategy.Parallel.Mesh.DataRanks())
+}
 
 func (u *unitOfWork) build() error {
 	u.graph = graph.New()

@@ -82,7 +82,7 @@ func (u *unitOfWork) newPlan(l *lowerer, stage plan.Stage, arenaBytes int64) *pl
 		Version: plan.Version, Name: s.Name, Strategy: s.Digest, Device: u.kind.Name,
 		Model: plan.Model{Architecture: s.Model.Architecture, Task: s.Model.Task, Vocabulary: s.Model.Vocabulary,
 			Context: s.Model.Context, Outputs: s.Model.Outputs, Config: s.Model.Config, From: s.Model.From},
-		Training: u.training(), Data: u.data,
+		Training: u.training(), Data: u.data, Mesh: u.mesh(),
 		Tensors: u.tensors(l), Stages: []plan.Stage{stage},
 	}
 	for _, v := range u.lasting() {
@@ -92,6 +92,14 @@ func (u *unitOfWork) newPlan(l *lowerer, stage plan.Stage, arenaBytes int64) *pl
 	}
 	p.Arenas = []plan.Arena{{Space: kernels.DeviceMemory, SizeBytes: arenaBytes}}
 	return p
+}
+
+// mesh is the axes that have more than one place.
+func (u *unitOfWork) mesh() []plan.Axis {
+	if n := u.strategy.Parallel.Mesh.DataRanks(); n > 1 {
+		return []plan.Axis{{Name: plan.AxisData, Degree: n}}
+	}
+	return nil
 }
 
 func (u *unitOfWork) tensors(l *lowerer) []plan.Tensor {

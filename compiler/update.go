@@ -56,12 +56,15 @@ type state struct {
 	of    *weight
 }
 
-// update makes the program that follows the last backward: norm, clipping,
+// update makes the program that follows the last backward: the sums over ranks, norm, clipping,
 // and the optimizer's step for each trained weight, skipped when the norm is not finite.
 func update(g *graph.Graph, s *schema.Strategy, w *weights) (*graph.Program, []*state, error) {
 	p := &graph.Program{Name: "update"}
 	u := &updater{Emitter: graph.Emitter{Graph: g, Program: p, Region: "update", Pos: string(s.Positions["optimizer"])}, optimizer: s.Optimizer,
 		scaling: s.Precision.LossScale}
+	if s.Parallel.Mesh.DataRanks() > 1 {
+		u.reduce(w)
+	}
 	u.norm(w)
 	u.lossScale()
 	finite := g.Scalar(plan.ScalarFinite)
@@ -80,6 +83,19 @@ func update(g *graph.Graph, s *schema.Strategy, w *weights) (*graph.Program, []*
 	}
 	g.Programs = append(g.Programs, p)
 	return p, u.states, nil
+}
+
+// reduce adds up what the ranks of data found for their rows: the loss, and the gradients.
+func (u *updater) reduce(w *weights) {
+	all := func(v *graph.Value) {
+		u.Emit(kernels.AllReduce, "reduce."+v.Name, kernels.Attrs{Axis: plan.AxisData}, graph.Args{"x": graph.Is(v)})
+	}
+	all(u.Graph.Scalar(plan.ScalarLoss))
+	for _, weight := range w.list {
+		if grad := u.Graph.Find("grad." + weight.value.Name); grad != nil {
+			all(grad)
+		}
+	}
 }
 
 // norm sums the squares of all gradients, in the order of the weights, and finds the factor that clips them.

@@ -102,7 +102,7 @@ func newTrial(p *plan.Plan, expected *safetensors.File, level string, threads in
 	if t.device, err = gsc.NewDeviceAt(p.Device, level, threads); err != nil {
 		return nil, err
 	}
-	if t.machine, err = runtime.Bind(p, t.device); err != nil {
+	if t.machine, err = runtime.Bind(p, t.device, runtime.Rank{}); err != nil {
 		return nil, errors.Join(err, t.device.Close())
 	}
 	t.set, err = data.Open(p.Data)

@@ -78,6 +78,11 @@ func (m *matcher) dtype(c Class, d DType) error {
 	switch {
 	case c == Float && !d.Float(), c == Any && !d.Float() && d != I32:
 		return fmt.Errorf("type %v is not a type it takes", d)
+	case c == Number:
+		if d != F32 && d != F64 && d != I32 && d != I64 {
+			return fmt.Errorf("type %v is not a type it takes", d)
+		}
+		return nil
 	case c == Float:
 		return bindType(&m.float, d)
 	case c == Any:

@@ -35,11 +35,12 @@ const (
 	Any                    // F32, F64 or I32, the same for all such operands of a call
 	Half                   // BF16: weights as they are stored
 	Quantised              // I8: whole numbers that a scale belongs to
+	Number                 // F32, F64, I32 or I64, whatever the compute type: what ranks add up
 )
 
 // DType is the one type that operands of the class have; Invalid where there are several.
 func (c Class) DType() DType {
-	return [...]DType{Index: I32, Real: F64, Counter: I64, Bytes: U8, Half: BF16, Quantised: I8, Float: Invalid, Any: Invalid}[c]
+	return [...]DType{Index: I32, Real: F64, Counter: I64, Bytes: U8, Half: BF16, Quantised: I8, Float: Invalid, Any: Invalid, Number: Invalid}[c]
 }
 
 // Param is one operand of an operation.
@@ -63,6 +64,8 @@ type Contract struct {
 	Check   func(s Sizes, a Attrs) error
 	Needs   func(has func(name string) bool, a Attrs) error // which optional operands go together; nil: any
 	Flops   func(s Sizes, a Attrs) float64                  // floating-point operations; nil: one per element of the largest operand
+
+	Collective bool // ranks do it together: it is no device's
 }
 
 // Sizes are the lengths that the letters of the shape patterns stand for. "..."
@@ -222,6 +225,7 @@ var Contracts = [opCount]Contract{
 		out("pre", "M N").strided().opt()}, Attrs: "alpha kind derivative cap", Check: checkInt8Sum, Needs: needsEpilogue, Flops: matMulFlops},
 	EmbeddingInt8: {Name: "embedding_int8", Params: []Param{index("ids", "..."), in("table", "V C").of(Quantised), in("scale", "V"),
 		out("y", "... C")}, Flops: perRow(1, "C")},
+	AllReduce: {Name: "all_reduce", Params: []Param{inout("x", "*").of(Number)}, Attrs: "axis", Check: needsAxis, Collective: true},
 }
 
 func attentionFlops(perPair float64) func(Sizes, Attrs) float64 {
@@ -395,6 +399,14 @@ func needsWeight(has func(string) bool, _ Attrs) error {
 func checkRounding(_ Sizes, a Attrs) error {
 	if a.Rounding != "" && a.Rounding != "stochastic" {
 		return fmt.Errorf("unknown rounding %q: use stochastic, or leave it out", a.Rounding)
+	}
+	return nil
+}
+
+// needsAxis: a group is that along an axis.
+func needsAxis(_ Sizes, a Attrs) error {
+	if a.Axis == "" {
+		return fmt.Errorf("a collective needs an axis")
 	}
 	return nil
 }

@@ -221,6 +221,12 @@ const (
 	// EmbeddingInt8 sets y[..., c] = scale[id]·table[id, c], id = ids[...]. An id outside [0, V) gives zeros, as for Embedding.
 	EmbeddingInt8
 
+	// What ranks do together; no device runs it. A group is the ranks that differ in their place along one axis of the mesh, in the order of
+	// those places.
+
+	// AllReduce sets x to Σ_q x_q over the ranks q of the group along axis, in their order, in the type of x: the same bits in every rank.
+	AllReduce
+
 	opCount
 )
 
@@ -249,11 +255,13 @@ func ParseOp(name string) (Op, error) {
 	return NoOp, fmt.Errorf("unknown operation %q", name)
 }
 
-// Ops lists every operation, in the order of the constants.
+// Ops lists every operation of a device, in the order of the constants.
 func Ops() []Op {
 	ops := make([]Op, 0, opCount-1)
 	for op := NoOp + 1; op < opCount; op++ {
-		ops = append(ops, op)
+		if !Contracts[op].Collective {
+			ops = append(ops, op)
+		}
 	}
 	return ops
 }
@@ -315,4 +323,6 @@ type Attrs struct {
 	MaxRMS   float64 `json:"max_rms,omitempty"`
 	Epsilon2 float64 `json:"epsilon2,omitempty"`
 	Steps    int     `json:"steps,omitempty"` // of an iteration
+
+	Axis string `json:"axis,omitempty"` // of the mesh, that the ranks of a group differ in
 }

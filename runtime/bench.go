@@ -12,25 +12,20 @@ import (
 // Bench runs training steps for the time they take: the steps of the plan's run, from its
 // first on, over again where that is short. Nothing is recorded or saved.
 type Bench struct {
-	machine *Machine
-	stepper *Stepper
+	ranks   *Ranks
 	set     *data.Set
 	batches *data.Prefetcher
 	step    int64
 }
 
-// NewBench gives the machine its starting weights.
-func NewBench(m *Machine, set *data.Set) (*Bench, error) {
-	stepper, err := NewStepper(m)
-	if err != nil {
-		return nil, err
-	}
-	return &Bench{machine: m, stepper: stepper, set: set}, m.Start()
+// NewBench gives the ranks their starting weights.
+func NewBench(r *Ranks, set *data.Set) (*Bench, error) {
+	return &Bench{ranks: r, set: set}, r.Start()
 }
 
 // Step runs the next step and gives the time it took, that of waiting for its batch included.
 func (b *Bench) Step() (time.Duration, error) {
-	p := &b.machine.Plan.Training
+	p := &b.ranks.First().Plan.Training
 	if b.batches == nil || b.step == p.Steps {
 		b.Close()
 		b.step, b.batches = 0, b.set.Prefetch(p.Seed, 1, p.Steps, p.Sequences)
@@ -41,7 +36,7 @@ func (b *Bench) Step() (time.Duration, error) {
 	if err != nil {
 		return 0, err
 	}
-	r, err := b.stepper.Train(batch, b.step, rate(p.Rate, p.Steps, b.step, 0))
+	r, err := b.ranks.Train(batch, b.step, rate(p.Rate, p.Steps, b.step, 0))
 	took := time.Since(start)
 	if err == nil && !r.Finite {
 		err = fmt.Errorf("step %d: loss %v, gradient norm %v: the update was skipped, so its time says nothing: lower the learning rate or clip the gradient", b.step, r.Loss, r.Norm)

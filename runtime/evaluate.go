@@ -61,8 +61,7 @@ type scorer struct {
 }
 
 func newScorer(m *Machine, set *data.Set) *scorer {
-	t := m.Plan.Training
-	return &scorer{machine: m, metrics: t.Evaluation.Metrics, batch: data.NewBatch(set.Spec(), t.Sequences/t.MicroBatches)}
+	return &scorer{machine: m, metrics: m.Plan.Training.Evaluation.Metrics, batch: data.NewBatch(set.Spec(), m.Plan.RankRows())}
 }
 
 func (s *scorer) score(ctx context.Context, stepper *Stepper, pass *data.Pass) (Scores, error) {

@@ -42,19 +42,19 @@ func (m *Machine) newFeed(name string) (*feed, error) {
 	return f, nil
 }
 
-// fill copies the rows of a micro-batch.
-func (f *feed) fill(b *data.Batch, microBatch int) error {
+// fill copies a part of the batch's rows: the parts are as many rows each as a call takes.
+func (f *feed) fill(b *data.Batch, part int) error {
 	for _, p := range f.ports {
-		if err := f.copy(p, b, microBatch); err != nil {
+		if err := f.copy(p, b, part); err != nil {
 			return fmt.Errorf("input %s: %w", p.name, err)
 		}
 	}
 	return nil
 }
 
-func (f *feed) copy(p port, b *data.Batch, microBatch int) error {
+func (f *feed) copy(p port, b *data.Batch, part int) error {
 	n := kernels.Elements(p.buffer.Shape())
-	from, to := microBatch*n, (microBatch+1)*n
+	from, to := part*n, (part+1)*n
 	if p.buffer.DType == kernels.I32 {
 		values := b.Ints(p.name)
 		if len(values) < to {

@@ -7,20 +7,31 @@ import (
 	"math"
 	"unsafe"
 
+	"github.com/gsc-project/gsc/collectives"
 	"github.com/gsc-project/gsc/compiler/plan"
 	"github.com/gsc-project/gsc/kernels"
 )
 
-// Machine is one stage of a plan bound to a device: every operand has its
+// Machine is a rank of a plan, bound to a device: every operand has its
 // address, every instruction its kernel. Running allocates nothing.
 type Machine struct {
 	Plan     *plan.Plan
+	rank     Rank
+	groups   map[string]collectives.Group // by axis
+	failed   error                        // of a collective: the rank goes no further
 	stage    *plan.Stage
 	device   kernels.Device
 	memories map[kernels.Space]kernels.Memory
 	programs map[string]*program
 	scalars  map[string]*plan.Buffer
 	word     [8]byte
+}
+
+// Rank is a rank's number in the plan's mesh, and what joins it with others.
+type Rank struct {
+	Number int
+	// Join gives its part in the group of these ranks along an axis. nil: the rank is alone, and can do all that takes no other ranks.
+	Join func(axis string, ranks []int, rank int) (collectives.Group, error)
 }
 
 // program is a bound program.
@@ -35,13 +46,13 @@ type step struct {
 	guard *plan.Buffer
 }
 
-// Bind allocates a plan's arenas on a device and binds its instructions. The
+// Bind allocates a rank's arenas on a device and binds its instructions. The
 // plan must have passed Verify.
-func Bind(p *plan.Plan, device kernels.Device) (*Machine, error) {
+func Bind(p *plan.Plan, device kernels.Device, rank Rank) (*Machine, error) {
 	if p.Device != device.Kind() {
 		return nil, fmt.Errorf("the plan is for device kind %s, not %s: plan again for it", p.Device, device.Kind())
 	}
-	m := &Machine{Plan: p, stage: &p.Stages[0], device: device, memories: map[kernels.Space]kernels.Memory{},
+	m := &Machine{Plan: p, rank: rank, groups: map[string]collectives.Group{}, stage: &p.Stages[0], device: device, memories: map[kernels.Space]kernels.Memory{},
 		programs: map[string]*program{}, scalars: map[string]*plan.Buffer{}}
 	for _, a := range p.Arenas {
 		memory, err := device.Alloc(a.Space, a.SizeBytes)
@@ -61,9 +72,12 @@ func Bind(p *plan.Plan, device kernels.Device) (*Machine, error) {
 	return m, nil
 }
 
-// Close frees the arenas.
+// Close leaves the groups and frees the arenas.
 func (m *Machine) Close() error {
 	var errs []error
+	for _, g := range m.groups {
+		errs = append(errs, g.Close())
+	}
 	for _, memory := range m.memories {
 		errs = append(errs, memory.Close())
 	}
@@ -80,7 +94,13 @@ func (m *Machine) bind(p *plan.Program) error {
 				args[j].Data = m.address(&m.stage.Buffers[o.Buffer], o.Offset)
 			}
 		}
-		run, err := m.device.Bind(kernels.Call{Op: in.Op, Attrs: in.Attrs, Args: args, Stream: in.Stream})
+		var run kernels.Kernel
+		var err error
+		if kernels.Contracts[in.Op].Collective {
+			run, err = m.collective(in, args)
+		} else {
+			run, err = m.device.Bind(kernels.Call{Op: in.Op, Attrs: in.Attrs, Args: args, Stream: in.Stream})
+		}
 		if err != nil {
 			return fmt.Errorf("program %s, instruction %d (%s, %s): %w", p.Name, i, in.Name, in.Pos, err)
 		}
@@ -93,21 +113,70 @@ func (m *Machine) bind(p *plan.Program) error {
 	return nil
 }
 
+// collectiveOps are the operations that transports run.
+var collectiveOps = map[kernels.Op]collectives.Op{kernels.AllReduce: collectives.AllReduce}
+
+// collective binds what the rank does with others. A rank that is alone fails when it comes to it.
+func (m *Machine) collective(in *plan.Instruction, args []kernels.Tensor) (kernels.Kernel, error) {
+	if m.rank.Join == nil {
+		return func() { m.failed = fmt.Errorf("%s (%v): this rank is alone", in.Name, in.Op) }, nil
+	}
+	g, err := m.group(in.Attrs.Axis)
+	if err != nil {
+		return nil, err
+	}
+	x := args[0]
+	c, err := g.Bind(collectives.Call{Op: collectiveOps[in.Op], DType: x.DType, Count: x.Len(), In: x.Data, Out: x.Data})
+	if err != nil {
+		return nil, err
+	}
+	return func() {
+		if m.failed != nil {
+			return
+		}
+		if err := c.Run(); err != nil {
+			m.failed = fmt.Errorf("%s (%v, %s): %w", in.Name, in.Op, in.Pos, err)
+		}
+	}, nil
+}
+
+// group is the rank's part in its group along an axis.
+func (m *Machine) group(axis string) (collectives.Group, error) {
+	if g := m.groups[axis]; g != nil {
+		return g, nil
+	}
+	g, err := m.rank.Join(axis, m.Plan.Group(m.rank.Number, axis), m.rank.Number)
+	if err == nil {
+		m.groups[axis] = g
+	}
+	return g, err
+}
+
 func (m *Machine) address(b *plan.Buffer, element int) unsafe.Pointer {
 	return m.memories[b.Space].Pointer(b.Offset + int64(element)*int64(b.DType.Size()))
 }
 
 // Run runs one program.
-func (m *Machine) Run(name string) { m.run(name, true) }
-
-// run runs one program; where guarded is false, without the instructions that depend on a scalar.
-func (m *Machine) run(name string, guarded bool) {
+func (m *Machine) Run(name string) {
 	for i := range m.programs[name].steps {
 		s := &m.programs[name].steps[i]
-		if s.guard == nil || guarded && m.counter(s.guard) != 0 {
+		if s.guard == nil || m.counter(s.guard) != 0 {
 			s.run()
 		}
 	}
+}
+
+// runStep runs a program of a training step. A loss that is not finite, as squares of large errors are not though their
+// gradients are, skips what depends on a scalar, as a norm that is not finite does. The loss may become known in the program itself, as a
+// sum over ranks.
+func (m *Machine) runStep(name string) error {
+	for i := range m.programs[name].steps {
+		s := &m.programs[name].steps[i]
+		if s.guard == nil || m.counter(s.guard) != 0 && !bad(m.Real(plan.ScalarLoss)) {
+			s.run()
+		}
+	}
+	return m.failed
 }
 
 // Buffer finds what a program knows by a name: one of its inputs or outputs; nil when it has none.

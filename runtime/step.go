@@ -13,7 +13,9 @@ import (
 type Stepper struct {
 	machine *Machine
 	feeds   map[string]*feed // of the programs that have inputs
-	rows    int              // of a micro-batch
+	rows    int              // of a micro-batch that the rank takes
+	place   int              // of the rank among those of data, of which there are ranks
+	ranks   int
 
 	// After, when set, is told each program that a training step has run, while its results still stand.
 	After func(program string)
@@ -28,8 +30,8 @@ type Result struct {
 
 // NewStepper looks up the inputs of a machine's programs.
 func NewStepper(m *Machine) (*Stepper, error) {
-	t := m.Plan.Training
-	s := &Stepper{machine: m, feeds: map[string]*feed{}, rows: t.Sequences / t.MicroBatches}
+	p := m.Plan
+	s := &Stepper{machine: m, feeds: map[string]*feed{}, rows: p.RankRows(), place: p.Place(m.rank.Number, plan.AxisData), ranks: p.Degree(plan.AxisData)}
 	for name, p := range m.programs {
 		if len(p.plan.Inputs) == 0 {
 			continue
@@ -43,23 +45,17 @@ func NewStepper(m *Machine) (*Stepper, error) {
 	return s, nil
 }
 
-// Train runs one training step: every micro-batch of b forward and backward,
-// and the update at the given learning rate.
+// Train runs one training step: the rank's rows of every micro-batch of b forward and backward,
+// and the update at the given learning rate. b is the global batch.
 func (s *Stepper) Train(b *data.Batch, step int64, rate float64) (Result, error) {
 	s.scalars(b, step)
 	s.machine.SetReal(plan.ScalarRate, rate)
-	if err := s.calls(plan.Train, b, s.run); err != nil {
+	if err := s.calls(plan.Train, b, s.machine.runStep); err != nil {
 		return Result{}, err
 	}
 	r := Result{Loss: s.loss(b), Norm: s.machine.Real(plan.ScalarNorm)}
 	r.Finite = s.machine.Counter(plan.ScalarFinite) != 0 && !bad(r.Loss)
 	return r, nil
-}
-
-// run runs a program of a step. A loss that is not finite, as squares of large errors are not though their
-// gradients are, skips the update as a norm that is not finite does.
-func (s *Stepper) run(program string) {
-	s.machine.run(program, !bad(s.machine.Real(plan.ScalarLoss)))
 }
 
 // Evaluate runs the evaluation of one micro-batch of b and gives its Σwℓ.
@@ -86,18 +82,21 @@ func (s *Stepper) scalars(b *data.Batch, step int64) {
 }
 
 // calls runs the calls of a schedule for a batch.
-func (s *Stepper) calls(kind string, b *data.Batch, run func(program string)) error {
+func (s *Stepper) calls(kind string, b *data.Batch, run func(program string) error) error {
 	schedule := s.machine.stage.Schedule(kind, b.Length)
 	if schedule == nil {
 		return fmt.Errorf("the plan has no schedule %s for rows of %d tokens", kind, b.Length)
 	}
 	for i := range schedule.Calls {
 		c := &schedule.Calls[i]
-		s.machine.SetCounter(plan.ScalarOrigin, int64(c.MicroBatch)*int64(s.rows))
-		if err := s.feed(c.Program, b, c.MicroBatch); err != nil {
+		part := c.MicroBatch*s.ranks + s.place // of the global batch, in parts of as many rows
+		s.machine.SetCounter(plan.ScalarOrigin, int64(part)*int64(s.rows))
+		if err := s.feed(c.Program, b, part); err != nil {
 			return err
 		}
-		run(c.Program)
+		if err := run(c.Program); err != nil {
+			return err
+		}
 		if s.After != nil {
 			s.After(c.Program)
 		}
@@ -105,9 +104,9 @@ func (s *Stepper) calls(kind string, b *data.Batch, run func(program string)) er
 	return nil
 }
 
-func (s *Stepper) feed(program string, b *data.Batch, microBatch int) error {
+func (s *Stepper) feed(program string, b *data.Batch, part int) error {
 	if f := s.feeds[program]; f != nil {
-		return f.fill(b, microBatch)
+		return f.fill(b, part)
 	}
 	return nil
 }
@@ -126,10 +125,11 @@ func (s *Stepper) loss(b *data.Batch) float64 {
 func (s *Stepper) Locate(b *data.Batch, step int64) (string, error) {
 	s.scalars(b, step)
 	found := ""
-	err := s.calls(plan.Train, b, func(program string) {
+	err := s.calls(plan.Train, b, func(program string) error {
 		if found == "" {
 			found = s.machine.runChecked(program)
 		}
+		return nil
 	})
 	return found, err
 }

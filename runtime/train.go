@@ -61,8 +61,9 @@ type state struct {
 	Owed *monitor.Record `json:"owed,omitempty"` // of a step whose evaluation was interrupted: it is told when the run goes on
 }
 
-// Trainer drives a machine through a run.
+// Trainer drives the ranks of a plan through a run. Evaluation, checkpoints and scalars are the first rank's.
 type Trainer struct {
+	ranks    *Ranks
 	machine  *Machine
 	stepper  *Stepper
 	set      *data.Set
@@ -79,16 +80,13 @@ type Trainer struct {
 
 // NewTrainer prepares a run in a directory: it continues from the newest intact
 // checkpoint there, or starts with the plan's initial weights.
-func NewTrainer(m *Machine, set *data.Set, dir string, recorder Recorder) (*Trainer, error) {
+func NewTrainer(r *Ranks, set *data.Set, dir string, recorder Recorder) (*Trainer, error) {
+	m := r.First()
 	store, err := checkpoint.Open(filepath.Join(dir, CheckpointsDir), m.Plan.Training.Checkpoint.Keep)
 	if err != nil {
 		return nil, err
 	}
-	stepper, err := NewStepper(m)
-	if err != nil {
-		return nil, err
-	}
-	t := &Trainer{machine: m, stepper: stepper, set: set, store: store, recorder: recorder, digest: m.Plan.Digest(), saved: -1}
+	t := &Trainer{ranks: r, machine: m, stepper: r.steppers[0], set: set, store: store, recorder: recorder, digest: m.Plan.Digest(), saved: -1}
 	if reserved := m.reserved(); reserved != nil {
 		t.saver = checkpoint.NewSaver(store, reserved)
 	}
@@ -106,7 +104,7 @@ func (t *Trainer) restore() error {
 		t.recorder.Note("%v", r)
 	}
 	if saved == nil {
-		err := t.machine.Start()
+		err := t.ranks.Start()
 		t.state.Scaler = t.machine.Scaler()
 		return err
 	}
@@ -114,7 +112,7 @@ func (t *Trainer) restore() error {
 	if saved.Plan != t.digest {
 		return fmt.Errorf("%s was made by another plan (%.12s, this one is %.12s)", saved.Path, saved.Plan, t.digest)
 	}
-	if err := t.machine.Load(saved); err != nil {
+	if err := t.ranks.Load(saved); err != nil {
 		return err
 	}
 	t.step, t.saved = saved.Step, saved.Step
@@ -122,7 +120,7 @@ func (t *Trainer) restore() error {
 	if err := json.Unmarshal(saved.Run, &t.state); err != nil {
 		return err
 	}
-	t.machine.SetScaler(t.state.Scaler)
+	t.ranks.SetScaler(t.state.Scaler)
 	return nil
 }
 
@@ -198,7 +196,7 @@ func (t *Trainer) one(b *data.Batch) error {
 	p := &t.machine.Plan.Training
 	step := t.step + 1
 	lr := rate(p.Rate, p.Steps, step, t.state.Reductions)
-	result, err := t.stepper.Train(b, step, lr)
+	result, err := t.ranks.Train(b, step, lr)
 	if err != nil {
 		return err
 	}
@@ -228,7 +226,7 @@ func (t *Trainer) explode(b *data.Batch, step int64, r Result) error {
 	if t.machine.Scaled() {
 		fix = fmt.Sprintf("the loss scale fell to %g, below precision.loss_scale.minimum: lower the learning rate, clip the gradient, or compute in bf16", t.machine.Scaler().Scale)
 	}
-	where, err := t.stepper.Locate(b, step)
+	where, err := t.ranks.Locate(b, step)
 	if err != nil {
 		return err
 	}

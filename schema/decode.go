@@ -26,6 +26,7 @@ type wire struct {
 	Schedule   wireSchedule
 	Precision  Precision
 	Memory     wireMemory
+	Parallel   Parallel
 	Compile    wireCompile
 	Devices    Devices
 	Evaluate   plan.Evaluation
@@ -120,7 +121,7 @@ func (e *evaluation) decode() (*Strategy, error) {
 		return nil, fmt.Errorf("the schema and its Go types differ: %w", err)
 	}
 	s := &Strategy{
-		Name: w.Name, Precision: w.Precision, Devices: w.Devices, Evaluate: w.Evaluate, Checkpoint: w.Checkpoint, Seed: w.Seed,
+		Name: w.Name, Precision: w.Precision, Parallel: w.Parallel, Devices: w.Devices, Evaluate: w.Evaluate, Checkpoint: w.Checkpoint, Seed: w.Seed,
 		Objective: Objective(w.Objective), Batch: Batch(w.Batch), Optimizer: w.Optimizer.optimizer(),
 		Schedule: w.Schedule.Rate, Length: w.Schedule.length(),
 		Positions: e.positions(),

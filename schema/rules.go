@@ -253,12 +253,21 @@ func (d *diagnosis) classes() {
 		"leave classes out", "%d is not the number of model.labels, %d", n, len(labels))
 }
 
-// microBatches: each micro-batch holds as many rows.
+// microBatches: each micro-batch holds as many rows, and each rank takes as many of them.
 func (d *diagnosis) microBatches() {
 	rows, ok := d.integer("batch.sequences")
 	parts, given := d.integer("batch.micro_batches")
 	d.wrongIf(ok && given && rows%parts != 0, []string{"batch.micro_batches", "batch.sequences"},
 		useDivisors(parts, rows), "%d does not divide batch.sequences = %d", parts, rows)
+	ranks, okRanks := d.integer("parallel.mesh.data")
+	if !ok || !okRanks || ranks < 1 || given && (parts < 1 || rows%parts != 0) {
+		return
+	}
+	paths := []string{"parallel.mesh.data", "batch.sequences"}
+	if given {
+		paths, rows = append(paths, "batch.micro_batches"), rows/parts
+	}
+	d.wrongIf(rows%ranks != 0, paths, useDivisors(ranks, rows), "%d does not divide the %d rows of a micro-batch", ranks, rows)
 }
 
 // objective: which loss fits which model, and what smoothing is for.

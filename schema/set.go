@@ -47,7 +47,8 @@ func (s *source) set(inst *build.Instance, option string) *Error {
 	return s.addValue(inst, selectors, value)
 }
 
-// addValue adds a file to the strategy that holds one value.
+// addValue adds one value to the strategy: beside the name, where a definition that is joined with what stands there refuses
+// keys that it does not know; else in a file of its own.
 func (s *source) addValue(inst *build.Instance, path cue.Path, value ast.Expr) *Error {
 	selectors, at := path.Selectors(), value.Pos()
 	for i := len(selectors) - 1; i >= 0; i-- {
@@ -58,7 +59,15 @@ func (s *source) addValue(inst *build.Instance, path cue.Path, value ast.Expr) *
 		ast.SetPos(name, at)
 		value = ast.NewStruct(&ast.Field{Label: name, Value: value})
 	}
-	return s.addFile(inst, value.(*ast.StructLit).Elts)
+	added := value.(*ast.StructLit).Elts
+	for _, n := range entries(inst.Files) {
+		if n.path == "name" && n.list != nil {
+			*n.list = append(*n.list, added...)
+			astutil.Resolve(n.file, func(token.Pos, string, ...any) {})
+			return nil
+		}
+	}
+	return s.addFile(inst, added)
 }
 
 func label(s cue.Selector) ast.Label {

@@ -19,6 +19,7 @@ type Strategy struct {
 	Length     Length
 	Precision  Precision
 	Memory     Memory
+	Parallel   Parallel
 	Compile    Compile
 	Devices    Devices
 	Evaluate   plan.Evaluation
@@ -108,6 +109,17 @@ type Memory struct {
 	LossChunks int    // that the rows of the logits are cut into; 0 when the compiler chooses
 }
 
+// Parallel is how a step is shared out among ranks.
+type Parallel struct{ Mesh Mesh }
+
+// Mesh is the number of ranks along each axis.
+type Mesh struct {
+	Data int // ranks that take parts of the rows; 0 stands for 1
+}
+
+// DataRanks is the number of ranks that take parts of the rows.
+func (m Mesh) DataRanks() int { return max(1, m.Data) }
+
 // Compile is what the compiler may do.
 type Compile struct {
 	Unfused bool // operations stay apart that a kernel could do together
@@ -117,7 +129,7 @@ type Compile struct {
 type Devices struct {
 	Kind    string // "cpu" or "ref"
 	Profile string // "host", a built-in one, or a file that gsc calibrate wrote
-	Threads int    // 0: the number of processors
+	Threads int    // of all ranks of a process together; 0: the number of processors
 }
 
 // Model is an architecture with its sizes, as a list of layers.

@@ -44,6 +44,15 @@ func (p *Plan) Tensor(name string) *Tensor {
 	return nil
 }
 
+// ProcessBytes is the memory that a process takes at most which holds all ranks: their arenas, and what is reserved, which they share.
+func (p *Plan) ProcessBytes() int64 {
+	total := p.PeakBytes()
+	for _, a := range p.Arenas {
+		total += int64(p.Ranks()-1) * a.SizeBytes
+	}
+	return total
+}
+
 // PeakBytes is the memory a rank takes at most: its arenas and all that is reserved.
 func (p *Plan) PeakBytes() int64 {
 	var total int64

@@ -111,6 +111,14 @@ func (v *stageVerifier) contract(in *Instruction) error {
 	if err != nil {
 		return err
 	}
+	if kernels.Contracts[in.Op].Collective {
+		if v.plan.Degree(in.Attrs.Axis) < 2 {
+			return fmt.Errorf("axis %q: the mesh has no such axis", in.Attrs.Axis)
+		}
+		if in.Predicate != 0 {
+			return fmt.Errorf("a collective with a predicate: ranks that skip it would leave the others waiting")
+		}
+	}
 	for i, p := range kernels.Contracts[in.Op].Params {
 		if args[i].Absent() {
 			continue

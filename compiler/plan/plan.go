@@ -2,6 +2,7 @@ package plan
 
 import (
 	"encoding/json"
+	"slices"
 
 	"github.com/gsc-project/gsc/kernels"
 )
@@ -36,6 +37,62 @@ type Axis struct {
 	Name   string `json:"name"`
 	Degree int    `json:"degree"`
 }
+
+// Degree is the number of ranks along an axis; 1 where the mesh has no such axis.
+func (p *Plan) Degree(axis string) int {
+	for _, a := range p.Mesh {
+		if a.Name == axis {
+			return a.Degree
+		}
+	}
+	return 1
+}
+
+// Ranks is the number of ranks of the mesh. They are numbered with the last axis fastest.
+func (p *Plan) Ranks() int {
+	n := 1
+	for _, a := range p.Mesh {
+		n *= a.Degree
+	}
+	return n
+}
+
+// Place is a rank's place along an axis.
+func (p *Plan) Place(rank int, axis string) int {
+	for _, a := range slices.Backward(p.Mesh) {
+		if a.Name == axis {
+			return rank % a.Degree
+		}
+		rank /= a.Degree
+	}
+	return 0
+}
+
+// Group is the ranks that differ from a rank in their place along an axis alone, in the order of those places.
+func (p *Plan) Group(rank int, axis string) []int {
+	stride := 1
+	for _, a := range slices.Backward(p.Mesh) {
+		if a.Name == axis {
+			break
+		}
+		stride *= a.Degree
+	}
+	group := make([]int, p.Degree(axis))
+	for i := range group {
+		group[i] = rank + (i-p.Place(rank, axis))*stride
+	}
+	return group
+}
+
+// RankRows is the rows of a micro-batch that each rank takes.
+func (p *Plan) RankRows() int {
+	return p.Training.Sequences / (max(p.Training.MicroBatches, 1) * max(p.Degree(AxisData), 1))
+}
+
+// The axes of a mesh.
+const AxisData = "data" // ranks that take parts of the batch's rows
+
+var axesKnown = []string{AxisData}
 
 // Model is what the runtime needs to know of the model beside its tensors: the
 // sizes that inputs must respect, and what a Hugging Face folder says of it.

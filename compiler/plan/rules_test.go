@@ -78,6 +78,9 @@ var brokenForm = []broken{
 
 	{3, edit("strategy 0123456789abcdef", "mesh [data 2, data 2]"), nil, `axis "data" stands twice`},
 	{3, edit("strategy 0123456789abcdef", "mesh [data 0]"), nil, `axis "data" has degree 0`},
+	{3, edit("strategy 0123456789abcdef", "mesh [data 1]"), nil, `axis "data" has degree 1`},
+	{3, edit("strategy 0123456789abcdef", "mesh [time 2]"), nil, `unknown axis "time"`},
+	{10, edit("strategy 0123456789abcdef", "mesh [data 3]"), nil, "do not divide among 3 ranks of data"},
 
 	{4, edit("  device 2816\n", "  device 2816\n  device 2816\n"), nil, "two arenas in space device"},
 	{4, edit("  device 2816\n", "  device -1\n"), nil, "size -1 is outside"},
@@ -148,7 +151,7 @@ var brokenReferences = []broken{
 	{11, edit("micro_batch 1", "micro_batch 0"), nil, "no call takes micro-batch 1 of 2"},
 	{11, edit("  call decode", ""), nil, "schedule decode: it calls nothing"},
 
-	{12, edit("%16 tokens input i32 [batch 1, seq 4]", "%16 tokens input i32 [batch 2, seq 2]"), nil, "input tokens has shape [2 2], but a micro-batch has 1 rows"},
+	{12, edit("%16 tokens input i32 [batch 1, seq 4]", "%16 tokens input i32 [batch 2, seq 2]"), nil, "input tokens has shape [2 2], but a rank takes 1 rows of a micro-batch"},
 	{12, edit("%16 tokens input i32 [batch 1, seq 4]", "%16 tokens input i32 [batch 1, seq 2, half 2]"), nil, "input tokens has shape [1 2 2], want [1 4]"},
 }
 
@@ -169,6 +172,10 @@ var brokenOperands = []broken{
 	{15, edit("a=%18[4,4] b=%9[4,12] c=%19[4,12]", "a=%18[2,8] b=%9[4,12] c=%19[4,12]"), nil, "K = 4, but an operand before it has K = 8"},
 	{15, edit("embedding embed ids=%16 table=%8", "embedding embed ids=%16"), nil, "operand table: missing"},
 	{15, edit("ids=%16 table=%8 y=%18 from", "ids=%18 table=%8 y=%18 from"), nil, "operand ids: type f32, want i32"},
+	{15, edit("program update\n", "program update\n  all_reduce r x=%14 {axis=data}\n"), nil, `axis "data": the mesh has no such axis`},
+	{15, edit("program update\n", "program update\n  all_reduce r x=%14\n"), nil, "a collective needs an axis"},
+	{15, edit("program update\n", "program update\n  all_reduce r x=%14 {axis=data} if %4\n"),
+		func(p *plan.Plan) { p.Mesh = []plan.Axis{{Name: "data", Degree: 2}}; p.Training.Sequences *= 2 }, "a collective with a predicate"},
 	{15, edit("{ignore_index=-100}", "{ignore_index=-100 alpha=2}"), nil, "takes no attribute alpha"},
 	{15, nil, func(p *plan.Plan) { instruction(p, "forward", "qkv").Op = 250 }, "unknown operation 250"},
 	{15, nil, func(p *plan.Plan) {

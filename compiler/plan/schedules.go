@@ -30,8 +30,12 @@ func (v *verifier) training() {
 	if t.Steps < 0 || t.Rate.Warmup < 0 || t.Rate.Decay < 0 {
 		v.fail("training: steps %d, warm-up %d and decay %d must not be negative", t.Steps, t.Rate.Warmup, t.Rate.Decay)
 	}
-	if t.Sequences < 1 || t.MicroBatches < 1 || t.Sequences%max(t.MicroBatches, 1) != 0 {
+	ranks := v.plan.Degree(AxisData)
+	switch {
+	case t.Sequences < 1 || t.MicroBatches < 1 || t.Sequences%max(t.MicroBatches, 1) != 0:
 		v.fail("training: %d sequences do not divide into %d micro-batches", t.Sequences, t.MicroBatches)
+	case ranks > 0 && t.Sequences/t.MicroBatches%ranks != 0:
+		v.fail("training: the %d sequences of a micro-batch do not divide among %d ranks of data", t.Sequences/t.MicroBatches, ranks)
 	}
 }
 
@@ -164,7 +168,7 @@ var perToken = []string{InputTokens, InputTypes, InputSegments, InputPositions, 
 
 // batches is rule 12.
 func (v *verifier) batches() {
-	rows := v.plan.Training.Sequences / max(v.plan.Training.MicroBatches, 1)
+	rows := v.plan.RankRows()
 	for s := range v.plan.Stages {
 		st := &v.plan.Stages[s]
 		programs := st.byName()
@@ -190,7 +194,7 @@ func (v *verifier) inputs(st *Stage, p *Program, rows int) {
 		}
 		shape := st.Buffers[port.Buffer].Shape()
 		if len(shape) == 0 || shape[0] != rows {
-			v.fail("program %s: input %s has shape %v, but a micro-batch has %d rows", p.Name, port.Name, shape, rows)
+			v.fail("program %s: input %s has shape %v, but a rank takes %d rows of a micro-batch", p.Name, port.Name, shape, rows)
 		} else if slices.Contains(perToken, port.Name) && p.Length > 0 && (len(shape) != 2 || shape[1] != p.Length) {
 			v.fail("program %s: input %s has shape %v, want [%d %d]", p.Name, port.Name, shape, rows, p.Length)
 		}

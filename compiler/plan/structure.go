@@ -19,6 +19,9 @@ const MaxArenaBytes = 1 << 50
 // MaxDims bounds the dims of a buffer and of a view.
 const MaxDims = 16
 
+// maxDegree bounds an axis of the mesh.
+const maxDegree = 1 << 20
+
 // maxSlots bounds what a stage has in flight.
 const maxSlots = 1 << 12
 
@@ -99,8 +102,11 @@ func (v *verifier) mesh() {
 		if a.Name == "" || seen[a.Name] {
 			v.fail("mesh: axis %q stands twice or has no name", a.Name)
 		}
-		if a.Degree < 1 {
-			v.fail("mesh: axis %q has degree %d", a.Name, a.Degree)
+		if !slices.Contains(axesKnown, a.Name) {
+			v.fail("mesh: unknown axis %q: use one of %s", a.Name, strings.Join(axesKnown, ", "))
+		}
+		if a.Degree < 2 || a.Degree > maxDegree {
+			v.fail("mesh: axis %q has degree %d, which must be 2 to %d: one of 1 is left out", a.Name, a.Degree, maxDegree)
 		}
 		seen[a.Name] = true
 	}

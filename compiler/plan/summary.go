@@ -49,10 +49,18 @@ func (p *Plan) modelRows() [][2]string {
 	}
 	return [][2]string{
 		{"plan", p.Name + ", digest " + p.Digest()[:12]},
-		{"device", p.Device + ", profile " + e.Profile},
+		{"device", p.Device + ", profile " + e.Profile + p.meshBrief()},
 		{"model", model},
 		{"parameters", parameters},
 	}
+}
+
+// meshBrief says what ranks there are, where there are several.
+func (p *Plan) meshBrief() string {
+	if len(p.Mesh) == 0 {
+		return ""
+	}
+	return fmt.Sprintf(", %d ranks: %s", p.Ranks(), strings.Trim(axes(p.Mesh), "[]"))
 }
 
 // weightBrief says what types weights are kept in.

@@ -16,7 +16,7 @@ import (
 //
 //  1. Form: the version is [Version], the plan has a name, the device kind is one of kernels.Kinds, there is one stage.
 //  2. Values: every number is finite, every string UTF-8, the model's config JSON.
-//  3. Mesh: the names of the axes are unique, their degrees positive.
+//  3. Mesh: the axes are known, none stands twice, their degrees are 2 or more.
 //  4. Arenas: one for each space; sizes are neither negative nor above [MaxArenaBytes].
 //  5. Buffers: the ID is the index; class, type and space are known; at most [MaxDims] dims, none below 1; weights,
 //     optimizer state and scalars last, nothing else does, and what lasts has no slots.
@@ -26,17 +26,18 @@ import (
 //     optimizer state has a tensor; state belongs to a weight, and what a weight is computed of is loaded; the shape in a model folder has as many elements; the kind of Init is known.
 //  8. Scalars: names are unique; each has a buffer of class scalar, one element and its type to itself, and each such buffer has a scalar.
 //  9. Programs: names are unique; ports name buffers, once; inputs are of class input.
-//  10. Training, in a plan that trains: the objective and the kind of rate are known, a table has rates, sequences divide into micro-batches.
+//  10. Training, in a plan that trains: the objective and the kind of rate are known, a table has rates, sequences divide into micro-batches, and those among the ranks of data.
 //  11. Schedules: kind and length are unique; there is one to train and one to evaluate for each length bucket of the data, or, in a
 //     plan that only generates, one to prefill and one to decode; calls name programs of that length,
 //     slots and micro-batches that exist; training calls every micro-batch; every program is called.
-//  12. Batches: the inputs of a call have as many rows as a micro-batch, and, for tokens and what goes with each, its length.
+//  12. Batches: the inputs of a call have as many rows as a rank takes of a micro-batch, and, for tokens and what goes with each, its length.
 //
 // Operands, of each instruction.
 //
 //  13. Reference: operands, predicate and bounds name buffers; the last two are I64 scalars; an absent operand says nothing else.
 //  14. Range: at most [MaxDims] dims, none below 1; from the first to the last element a view lies within its buffer.
-//  15. Contract: kernels.Check admits operands and attributes.
+//  15. Contract: kernels.Check admits operands and attributes; the axis of a collective is one of the mesh, and it has no
+//     predicate, so that all ranks of its group come to it.
 //  16. Kind: floats have the type that the device kind computes in; what is not a copy works in device memory; the workspace is as large as the kind asks for.
 //  17. Writers: at most one instruction of a stage writes a weight, none a frozen one.
 //

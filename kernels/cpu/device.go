@@ -53,6 +53,9 @@ func newDevice(threads int, l level) (*Device, error) {
 	return d, nil
 }
 
+// Add sets z = x + y, on the caller's thread.
+func (d *Device) Add(z, x, y []float32) { d.vector().add(z, x, y) }
+
 // Kind is "cpu".
 func (d *Device) Kind() string { return "cpu" }
 

@@ -1,0 +1,295 @@
+package local
+
+import (
+	"fmt"
+	goruntime "runtime"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/gsc-project/gsc/collectives"
+)
+
+// team is what the members of a group share.
+//
+// A rank posts its call, counts itself as come, and waits until all have come; then it does its share of the work on everybody's
+// memory, counts itself as gone, and waits until all have gone. Posts of a call are overwritten two calls later, when all have left it.
+type team struct {
+	world *World
+	name  string
+	ranks []int // of the world
+	come  []counter
+	gone  []counter
+	posts [2][]post
+	pairs []pair // of sender and receiver, sender·n + receiver
+	spins int    // looks for another rank before a rank offers its processor to others
+}
+
+// counter is on cache lines of its own: its rank writes it, and all others look at it.
+type counter struct {
+	calls atomic.Int64
+	_     [120]byte
+}
+
+// post is a rank's current call.
+type post struct {
+	call *collectives.Call
+	at   time.Time // when it was started, with a link
+	_    [96]byte
+}
+
+// pair is the way from one rank to another.
+type pair struct {
+	sent, taken counter
+	post        post
+}
+
+func newTeam(w *World, name string, ranks []int) *team {
+	n := len(ranks)
+	t := &team{world: w, name: name, ranks: ranks, come: make([]counter, n), gone: make([]counter, n), pairs: make([]pair, n*n)}
+	if n <= goruntime.GOMAXPROCS(0) {
+		t.spins = spins
+	}
+	for i := range t.posts {
+		t.posts[i] = make([]post, n)
+	}
+	return t
+}
+
+// member is a rank's part in a team: the queue of calls that it started, and the goroutine that takes part in them.
+type member struct {
+	team *team
+	rank int
+
+	calls   int64 // that all ranks take part in, so far
+	sends   []int64
+	takes   []int64
+	mu      sync.Mutex
+	wake    *sync.Cond
+	queue   []*bound
+	running bool // whether the goroutine is there
+	closed  bool
+	pending atomic.Int64 // calls started and not done
+}
+
+func newMember(t *team, rank int) *member {
+	m := &member{team: t, rank: rank, sends: make([]int64, len(t.ranks)), takes: make([]int64, len(t.ranks))}
+	m.wake = sync.NewCond(&m.mu)
+	return m
+}
+
+// Rank is the place in the group.
+func (m *member) Rank() int { return m.rank }
+
+// Size is the number of ranks.
+func (m *member) Size() int { return len(m.team.ranks) }
+
+// Bind prepares a call.
+func (m *member) Bind(c collectives.Call) (collectives.Collective, error) {
+	if err := c.Check(m.rank, m.Size()); err != nil {
+		return nil, fmt.Errorf("group %s: %w", m.team.name, err)
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	b := &bound{member: m, call: c}
+	b.ended = sync.NewCond(&b.mu)
+	b.work = m.workOf(&b.call)
+	m.queue = append(make([]*bound, 0, cap(m.queue)+1), m.queue...) // room for all that may be started at a time
+	return b, nil
+}
+
+// Close ends the goroutine, after what was started.
+func (m *member) Close() error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.closed = true
+	m.wake.Signal()
+	return nil
+}
+
+// bound is a bound call.
+type bound struct {
+	member *member
+	call   collectives.Call
+	work   func(posts []post) // this rank's share, when all have come
+	start  time.Time
+	done   atomic.Bool
+	err    error
+	mu     sync.Mutex
+	ended  *sync.Cond
+	waits  bool
+}
+
+// Run takes part at once, unless calls that were started before are to come first.
+func (b *bound) Run() error {
+	if b.member.pending.Load() > 0 {
+		b.Start()
+		return b.Wait()
+	}
+	b.start = b.member.now()
+	return b.take()
+}
+
+// Start hands the call to the member's goroutine.
+func (b *bound) Start() {
+	m := b.member
+	b.done.Store(false)
+	b.start = m.now()
+	m.pending.Add(1)
+	m.mu.Lock()
+	m.queue = append(m.queue, b)
+	if !m.running {
+		m.running = true
+		go m.serve()
+	}
+	m.mu.Unlock()
+	m.wake.Signal()
+}
+
+// Wait returns when the goroutine is done with the call.
+func (b *bound) Wait() error {
+	for range b.member.team.spins {
+		if b.done.Load() {
+			return b.err
+		}
+	}
+	b.mu.Lock()
+	b.waits = true
+	for !b.done.Load() {
+		b.ended.Wait()
+	}
+	b.waits = false
+	b.mu.Unlock()
+	return b.err
+}
+
+// serve takes part in what was started, in that order.
+func (m *member) serve() {
+	for {
+		m.mu.Lock()
+		for len(m.queue) == 0 && !m.closed {
+			m.wake.Wait()
+		}
+		if len(m.queue) == 0 {
+			m.running = false
+			m.mu.Unlock()
+			return
+		}
+		b := m.queue[0]
+		m.queue = append(m.queue[:0], m.queue[1:]...)
+		m.mu.Unlock()
+		b.err = b.take()
+		m.pending.Add(-1)
+		b.mu.Lock()
+		b.done.Store(true)
+		if b.waits {
+			b.ended.Signal()
+		}
+		b.mu.Unlock()
+	}
+}
+
+// now is the time, where a link needs it.
+func (m *member) now() time.Time {
+	if m.team.world.options.Link == nil {
+		return time.Time{}
+	}
+	return time.Now()
+}
+
+// take takes part in the call.
+func (b *bound) take() error {
+	m, t := b.member, b.member.team
+	switch b.call.Op {
+	case collectives.Send:
+		return b.send(&t.pairs[m.rank*m.Size()+b.call.Peer])
+	case collectives.Receive:
+		return b.receive(&t.pairs[b.call.Peer*m.Size()+m.rank])
+	}
+	posts := t.posts[m.calls%2]
+	posts[m.rank].call, posts[m.rank].at = &b.call, b.start
+	m.calls++
+	t.come[m.rank].calls.Store(m.calls)
+	if err := m.awaitAll(t.come); err != nil {
+		return err
+	}
+	if err := b.agree(posts); err != nil {
+		t.world.Fail(t.ranks[m.rank], err)
+		return t.world.Err()
+	}
+	if b.work != nil {
+		b.work(posts)
+	}
+	m.delay(&b.call, posts...)
+	t.gone[m.rank].calls.Store(m.calls)
+	return m.awaitAll(t.gone)
+}
+
+// awaitAll returns when every rank has counted as many calls as this one.
+func (m *member) awaitAll(counters []counter) error {
+	for rank := range counters {
+		if err := m.await(&counters[rank].calls, m.calls, rank); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// agree holds the ranks' calls against each other.
+func (b *bound) agree(posts []post) error {
+	mine := &b.call
+	for rank := range posts {
+		c := posts[rank].call
+		if c.Op != mine.Op || c.Count != mine.Count || c.DType != mine.DType || c.Op == collectives.Broadcast && c.Peer != mine.Peer {
+			return fmt.Errorf("group %s: it comes to %v of %d %v, rank %d of the group to %v of %d %v",
+				b.member.team.name, mine.Op, mine.Count, mine.DType, rank, c.Op, c.Count, c.DType)
+		}
+	}
+	return nil
+}
+
+// send offers memory to the receiver, and waits until it was copied.
+func (b *bound) send(p *pair) error {
+	m := b.member
+	n := m.sends[b.call.Peer] + 1
+	m.sends[b.call.Peer] = n
+	p.post.call, p.post.at = &b.call, b.start
+	p.sent.calls.Store(n)
+	return m.await(&p.taken.calls, n, b.call.Peer)
+}
+
+// receive copies what the sender offers.
+func (b *bound) receive(p *pair) error {
+	m := b.member
+	n := m.takes[b.call.Peer] + 1
+	m.takes[b.call.Peer] = n
+	if err := m.await(&p.sent.calls, n, b.call.Peer); err != nil {
+		return err
+	}
+	c := p.post.call
+	if c.Count != b.call.Count || c.DType != b.call.DType {
+		m.team.world.Fail(m.team.ranks[m.rank], fmt.Errorf("group %s: it receives %d %v from rank %d of the group, which sends %d %v",
+			m.team.name, b.call.Count, b.call.DType, b.call.Peer, c.Count, c.DType))
+		return m.team.world.Err()
+	}
+	size := b.call.Count * b.call.DType.Size()
+	copy(bytesAt(b.call.Out, 0, size), bytesAt(c.In, 0, size))
+	m.delay(&b.call, p.post)
+	p.taken.calls.Store(n)
+	return nil
+}
+
+// delay sleeps until the link would have carried the call, from when the last rank came.
+func (m *member) delay(c *collectives.Call, posts ...post) {
+	link := m.team.world.options.Link
+	if link == nil {
+		return
+	}
+	last := posts[0].at
+	for i := range posts {
+		if posts[i].at.After(last) {
+			last = posts[i].at
+		}
+	}
+	time.Sleep(time.Until(last.Add(link.Duration(*c, m.Size()))))
+}

@@ -1,0 +1,45 @@
+package local
+
+import (
+	"fmt"
+	goruntime "runtime"
+	"sync/atomic"
+	"time"
+)
+
+const (
+	spins  = 20000 // looks before a rank offers its processor to others, where each has one
+	yields = 2000  // and before it sleeps between looks
+	nap    = 50 * time.Microsecond
+)
+
+// await returns when another rank's counter has come to n, or the world has failed.
+func (m *member) await(counter *atomic.Int64, n int64, rank int) error {
+	for range m.team.spins {
+		if counter.Load() >= n {
+			return nil
+		}
+	}
+	return m.awaitLong(counter, n, rank)
+}
+
+func (m *member) awaitLong(counter *atomic.Int64, n int64, rank int) error {
+	w := m.team.world
+	for begin, i := time.Now(), 0; ; i++ {
+		if counter.Load() >= n {
+			return nil
+		}
+		if err := w.Err(); err != nil {
+			return err
+		}
+		if i < yields {
+			goruntime.Gosched()
+			continue
+		}
+		if limit := w.options.Deadline; limit > 0 && time.Since(begin) > limit {
+			w.Fail(m.team.ranks[rank], fmt.Errorf("it did not come to a call of group %s within %v", m.team.name, limit))
+			return w.Err()
+		}
+		time.Sleep(nap)
+	}
+}

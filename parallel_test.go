@@ -1,0 +1,204 @@
+package gsc_test
+
+import (
+	"errors"
+	"fmt"
+	"math"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/gsc-project/gsc"
+	"github.com/gsc-project/gsc/collectives"
+	"github.com/gsc-project/gsc/collectives/local"
+	"github.com/gsc-project/gsc/compiler/plan"
+	"github.com/gsc-project/gsc/runtime"
+	"github.com/gsc-project/gsc/runtime/data"
+)
+
+// mesh is the setting of so many ranks of data.
+func mesh(ranks int) string { return fmt.Sprintf("parallel.mesh.data=%d", ranks) }
+
+// Ranks that share out the rows learn what one rank learns, however the step is cut, with the same dropout, scored raggedly too.
+func TestRanksLearnTheSame(t *testing.T) {
+	for _, c := range []struct{ name, model, data string }{
+		{"stream", gpt2, stream}, {"packed", gpt2, packed}, {"padded", llama, padded}, {"tags", bertTokens, tags}, {"rows", bertRows, kinds},
+		{"numbers", bertRows, sizes},
+	} {
+		for device, tolerance := range map[string]float64{"cpu": 1e-6, "ref": 1e-9} {
+			t.Run(c.name+"/"+device, func(t *testing.T) {
+				path := write(t, c.model, c.data)
+				set := append(objective(c.data), "batch.sequences=8", "data.length=16", fmt.Sprintf("devices.kind=%q", device))
+				// Where a gradient is 0 but for rounding, AdamW makes much of it.
+				set = append(set, map[string]string{"cpu": `optimizer={kind: "sgd", momentum: 0.9, clip_norm: 1}`, "ref": "optimizer={epsilon: 1e-6, clip_norm: 1}"}[device])
+				one := newLab(t, planOf(t, path, set...), 1)
+				want := one.train(10)
+				for _, cut := range []struct{ ranks, parts int }{{2, 1}, {2, 2}, {4, 1}, {8, 1}} {
+					l := newLab(t, planOf(t, path, append(set, mesh(cut.ranks), fmt.Sprintf("batch.micro_batches=%d", cut.parts))...), 1)
+					got := l.train(10)
+					if far := farthest(got, want); !(far <= tolerance) {
+						t.Errorf("%d ranks, %d micro-batches: losses %v, of one rank %v: apart by %.2g", cut.ranks, cut.parts, got, want, far)
+					}
+					for _, name := range l.weights() {
+						if far := distance(l.tensor(name), one.tensor(name)); !(far <= tolerance) {
+							t.Errorf("%d ranks, %d micro-batches: %s is apart by %.2g", cut.ranks, cut.parts, name, far)
+						}
+					}
+				}
+			})
+		}
+	}
+}
+
+// distance is the largest difference, of numbers around 1. Where a gradient is 0 but for rounding, as that of a key's bias, so is the weight.
+func distance(a, b []float64) float64 {
+	far := 0.0
+	for i, v := range a {
+		far = max(far, math.Abs(v-b[i]))
+	}
+	return far
+}
+
+// All ranks end with the same bits, in every run and with any number of threads.
+func TestRanksHoldTheSameBits(t *testing.T) {
+	p := planOf(t, write(t, wide, stream), "batch.sequences=6", "batch.micro_batches=2", mesh(3))
+	var want string
+	for _, threads := range []int{1, 2, 1} {
+		l := newLab(t, p, threads)
+		l.train(3)
+		digest := l.digest()
+		if want == "" {
+			want = digest
+		}
+		if digest != want {
+			t.Errorf("%d threads: other bits than before", threads)
+		}
+		for rank, m := range l.machines {
+			for _, name := range l.weights() {
+				values, err := m.Tensor(name)
+				l.check(err)
+				if !slices.Equal(values, l.tensor(name)) {
+					t.Errorf("rank %d holds another %s than rank 0", rank, name)
+				}
+			}
+		}
+	}
+}
+
+// A step of several ranks allocates nothing.
+func TestRanksAllocateNothing(t *testing.T) {
+	l := newLab(t, planOf(t, write(t, gpt2, stream), mesh(2)), 1)
+	l.step(1, 0.01)
+	if n := testing.AllocsPerRun(20, func() {
+		if _, err := l.ranks.Train(l.batch, 2, 0.01); err != nil {
+			t.Error(err)
+		}
+	}); n >= 1 {
+		t.Errorf("%v allocations a step", n)
+	}
+}
+
+// A loss that is not finite on one rank skips the update on all.
+func TestRanksSkipTogether(t *testing.T) {
+	l := newLab(t, planOf(t, write(t, bertRows, sizes), append(objective(sizes), mesh(2))...), 1)
+	l.check(l.set.Fill(l.plan.Training.Seed, 1, l.batch))
+	l.batch.Values[0] = float32(math.Inf(1)) // a row of rank 0
+	before := l.digest()
+	result, err := l.ranks.Train(l.batch, 1, 0.01)
+	l.check(err)
+	if result.Finite || l.digest() != before {
+		t.Errorf("%+v, and weights changed: %t", result, l.digest() != before)
+	}
+	for rank, m := range l.machines {
+		for _, name := range l.weights() {
+			values, err := m.Tensor(name)
+			l.check(err)
+			if !slices.Equal(values, l.tensor(name)) {
+				t.Errorf("rank %d changed %s", rank, name)
+			}
+		}
+	}
+	where, err := l.ranks.Locate(l.batch, 1)
+	l.check(err)
+	if !strings.HasPrefix(where, "rank 0: program forward") {
+		t.Errorf("it is said to come from %q", where)
+	}
+}
+
+// A rank that cannot go on ends the step on all, and the error names it.
+func TestRankFails(t *testing.T) {
+	p := planOf(t, write(t, gpt2, stream), mesh(2))
+	world := local.NewWorld(2, local.Options{})
+	var machines []*runtime.Machine
+	for rank := range 2 {
+		device, err := gsc.NewDevice(p.Device, 1)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { device.Close() })
+		m, err := runtime.Bind(p, device, runtime.Rank{Number: rank, Join: func(axis string, ranks []int, rank int) (collectives.Group, error) {
+			g, err := world.Group(axis, ranks, rank)
+			if rank == 1 {
+				g = broken{g}
+			}
+			return g, err
+		}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { m.Close() })
+		machines = append(machines, m)
+	}
+	ranks, err := runtime.NewRanks(machines, world.Fail)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer ranks.Close()
+	set, err := data.Open(p.Data)
+	if err != nil {
+		t.Fatal(err)
+	}
+	b := data.NewBatch(p.Data, p.Training.Sequences)
+	if err := errors.Join(ranks.Start(), set.Fill(p.Training.Seed, 1, b)); err != nil {
+		t.Fatal(err)
+	}
+	_, err = ranks.Train(b, 1, 0.01)
+	if err == nil || !errors.Is(err, errBroken) || !strings.HasPrefix(err.Error(), "step 1: rank 1: reduce.") || !strings.Contains(err.Error(), "all_reduce") {
+		t.Errorf("the error is %v", err)
+	}
+}
+
+var errBroken = errors.New("the cable is broken")
+
+// broken is a group whose calls fail.
+type broken struct{ collectives.Group }
+
+func (b broken) Bind(collectives.Call) (collectives.Collective, error) { return brokenCall{}, nil }
+
+type brokenCall struct{}
+
+func (brokenCall) Run() error  { return errBroken }
+func (brokenCall) Start()      {}
+func (brokenCall) Wait() error { return errBroken }
+
+// A plan's ranks stand in their groups as the mesh says.
+func TestMeshPlaces(t *testing.T) {
+	p := &plan.Plan{Mesh: []plan.Axis{{Name: "pipeline", Degree: 2}, {Name: "data", Degree: 3}, {Name: "tensor", Degree: 2}}}
+	if p.Ranks() != 12 || p.Degree("data") != 3 || p.Degree("expert") != 1 {
+		t.Errorf("%d ranks, %d of data", p.Ranks(), p.Degree("data"))
+	}
+	for rank := range p.Ranks() {
+		at := []int{rank / 6, rank / 2 % 3, rank % 2}
+		for i, axis := range []string{"pipeline", "data", "tensor"} {
+			group := p.Group(rank, axis)
+			if p.Place(rank, axis) != at[i] || len(group) != p.Degree(axis) || group[at[i]] != rank {
+				t.Errorf("rank %d: place %d of %v along %s", rank, p.Place(rank, axis), group, axis)
+			}
+			for place, other := range group {
+				if p.Place(other, axis) != place {
+					t.Errorf("rank %d stands at %d of %s, not %d", other, p.Place(other, axis), axis, place)
+				}
+			}
+		}
+	}
+}
