@@ -151,8 +151,7 @@ func newLab(t testing.TB, p *plan.Plan, threads int) *lab {
 	l.machine = l.machines[0]
 	l.set, err = data.Open(p.Data)
 	l.check(err)
-	l.stepper, err = runtime.NewStepper(l.machine)
-	l.check(err)
+	l.stepper = l.ranks.Stepper()
 	l.batch = data.NewBatch(p.Data, p.Training.Sequences)
 	l.check(l.ranks.Start())
 	return l

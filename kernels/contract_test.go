@@ -80,18 +80,18 @@ func checkPair(t *testing.T, op Op, pair [2]string) {
 
 func TestAttributesAreTaken(t *testing.T) {
 	fields := reflect.TypeFor[Attrs]()
-	known := map[string]bool{}
+	known, all := map[string]bool{}, slices.Concat(Ops(), Collectives())
 	for i := range fields.NumField() {
 		name, option, _ := strings.Cut(fields.Field(i).Tag.Get("json"), ",")
 		known[name] = true
 		if option != "omitempty" {
 			t.Errorf("attribute %s is written when it is zero", name)
 		}
-		if !slices.ContainsFunc(Ops(), func(op Op) bool { return Contracts[op].Takes(name) }) {
+		if !slices.ContainsFunc(all, func(op Op) bool { return Contracts[op].Takes(name) }) {
 			t.Errorf("no operation takes attribute %s", name)
 		}
 	}
-	for _, op := range Ops() {
+	for _, op := range all {
 		for _, name := range strings.Fields(Contracts[op].Attrs) {
 			if !known[name] {
 				t.Errorf("%v takes %s, which is no attribute", op, name)

@@ -256,14 +256,19 @@ func ParseOp(name string) (Op, error) {
 }
 
 // Ops lists every operation of a device, in the order of the constants.
-func Ops() []Op {
-	ops := make([]Op, 0, opCount-1)
+func Ops() []Op { return ops(false) }
+
+// Collectives lists every operation that ranks do together, in the order of the constants.
+func Collectives() []Op { return ops(true) }
+
+func ops(collective bool) []Op {
+	var list []Op
 	for op := NoOp + 1; op < opCount; op++ {
-		if !Contracts[op].Collective {
-			ops = append(ops, op)
+		if Contracts[op].Collective == collective {
+			list = append(list, op)
 		}
 	}
-	return ops
+	return list
 }
 
 // MarshalText writes the name.

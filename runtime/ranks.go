@@ -72,6 +72,9 @@ func (r *Ranks) Close() {
 // First is the machine of rank 0.
 func (r *Ranks) First() *Machine { return r.machines[0] }
 
+// Stepper is that of rank 0.
+func (r *Ranks) Stepper() *Stepper { return r.steppers[0] }
+
 // Train is [Stepper.Train] on all ranks.
 func (r *Ranks) Train(b *data.Batch, step int64, rate float64) (Result, error) {
 	w := work{b, step, rate}
