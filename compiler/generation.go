@@ -20,7 +20,8 @@ var weightKinds = []string{WeightsTrained, WeightsInt8}
 
 // Generation makes, of a plan that trains, one that only generates: its programs to prefill a cache and to decode, without
 // gradients or optimizer state. With [WeightsInt8] every matrix that activations are multiplied with is quantised once, when it is
-// loaded, by programs of a schedule of its own: the memory that it is loaded into serves the cache and activations afterwards. The profile prices it; nil stands for the built-in one of its device kind.
+// loaded, by programs of a schedule of its own: the memory that it is loaded into serves the cache and activations afterwards. One
+// rank generates, whatever the mesh. The profile prices it; nil stands for the built-in one of its device kind.
 func Generation(p *plan.Plan, weights string, profile *Profile, threads int) (*plan.Plan, error) {
 	switch {
 	case !slices.Contains(weightKinds, weights):
@@ -322,7 +323,7 @@ func (g *generation) plan() *plan.Plan {
 	}
 	made := *g.from
 	made.Training = plan.Training{Seed: g.from.Training.Seed}
-	made.Tensors, made.Scalars, made.Choices = g.tensorList(), nil, nil
+	made.Tensors, made.Scalars, made.Choices, made.Mesh = g.tensorList(), nil, nil, nil
 	for _, sc := range g.from.Scalars {
 		if id, ok := g.ids[sc.Buffer]; ok {
 			made.Scalars = append(made.Scalars, plan.Scalar{Name: sc.Name, Buffer: id})
