@@ -189,7 +189,7 @@ func (l *lab) train(steps int) []float64 {
 
 func (l *lab) tensor(name string) []float64 {
 	l.t.Helper()
-	values, err := l.machine.Tensor(name)
+	values, err := l.ranks.Tensor(name)
 	l.check(err)
 	return values
 }

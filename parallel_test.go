@@ -85,6 +85,53 @@ func TestRanksHoldTheSameBits(t *testing.T) {
 	}
 }
 
+// The stages of ZeRO change no bit of losses, weights and state, with weights that divide among the ranks and others that do not,
+// whatever the optimizer.
+func TestZeroChangesNoBit(t *testing.T) {
+	for _, optimizer := range []string{"adamw", "adam", "sgd", "lion", "lamb", "adafactor", "muon"} {
+		for _, ranks := range []int{2, 8} {
+			t.Run(fmt.Sprintf("%s/%d", optimizer, ranks), func(t *testing.T) {
+				path := write(t, gpt2, stream)
+				var want []float64
+				var bits string
+				for zero := range 2 {
+					l := newLab(t, planOf(t, path, "batch.sequences=8", mesh(ranks), fmt.Sprintf("parallel.zero=%d", zero), fmt.Sprintf("optimizer={kind: %q, clip_norm: 1}", optimizer)), 1)
+					got := l.train(4)
+					if zero == 0 {
+						want, bits = got, l.digest()
+					} else if !slices.Equal(got, want) || l.digest() != bits {
+						t.Errorf("zero %d: losses %v, without %v; the same weights and state: %t", zero, got, want, l.digest() == bits)
+					}
+				}
+			})
+		}
+	}
+}
+
+// With ZeRO 1 a rank keeps its part of the optimizer's state, and nothing more is in its arena.
+func TestZeroSharesOutTheState(t *testing.T) {
+	path := write(t, wide, stream)
+	whole, shared := planOf(t, path, "batch.sequences=8", mesh(4)), planOf(t, path, "batch.sequences=8", mesh(4), "parallel.zero=1")
+	state := func(p *plan.Plan) (bytes int64) {
+		for _, b := range p.Stages[0].Buffers {
+			if b.Class == plan.State {
+				bytes += b.SizeBytes()
+			}
+		}
+		return bytes
+	}
+	if state(whole) != 4*state(shared) {
+		t.Errorf("%d bytes of state, %d shared out among 4", state(whole), state(shared))
+	}
+	again, err := plan.ParseText(shared.Text())
+	if err != nil || again.Digest() != shared.Digest() || again.Verify() != nil {
+		t.Errorf("read again: %v", err)
+	}
+	if saved := whole.Arenas[0].SizeBytes - shared.Arenas[0].SizeBytes; saved < state(whole)*7/10 {
+		t.Errorf("the arena is %d bytes smaller, of %d of state", saved, state(whole))
+	}
+}
+
 // A step of several ranks allocates nothing.
 func TestRanksAllocateNothing(t *testing.T) {
 	l := newLab(t, planOf(t, write(t, gpt2, stream), mesh(2)), 1)

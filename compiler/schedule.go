@@ -110,8 +110,12 @@ func (u *unitOfWork) tensors(l *lowerer) []plan.Tensor {
 		list = append(list, t)
 	}
 	for _, st := range u.states {
-		list = append(list, plan.Tensor{Name: st.value.Name, Class: plan.State, Of: st.of.value.Name, Dims: st.value.Dims,
-			DType: st.value.DType, Init: plan.Init{Kind: "zeros"}, Buffer: l.buffer(st.value)})
+		t := plan.Tensor{Name: st.value.Name, Class: plan.State, Of: st.of.value.Name, Dims: st.value.Dims,
+			DType: st.value.DType, Init: plan.Init{Kind: "zeros"}, Buffer: l.buffer(st.value)}
+		if st.part {
+			t.Dims, t.Part = st.of.value.Dims, plan.AxisData
+		}
+		list = append(list, t)
 	}
 	return list
 }

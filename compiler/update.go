@@ -47,6 +47,9 @@ type updater struct {
 	graph.Emitter
 	optimizer schema.Optimizer
 	scaling   schema.LossScale // zero: none
+	ranks     int              // that share out the rows
+	zero      int              // what else they share out
+	parts     map[*weight]*graph.Value
 	states    []*state
 }
 
@@ -54,6 +57,7 @@ type updater struct {
 type state struct {
 	value *graph.Value
 	of    *weight
+	part  bool // it is a rank's part
 }
 
 // update makes the program that follows the last backward: the sums over ranks, norm, clipping,
@@ -61,8 +65,8 @@ type state struct {
 func update(g *graph.Graph, s *schema.Strategy, w *weights) (*graph.Program, []*state, error) {
 	p := &graph.Program{Name: "update"}
 	u := &updater{Emitter: graph.Emitter{Graph: g, Program: p, Region: "update", Pos: string(s.Positions["optimizer"])}, optimizer: s.Optimizer,
-		scaling: s.Precision.LossScale}
-	if s.Parallel.Mesh.DataRanks() > 1 {
+		scaling: s.Precision.LossScale, ranks: s.Parallel.Mesh.DataRanks(), zero: s.Parallel.Zero, parts: map[*weight]*graph.Value{}}
+	if u.ranks > 1 {
 		u.reduce(w)
 	}
 	u.norm(w)
@@ -81,34 +85,74 @@ func update(g *graph.Graph, s *schema.Strategy, w *weights) (*graph.Program, []*
 	for _, n := range p.Nodes[from:] {
 		n.Guard = finite
 	}
+	u.gather(w)
 	g.Programs = append(g.Programs, p)
 	return p, u.states, nil
 }
 
-// reduce adds up what the ranks of data found for their rows: the loss, and the gradients.
+// reduce adds up what the ranks of data found for their rows: the loss, and the gradients. parts keeps the rank's part of each gradient
+// that divides; where a rank updates its part alone (shares), it is all that it gets.
 func (u *updater) reduce(w *weights) {
-	all := func(v *graph.Value) {
-		u.Emit(kernels.AllReduce, "reduce."+v.Name, kernels.Attrs{Axis: plan.AxisData}, graph.Args{"x": graph.Is(v)})
-	}
-	all(u.Graph.Scalar(plan.ScalarLoss))
+	u.allReduce(u.Graph.Scalar(plan.ScalarLoss))
 	for _, weight := range w.list {
-		if grad := u.Graph.Find("grad." + weight.value.Name); grad != nil {
-			all(grad)
+		grad := u.Graph.Find("grad." + weight.value.Name)
+		switch {
+		case grad == nil:
+		case u.shares(weight):
+			part := u.Graph.Add(grad.Name+".part", plan.Gradient, kernels.F32, u.share(weight))
+			u.Emit(kernels.ReduceScatter, "reduce."+grad.Name, kernels.Attrs{Axis: plan.AxisData}, graph.Args{"x": graph.Is(grad), "y": graph.Is(part)})
+			u.parts[weight] = part
+		default:
+			u.allReduce(grad)
+			if u.divides(weight) {
+				u.parts[weight] = u.Graph.Share(grad, plan.AxisData, u.share(weight))
+			}
 		}
 	}
 }
 
-// norm sums the squares of all gradients, in the order of the weights, and finds the factor that clips them.
+func (u *updater) allReduce(v *graph.Value) {
+	u.Emit(kernels.AllReduce, "reduce."+v.Name, kernels.Attrs{Axis: plan.AxisData}, graph.Args{"x": graph.Is(v)})
+}
+
+// divides says whether the ranks can share out a weight's elements evenly.
+func (u *updater) divides(w *weight) bool { return u.ranks > 1 && w.value.Len()%u.ranks == 0 }
+
+// shares says whether each rank updates a part of the weight alone, and keeps the optimizer's state for it alone. An optimizer that looks
+// at a matrix as a whole does not.
+func (u *updater) shares(w *weight) bool {
+	return u.zero > 0 && u.divides(w) && slices.Contains(elementwise, u.kind(w))
+}
+
+// elementwise are the optimizers whose update of an element depends on nothing but the element's own.
+var elementwise = []string{"adam", "adamw", "lion", "sgd"}
+
+// share is the dim of a part.
+func (u *updater) share(w *weight) plan.Dim {
+	return plan.Dim{Name: "part", Size: w.value.Len() / u.ranks}
+}
+
+// norm sums the squares of all gradients, in the order of the weights, and finds the factor that clips them. Several ranks sum those of
+// their parts, and then add up: so a stage of ZeRO changes no bit of it.
 func (u *updater) norm(w *weights) {
 	total := u.Graph.Add("norm.squares", plan.Workspace, kernels.F64)
 	first := true
-	for _, weight := range w.list {
-		grad := u.Graph.Find("grad." + weight.value.Name)
-		if grad == nil {
-			continue
-		}
-		u.Emit(kernels.SumSquares, "norm."+weight.value.Name, kernels.Attrs{Accumulate: !first}, graph.Args{"x": graph.Is(grad), "total": graph.Is(total)})
+	add := func(weight *weight, x *graph.Value) {
+		u.Emit(kernels.SumSquares, "norm."+weight.value.Name, kernels.Attrs{Accumulate: !first}, graph.Args{"x": graph.Is(x), "total": graph.Is(total)})
 		first = false
+	}
+	for _, weight := range w.list {
+		if part := u.parts[weight]; part != nil {
+			add(weight, part)
+		}
+	}
+	if !first {
+		u.allReduce(total)
+	}
+	for _, weight := range w.list {
+		if grad := u.Graph.Find("grad." + weight.value.Name); grad != nil && u.parts[weight] == nil {
+			add(weight, grad)
+		}
 	}
 	args := graph.Args{
 		"total": graph.Is(total), "norm": graph.Is(u.Graph.Scalar(plan.ScalarNorm)),
@@ -136,12 +180,33 @@ func (u *updater) factor() *graph.Value {
 	return v
 }
 
-// state makes a tensor of the optimizer for a weight.
+// gather puts the parts together that ranks updated. It runs whether the norm is finite or not, since all ranks must come to it.
+func (u *updater) gather(w *weights) {
+	for _, weight := range w.list {
+		if u.parts[weight] != nil && u.shares(weight) {
+			u.Emit(kernels.AllGather, "gather."+weight.value.Name, kernels.Attrs{Axis: plan.AxisData}, graph.Args{"x": graph.Is(weight.value)})
+		}
+	}
+}
+
+// state makes a tensor of the optimizer for a weight: the rank's part of it, where ranks share out the update.
 func (u *updater) state(w *weight, suffix string, dims ...plan.Dim) *graph.Value {
+	part := u.shares(w)
+	if part {
+		dims = []plan.Dim{u.share(w)}
+	}
 	v, _ := u.Graph.Lasting(w.value.Name+"."+suffix, plan.State, kernels.F32, dims...)
 	v.Of = w.value
-	u.states = append(u.states, &state{value: v, of: w})
+	u.states = append(u.states, &state{value: v, of: w, part: part})
 	return v
+}
+
+// kind is the optimizer that a weight is updated by.
+func (u *updater) kind(w *weight) string {
+	if o := u.optimizer; o.Kind != "muon" || takes(o.Match, w.value.Name) {
+		return o.Kind
+	}
+	return "adamw"
 }
 
 func (u *updater) scalars(args graph.Args, names ...string) graph.Args {
@@ -164,15 +229,15 @@ func (u *updater) weight(w *weight, grad *graph.Value, t treatment) error {
 	name := "update." + w.value.Name
 	attrs := kernels.Attrs{Decay: t.decay, RateScale: t.rate}
 	args := graph.Args{"weight": graph.Is(w.value), "grad": graph.Is(grad)}
+	if u.shares(w) {
+		args = graph.Args{"weight": graph.Is(u.Graph.Share(w.value, plan.AxisData, u.share(w))), "grad": graph.Is(u.parts[w])}
+	}
 	moments := func(suffixes ...string) {
 		for _, suffix := range suffixes {
 			args[suffix] = graph.Is(u.state(w, suffix, w.value.Dims...))
 		}
 	}
-	kind := o.Kind
-	if kind == "muon" && !takes(o.Match, w.value.Name) {
-		kind = "adamw"
-	}
+	kind := u.kind(w)
 	switch kind {
 	case "sgd":
 		attrs.Momentum, attrs.Nesterov = o.Momentum, o.Nesterov

@@ -226,6 +226,9 @@ var Contracts = [opCount]Contract{
 	EmbeddingInt8: {Name: "embedding_int8", Params: []Param{index("ids", "..."), in("table", "V C").of(Quantised), in("scale", "V"),
 		out("y", "... C")}, Flops: perRow(1, "C")},
 	AllReduce: {Name: "all_reduce", Params: []Param{inout("x", "*").of(Number)}, Attrs: "axis", Check: needsAxis, Collective: true},
+	ReduceScatter: {Name: "reduce_scatter", Params: []Param{in("x", "*").of(Number), out("y", "*").of(Number)}, Attrs: "axis", Check: needsAxis,
+		Collective: true},
+	AllGather: {Name: "all_gather", Params: []Param{inout("x", "*").of(Number)}, Attrs: "axis", Check: needsAxis, Flops: perElement(0), Collective: true},
 }
 
 func attentionFlops(perPair float64) func(Sizes, Attrs) float64 {

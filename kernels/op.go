@@ -226,6 +226,10 @@ const (
 
 	// AllReduce sets x to Σ_q x_q over the ranks q of the group along axis, in their order, in the type of x: the same bits in every rank.
 	AllReduce
+	// ReduceScatter sets y to the rank's part of Σ_q x_q: x is cut into as many neighbouring parts of y's size as the group has ranks.
+	ReduceScatter
+	// AllGather sets each part of x, cut in the same way, to that which the rank of its place holds there.
+	AllGather
 
 	opCount
 )

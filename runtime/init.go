@@ -31,7 +31,10 @@ const chunk = 1 << 14
 // initialise makes a tensor's chunks on all processors; before the run there is no pool to share.
 func (m *Machine) initialise(t *plan.Tensor) error {
 	b := &m.stage.Buffers[t.Buffer]
-	n := kernels.Elements(t.Shape())
+	n := m.Plan.PartLen(t)
+	if t.Part != "" && t.Init.Kind != "zeros" {
+		return fmt.Errorf("tensor %s: a part starts with zeros, not as %s", t.Name, t.Init.Kind)
+	}
 	stream := kernels.StreamKey(kernels.PurposeInit, t.Name)
 	var group sync.WaitGroup
 	var next atomic.Int64

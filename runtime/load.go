@@ -32,7 +32,8 @@ func (m *Machine) Load(saved *checkpoint.Saved) error {
 	}
 	for i := range m.Plan.Tensors {
 		t := &m.Plan.Tensors[i]
-		if err := saved.Read(t.Name, m.place(t)); err != nil {
+		first, n := m.part(t)
+		if err := saved.ReadRange(t.Name, first, n, m.place(t)); err != nil {
 			return err
 		}
 	}
@@ -108,6 +109,12 @@ func (m *Machine) loaded(port plan.Port) *plan.Tensor {
 		}
 	}
 	return t
+}
+
+// part is the elements of a tensor that the rank keeps: all, or those of its place.
+func (m *Machine) part(t *plan.Tensor) (first, n int64) {
+	n = int64(m.Plan.PartLen(t))
+	return int64(m.Plan.Place(m.rank.Number, t.Part)) * n, n
 }
 
 // place is a tensor's bytes in its arena, to be written.

@@ -52,7 +52,7 @@ func Bind(p *plan.Plan, device kernels.Device, rank Rank) (*Machine, error) {
 	if p.Device != device.Kind() {
 		return nil, fmt.Errorf("the plan is for device kind %s, not %s: plan again for it", p.Device, device.Kind())
 	}
-	m := &Machine{Plan: p, rank: rank, groups: map[string]collectives.Group{}, stage: &p.Stages[0], device: device, memories: map[kernels.Space]kernels.Memory{},
+	m := &Machine{Plan: p, rank: rank, groups: map[string]collectives.Group{}, stage: p.Expand(0, rank.Number), device: device, memories: map[kernels.Space]kernels.Memory{},
 		programs: map[string]*program{}, scalars: map[string]*plan.Buffer{}}
 	for _, a := range p.Arenas {
 		memory, err := device.Alloc(a.Space, a.SizeBytes)
@@ -113,8 +113,19 @@ func (m *Machine) bind(p *plan.Program) error {
 	return nil
 }
 
-// collectiveOps are the operations that transports run.
-var collectiveOps = map[kernels.Op]collectives.Op{kernels.AllReduce: collectives.AllReduce}
+// collectiveCall is an instruction as its group takes it, for a rank at a place of so many.
+func collectiveCall(op kernels.Op, args []kernels.Tensor, place, ranks int) collectives.Call {
+	x := args[0]
+	c := collectives.Call{Op: collectives.AllReduce, DType: x.DType, Count: x.Len(), In: x.Data, Out: x.Data}
+	switch op {
+	case kernels.ReduceScatter:
+		c.Op, c.Count, c.Out = collectives.ReduceScatter, args[1].Len(), args[1].Data
+	case kernels.AllGather:
+		c.Op, c.Count = collectives.AllGather, x.Len()/ranks
+		c.In = unsafe.Add(x.Data, place*c.Count*x.DType.Size())
+	}
+	return c
+}
 
 // collective binds what the rank does with others. A rank that is alone fails when it comes to it.
 func (m *Machine) collective(in *plan.Instruction, args []kernels.Tensor) (kernels.Kernel, error) {
@@ -125,8 +136,7 @@ func (m *Machine) collective(in *plan.Instruction, args []kernels.Tensor) (kerne
 	if err != nil {
 		return nil, err
 	}
-	x := args[0]
-	c, err := g.Bind(collectives.Call{Op: collectiveOps[in.Op], DType: x.DType, Count: x.Len(), In: x.Data, Out: x.Data})
+	c, err := g.Bind(collectiveCall(in.Op, args, g.Rank(), g.Size()))
 	if err != nil {
 		return nil, err
 	}

@@ -3,9 +3,11 @@ package runtime
 import (
 	"errors"
 	"fmt"
+	"io"
 	"sync"
 
 	"github.com/gsc-project/gsc/collectives"
+	"github.com/gsc-project/gsc/compiler/plan"
 	"github.com/gsc-project/gsc/runtime/checkpoint"
 	"github.com/gsc-project/gsc/runtime/data"
 )
@@ -146,6 +148,63 @@ func (r *Ranks) SetScaler(s Scaler) {
 	for _, m := range r.machines {
 		m.SetScaler(s)
 	}
+}
+
+// reader reads a whole tensor, whose parts lie with the ranks along its axis, those of the first one's group.
+func (r *Ranks) reader(t *plan.Tensor) io.ReaderAt {
+	section := func(m *Machine) io.ReaderAt {
+		b := &m.stage.Buffers[t.Buffer]
+		return io.NewSectionReader(m.memories[b.Space], b.Offset, b.SizeBytes())
+	}
+	if t.Part == "" {
+		return section(r.First())
+	}
+	list := &joined{size: int64(r.First().Plan.PartLen(t)) * int64(t.DType.Size())}
+	for _, rank := range r.First().Plan.Group(0, t.Part) {
+		list.parts = append(list.parts, section(r.machines[rank]))
+	}
+	return list
+}
+
+// joined is parts of one size, one after another.
+type joined struct {
+	parts []io.ReaderAt
+	size  int64
+}
+
+// ReadAt reads from as many parts as it takes.
+func (j *joined) ReadAt(p []byte, off int64) (n int, err error) {
+	for n < len(p) {
+		part := (off + int64(n)) / j.size
+		if part >= int64(len(j.parts)) {
+			return n, io.EOF
+		}
+		at := off + int64(n) - part*j.size
+		most := min(int64(len(p)-n), j.size-at)
+		read, err := j.parts[part].ReadAt(p[n:n+int(most)], at)
+		n += read
+		if int64(read) < most {
+			return n, err
+		}
+	}
+	return n, nil
+}
+
+// Tensor is a whole tensor's values.
+func (r *Ranks) Tensor(name string) ([]float64, error) {
+	t := r.First().Plan.Tensor(name)
+	if t == nil || t.Part == "" {
+		return r.First().Tensor(name)
+	}
+	var values []float64
+	for _, rank := range r.First().Plan.Group(0, t.Part) {
+		part, err := r.machines[rank].Tensor(name)
+		if err != nil {
+			return nil, err
+		}
+		values = append(values, part...)
+	}
+	return values, nil
 }
 
 func (r *Ranks) each(f func(*Machine) error) error {

@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"path/filepath"
 	"time"
 
@@ -326,9 +325,7 @@ func (t *Trainer) snapshot(best bool) (checkpoint.Snapshot, error) {
 	snap := checkpoint.Snapshot{Step: t.step, Plan: t.digest, Best: best, Config: p.Model.Config, Files: tokenizerFiles(p), Run: run}
 	for i := range p.Tensors {
 		tensor := &p.Tensors[i]
-		b := &t.machine.stage.Buffers[tensor.Buffer]
-		place := io.NewSectionReader(t.machine.memories[b.Space], b.Offset, b.SizeBytes())
-		snap.Tensors = append(snap.Tensors, checkpoint.TensorOf(tensor, place))
+		snap.Tensors = append(snap.Tensors, checkpoint.TensorOf(tensor, t.ranks.reader(tensor)))
 	}
 	return snap, nil
 }

@@ -28,7 +28,7 @@ func (d *diagnosis) rules() {
 	}
 	for _, rule := range []func(){
 		d.divides, d.attention, d.rotary, d.vocabulary, d.classes,
-		d.microBatches, d.objective, d.optimizer, d.parameters,
+		d.microBatches, d.zero, d.objective, d.optimizer, d.parameters,
 		d.length, d.warmup, d.floor, d.table,
 		d.task, d.rows, d.rowLength, d.buckets, d.splits, d.validated,
 		d.metrics, d.best,
@@ -251,6 +251,13 @@ func (d *diagnosis) classes() {
 	labels, okLabels := d.list("model.labels")
 	d.wrongIf(ok && okLabels && len(labels) > 0 && int(n) != len(labels), []string{"model.classes", "model.labels"},
 		"leave classes out", "%d is not the number of model.labels, %d", n, len(labels))
+}
+
+// zero: what ranks share out, they must be able to round alike.
+func (d *diagnosis) zero() {
+	stage, ok := d.integer("parallel.zero")
+	d.wrongIf(ok && stage > 0 && d.is("precision.master", "bf16"), []string{"parallel.zero", "precision.master"}, "use parallel.zero: 0, or precision.master: \"f32\"",
+		"parts of weights that are stored in bf16 are not updated by ranks apart: they are rounded by the places of their elements in the whole")
 }
 
 // microBatches: each micro-batch holds as many rows, and each rank takes as many of them.

@@ -110,7 +110,10 @@ type Memory struct {
 }
 
 // Parallel is how a step is shared out among ranks.
-type Parallel struct{ Mesh Mesh }
+type Parallel struct {
+	Mesh Mesh
+	Zero int // 1: ranks of data share out the optimizer's state
+}
 
 // Mesh is the number of ranks along each axis.
 type Mesh struct {

@@ -49,7 +49,6 @@ func quotedList(names []string) string {
 
 // later are keys of sections that steer what this version does not have.
 var later = map[string]string{
-	"parallel.zero":    "every rank keeps all weights and all of the optimizer's state",
 	"parallel.rules":   "ranks share out the rows of the batch: use parallel.mesh.data",
 	"memory.offload":   "all memory is the device's",
 	"data.transforms":  "transform the data before",

@@ -26,12 +26,14 @@ type Value struct {
 	Of    *Value // of a gradient: what it is the gradient of
 }
 
-// View is the part of a value where one of its dims has a given index, or, with Run, its elements from the index on.
+// View is the part of a value where one of its dims has a given index, or, with Run, its elements from the index on; with Axis, those of
+// the rank's place, of as many neighbouring runs of the view's length as the axis has places.
 type View struct {
 	Of    *Value
 	Dim   int
 	Index int
 	Run   bool
+	Axis  string
 }
 
 // Shape is the lengths of the value's dims.
@@ -217,6 +219,13 @@ func (g *Graph) Run(v *Value, from int, dims ...plan.Dim) *Value {
 	run := g.Add(v.Name, v.Class, v.DType, dims...)
 	run.View = &View{Of: v, Index: from, Run: true}
 	return run
+}
+
+// Share makes the view of the rank's part of v along an axis. v is not a view itself.
+func (g *Graph) Share(v *Value, axis string, dims ...plan.Dim) *Value {
+	share := g.Run(v, 0, dims...)
+	share.View.Axis = axis
+	return share
 }
 
 // Verify holds every node against its operation's contract and checks that no

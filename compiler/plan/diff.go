@@ -220,7 +220,7 @@ func choiceChange(a, b Choice) string {
 func tensorChange(a, b Tensor) string {
 	return strings.Join(some(changed("class", a.Class, b.Class), changed("of", a.Of, b.Of), dimsChange(a.Dims, b.Dims),
 		changed("stored", numbers(a.StoredShape()), numbers(b.StoredShape())), changed("type", a.DType, b.DType),
-		changed("init", a.Init, b.Init), changed("frozen", a.Frozen, b.Frozen), changed("from", a.Pos, b.Pos)), ", ")
+		changed("init", a.Init, b.Init), changed("frozen", a.Frozen, b.Frozen), changed("part", a.Part, b.Part), changed("from", a.Pos, b.Pos)), ", ")
 }
 
 // memoryChanges compares the peaks by class, and what is reserved.
@@ -449,6 +449,9 @@ func (s *Stage) describe(o *Operand) (name, view string) {
 	view = numbers(o.Shape)
 	if o.Offset != 0 {
 		view += fmt.Sprintf("%+d", o.Offset)
+	}
+	if o.Part != "" {
+		view += "@" + o.Part
 	}
 	if len(o.Strides) > 0 {
 		view += "/" + numbers(o.Strides)

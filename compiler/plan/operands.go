@@ -35,7 +35,7 @@ func (v *stageVerifier) references(in *Instruction) error {
 	for i, o := range in.Operands {
 		switch {
 		case o.Buffer == Absent.Buffer:
-			if o.Offset != 0 || len(o.Shape) > 0 || len(o.Strides) > 0 || o.Bound != 0 {
+			if o.Offset != 0 || len(o.Shape) > 0 || len(o.Strides) > 0 || o.Bound != 0 || o.Part != "" {
 				return fmt.Errorf("operand %s is absent, but has an offset, shape, strides or bound", operandName(in, i))
 			}
 		case o.Buffer < 0 || o.Buffer >= len(v.stage.Buffers):
@@ -115,6 +115,12 @@ func (v *stageVerifier) contract(in *Instruction) error {
 		if v.plan.Degree(in.Attrs.Axis) < 2 {
 			return fmt.Errorf("axis %q: the mesh has no such axis", in.Attrs.Axis)
 		}
+		if in.Op == kernels.ReduceScatter && args[0].Len() != v.plan.Degree(in.Attrs.Axis)*args[1].Len() {
+			return fmt.Errorf("operand y has %d elements, which are not one of %d parts of x's %d", args[1].Len(), v.plan.Degree(in.Attrs.Axis), args[0].Len())
+		}
+		if in.Op == kernels.AllGather && args[0].Len()%v.plan.Degree(in.Attrs.Axis) != 0 {
+			return fmt.Errorf("operand x: %d elements do not divide into %d parts", args[0].Len(), v.plan.Degree(in.Attrs.Axis))
+		}
 		if in.Predicate != 0 {
 			return fmt.Errorf("a collective with a predicate: ranks that skip it would leave the others waiting")
 		}
@@ -152,6 +158,22 @@ func (v *stageVerifier) workspace(in *Instruction, sizes kernels.Sizes, args []k
 	return nil
 }
 
+// parts holds the axes of operands that are parts to those of the mesh. What else must be true of them is looked at for the first
+// rank and the last one: between these, the same views lie at other places.
+func (v *verifier) parts(s int) bool {
+	st, ok := &v.plan.Stages[s], true
+	sv := &stageVerifier{verifier: v, index: s, stage: st}
+	sv.each(func(a at, in *Instruction) {
+		for i, o := range in.Operands {
+			if o.Part != "" && v.plan.Degree(o.Part) < 2 {
+				sv.failIn(a, "operand %s: it is a part along %q, and the mesh has no such axis", operandName(in, i), o.Part)
+				ok = false
+			}
+		}
+	})
+	return ok
+}
+
 // writers is rule 17.
 func (v *stageVerifier) writers() {
 	frozen, writer := map[int]bool{}, map[int]at{}
@@ -165,8 +187,8 @@ func (v *stageVerifier) writers() {
 			return
 		}
 		for i, o := range in.Operands {
-			if o.Buffer < 0 || !role(in, i).Writes() || v.stage.Buffers[o.Buffer].Class != Weight {
-				continue
+			if o.Buffer < 0 || !role(in, i).Writes() || v.stage.Buffers[o.Buffer].Class != Weight || in.Op == kernels.AllGather {
+				continue // to gather parts changes none
 			}
 			if frozen[o.Buffer] {
 				v.failIn(a, "operand %s: it writes %s, which is frozen", operandName(in, i), v.stage.label(o.Buffer))

@@ -188,11 +188,14 @@ func (p *parser) tensor(s *scanner) {
 		case "frozen":
 			s.word()
 			t.Frozen = true
+		case "part":
+			s.word()
+			t.Part = s.name("an axis")
 		case "from":
 			s.word()
 			t.Pos = s.name("a position")
 		default:
-			s.want("one of of, stored, init, frozen, from")
+			s.want("one of of, stored, init, frozen, part, from")
 		}
 	}
 	p.plan.Tensors = append(p.plan.Tensors, t)
@@ -381,6 +384,9 @@ func (p *parser) operand(s *scanner) Operand {
 	}
 	if s.mark('+') {
 		o.Offset = s.digits("an offset in elements")
+	}
+	if s.mark('@') {
+		o.Part = s.name("an axis")
 	}
 	switch {
 	case s.err != nil:

@@ -84,6 +84,50 @@ func (p *Plan) Group(rank int, axis string) []int {
 	return group
 }
 
+// Expand is a stage as a rank runs it, with its own parts as its operands.
+func (p *Plan) Expand(stage, rank int) *Stage {
+	st := p.Stages[stage]
+	if !st.hasParts() {
+		return &p.Stages[stage]
+	}
+	st.Programs = slices.Clone(st.Programs)
+	for i := range st.Programs {
+		list := slices.Clone(st.Programs[i].Instructions)
+		for j := range list {
+			list[j].Operands = slices.Clone(list[j].Operands)
+			for k := range list[j].Operands {
+				if o := &list[j].Operands[k]; o.Part != "" {
+					o.Offset += p.Place(rank, o.Part) * kernels.Elements(o.Shape)
+					o.Part = ""
+				}
+			}
+		}
+		st.Programs[i].Instructions = list
+	}
+	return &st
+}
+
+// hasParts says whether ranks see different parts of anything.
+func (s *Stage) hasParts() bool {
+	for i := range s.Programs {
+		for j := range s.Programs[i].Instructions {
+			if slices.ContainsFunc(s.Programs[i].Instructions[j].Operands, func(o Operand) bool { return o.Part != "" }) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// PartLen is the number of elements of a tensor that a rank keeps.
+func (p *Plan) PartLen(t *Tensor) int {
+	n := kernels.Elements(t.Shape())
+	if t.Part != "" {
+		n /= max(1, p.Degree(t.Part))
+	}
+	return n
+}
+
 // RankRows is the rows of a micro-batch that each rank takes.
 func (p *Plan) RankRows() int {
 	return p.Training.Sequences / (max(p.Training.MicroBatches, 1) * max(p.Degree(AxisData), 1))
@@ -140,7 +184,8 @@ type Tensor struct {
 	DType  kernels.DType `json:"dtype"`
 	Init   Init          `json:"init,omitzero"`
 	Frozen bool          `json:"frozen,omitempty"`
-	Buffer int           `json:"buffer"` // an ID
+	Part   string        `json:"part,omitempty"` // an axis: each rank along it keeps one of as many neighbouring parts; "": the whole
+	Buffer int           `json:"buffer"`         // an ID
 	Pos    string        `json:"pos,omitempty"`
 }
 
@@ -296,6 +341,9 @@ type Operand struct {
 	Shape   []int `json:"shape,omitempty"`   // as the operation sees it
 	Strides []int `json:"strides,omitempty"` // elements; nil: dense
 	Bound   int   `json:"bound,omitempty"`   // ID of a scalar's buffer, plus 1, that holds the actual length of the first bounded dim
+
+	// Part is an axis along which each rank sees another one of neighbouring views of this shape; Offset is that of the first. "": all see this one.
+	Part string `json:"part,omitempty"`
 }
 
 // Absent stands for an optional operand that is left out.

@@ -82,7 +82,9 @@ func (v *verifier) tensor(t *Tensor) {
 		v.failAt(t.Pos, "tensor %s: dims %v must be at most %d, positive, and their product at most %d", t.Name, t.Dims, MaxDims, int64(MaxArenaBytes))
 	case b == nil:
 		v.failAt(t.Pos, "tensor %s: there is no buffer %%%d", t.Name, t.Buffer)
-	case b.Class != t.Class || b.DType != t.DType || kernels.Elements(b.Shape()) != n:
+	case t.Part != "" && (v.plan.Degree(t.Part) < 2 || n%v.plan.Degree(t.Part) != 0):
+		v.failAt(t.Pos, "tensor %s: its %d elements do not divide along %q, of degree %d", t.Name, n, t.Part, v.plan.Degree(t.Part))
+	case b.Class != t.Class || b.DType != t.DType || kernels.Elements(b.Shape()) != v.plan.PartLen(t):
 		v.failAt(t.Pos, "tensor %s: %s %v %v does not go with buffer %%%d %s, which is %s %v %v",
 			t.Name, t.Class, t.DType, t.Shape(), b.ID, b.Name, b.Class, b.DType, b.Shape())
 	}

@@ -47,6 +47,11 @@ type broken struct {
 	want    string           // in the problem
 }
 
+// two makes it a plan of two ranks.
+func two(p *plan.Plan) {
+	p.Mesh, p.Training.Sequences = []plan.Axis{{Name: "data", Degree: 2}}, 2*p.Training.Sequences
+}
+
 func edit(pairs ...string) []string { return pairs }
 
 // program finds a program of the only stage.
@@ -174,8 +179,12 @@ var brokenOperands = []broken{
 	{15, edit("ids=%16 table=%8 y=%18 from", "ids=%18 table=%8 y=%18 from"), nil, "operand ids: type f32, want i32"},
 	{15, edit("program update\n", "program update\n  all_reduce r x=%14 {axis=data}\n"), nil, `axis "data": the mesh has no such axis`},
 	{15, edit("program update\n", "program update\n  all_reduce r x=%14\n"), nil, "a collective needs an axis"},
+	{15, edit("program update\n", "program update\n  reduce_scatter r x=%14 y=%15 {axis=data}\n"), two, "which are not one of 2 parts"},
+	{15, edit("program update\n", "program update\n  all_gather g x=%14[3] {axis=data}\n"), two, "3 elements do not divide into 2 parts"},
+	{13, edit("x=%14 total=%30", "x=%14@data[16] total=%30"), nil, `it is a part along "data", and the mesh has no such axis`},
+	{14, edit("x=%14 total=%30", "x=%14@data[32] total=%30"), two, "32 elements from element 32 do not lie within"},
 	{15, edit("program update\n", "program update\n  all_reduce r x=%14 {axis=data} if %4\n"),
-		func(p *plan.Plan) { p.Mesh = []plan.Axis{{Name: "data", Degree: 2}}; p.Training.Sequences *= 2 }, "a collective with a predicate"},
+		two, "a collective with a predicate"},
 	{15, edit("{ignore_index=-100}", "{ignore_index=-100 alpha=2}"), nil, "takes no attribute alpha"},
 	{15, nil, func(p *plan.Plan) { instruction(p, "forward", "qkv").Op = 250 }, "unknown operation 250"},
 	{15, nil, func(p *plan.Plan) {

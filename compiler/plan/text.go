@@ -46,7 +46,7 @@ import (
 //	  call forward micro_batch 1
 //
 // An operand is name=%buffer, followed, where they differ from the buffer's own, by
-// +offset, [shape], /[strides] and <%bound, such as q=%20+768[4,64,12,64]/[147456,2304,64,1]. Behind the attributes
+// +offset, @axis (of which it is the rank's part), [shape], /[strides] and <%bound, such as q=%20+768[4,64,12,64]/[147456,2304,64,1]. Behind the attributes
 // of an instruction stand stream, wait (events), signal (an event), if (a predicate) and from (a position), each where it is set. A name is quoted
 // as in Go unless it is made of letters, digits and any of _ . / : + - ~ # *.
 func (p *Plan) Text() []byte {
@@ -229,6 +229,9 @@ func (w *textWriter) tensors(list []Tensor) {
 		if t.Frozen {
 			words = append(words, "frozen")
 		}
+		if t.Part != "" {
+			words = append(words, "part", name(t.Part))
+		}
 		w.line("  %s%s", strings.Join(words, " "), from(t.Pos))
 	}
 }
@@ -345,6 +348,9 @@ func (s *Stage) operand(o *Operand) string {
 	text := "%" + strconv.Itoa(o.Buffer)
 	if o.Offset != 0 {
 		text += fmt.Sprintf("%+d", o.Offset)
+	}
+	if o.Part != "" {
+		text += "@" + name(o.Part)
 	}
 	if o.Buffer < 0 || o.Buffer >= len(s.Buffers) || !slices.Equal(o.Shape, s.Buffers[o.Buffer].Shape()) {
 		text += numbers(o.Shape)

@@ -34,12 +34,13 @@ import (
 //
 // Operands, of each instruction.
 //
-//  13. Reference: operands, predicate and bounds name buffers; the last two are I64 scalars; an absent operand says nothing else.
+//  13. Reference: operands, predicate and bounds name buffers; the last two are I64 scalars; an absent operand says nothing else; an operand
+//     that is a part is one along an axis of the mesh. The rules from here on hold for the first rank and for the last.
 //  14. Range: at most [MaxDims] dims, none below 1; from the first to the last element a view lies within its buffer.
 //  15. Contract: kernels.Check admits operands and attributes; the axis of a collective is one of the mesh, and it has no
 //     predicate, so that all ranks of its group come to it.
 //  16. Kind: floats have the type that the device kind computes in; what is not a copy works in device memory; the workspace is as large as the kind asks for.
-//  17. Writers: at most one instruction of a stage writes a weight, none a frozen one.
+//  17. Writers: at most one instruction of a stage writes a weight, but for gathering its parts, and none a frozen one.
 //
 // Memory. Each schedule is followed from its start, call by call: a session.
 //
@@ -79,12 +80,21 @@ var structureRules = []func(*verifier){
 // stage applies rules 13 to 24. An instruction whose operands are refused takes part in the later ones as a
 // writer of its outputs alone, so that one mistake gives one problem.
 func (v *verifier) stage(s int) {
-	sv := &stageVerifier{verifier: v, index: s, stage: &v.plan.Stages[s], refused: map[*Instruction]bool{}}
-	sv.operands()
-	sv.writers()
-	sv.separation()
-	sv.sessions()
-	sv.order()
+	if !v.parts(s) {
+		return
+	}
+	ranks := []int{0}
+	if v.plan.Stages[s].hasParts() {
+		ranks = append(ranks, v.plan.Ranks()-1)
+	}
+	for _, rank := range ranks {
+		sv := &stageVerifier{verifier: v, index: s, stage: v.plan.Expand(s, rank), refused: map[*Instruction]bool{}}
+		sv.operands()
+		sv.writers()
+		sv.separation()
+		sv.sessions()
+		sv.order()
+	}
 }
 
 // Problem is one broken rule. Program is empty and Instruction −1 where it is not of a program or an instruction.
