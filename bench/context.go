@@ -29,8 +29,9 @@ type stretch struct {
 	flops     float64   // of them
 }
 
-// contextScaling compares how much longer attention takes at each length than at the first with what its operations, at the
-// rate they have at the first, come to.
+// contextScaling compares how much longer attention takes at each length than at the first with what the operations that are added
+// come to, all at one rate: the median of those of the lengths. At the first length itself tiles on the diagonal, of which the mask takes
+// half, are a larger part than of what is added.
 func contextScaling(s *session, r row) ([]line, error) {
 	list := make([]*stretch, len(contexts))
 	sides := make([]side, len(contexts))
@@ -42,8 +43,12 @@ func contextScaling(s *session, r row) ([]line, error) {
 		return nil, err
 	}
 	var lines []line
+	var rates []float64
+	for _, x := range list[1:] {
+		rates = append(rates, x.rateBeyond(list[0]))
+	}
 	for i, x := range list[1:] {
-		lines = append(lines, x.beside(r, list[0], contexts[i+1]))
+		lines = append(lines, x.beside(r, list[0], contexts[i+1], median(rates)))
 	}
 	kept, err := s.activations(r, list)
 	return append(lines, kept), err
@@ -69,15 +74,26 @@ func (s *session) stretch(x *stretch) ([]float64, error) {
 	return b.StepsSeconds, nil
 }
 
-// beside is the line of a length beside the first.
-func (x *stretch) beside(r row, first *stretch, length int) line {
+// beyond is how much longer attention takes than at the first length, and with how many more operations.
+func (x *stretch) beyond(first *stretch) (seconds, flops float64) {
+	return median(x.attention) - median(first.attention), x.flops - first.flops
+}
+
+// rateBeyond is the rate of what is added to the first length.
+func (x *stretch) rateBeyond(first *stretch) float64 {
+	seconds, flops := x.beyond(first)
+	return flops / seconds
+}
+
+// beside is the line of a length beside the first, what is added taken at a rate.
+func (x *stretch) beside(r row, first *stretch, length int, rate float64) line {
 	l := r.line("s")
 	l.Work, l.Must = fmt.Sprintf("context %d, attention's time a step above that at %d", length, contexts[0]), "0.85 to 1.15 ×"
-	here, base := median(x.attention), median(first.attention)
-	l.compare([]float64{here - base}, []float64{base * (x.flops/first.flops - 1)})
+	seconds, flops := x.beyond(first)
+	l.compare([]float64{seconds}, []float64{flops / rate})
 	l.Verdict = verdictOf(math.Abs(l.Ratio-1) <= contextTime)
-	l.Note = fmt.Sprintf("peer: by its operations and its rate at %d, %.0f GFLOP/s; its rate here %.0f; whole step %+.3f s",
-		contexts[0], first.flops/base/1e9, x.flops/here/1e9, median(x.steps)-median(first.steps))
+	l.Note = fmt.Sprintf("peer: by its operations at the median rate of all that is added, %.0f GFLOP/s; the rate at %d %.0f; whole step %+.3f s",
+		rate/1e9, contexts[0], first.flops/median(first.attention)/1e9, median(x.steps)-median(first.steps))
 	return l
 }
 
