@@ -98,7 +98,7 @@ func Bench(ctx context.Context, path string, o BenchOptions) (*Benchmark, error)
 	}
 	defer s.Close()
 	b := &Benchmark{Name: p.Name, Mode: "train", Device: p.Device, Profile: profile.Name, Threads: processors(g.threads()),
-		TokensPerStep: p.Estimate.TokensPerStep, PredictedRSSBytes: p.PeakBytes()}
+		TokensPerStep: p.Estimate.TokensPerStep, PredictedRSSBytes: p.ProcessBytes()}
 	if o.Generate {
 		b.Mode, b.TokensPerStep = "generate", 1
 	}
@@ -138,8 +138,8 @@ func (b *Benchmark) measure(ctx context.Context, s *session, profile *compiler.P
 		}
 	}
 	stage := &s.plan.Stages[0]
-	b.table(stage, clocks.Times(), compiler.Predict(profile, stage, schedule, b.Threads))
-	b.count(stage, schedule)
+	b.table(stage, clocks.Times(), compiler.Predict(profile, stage, schedule, s.plan.RankThreads(b.Threads)))
+	b.count(stage, schedule, float64(s.plan.Ranks()))
 	return nil
 }
 
@@ -234,9 +234,9 @@ func grouped(rows []BenchRow, key func(BenchRow) BenchRow) []BenchRow {
 func slower(a, b BenchRow) int { return cmp.Compare(b.Seconds, a.Seconds) }
 
 // count counts the arithmetic of a step in both ways, and the weights it reads.
-func (b *Benchmark) count(stage *plan.Stage, s *plan.Schedule) {
+func (b *Benchmark) count(stage *plan.Stage, s *plan.Schedule, ranks float64) {
 	for _, r := range b.Instructions {
-		b.PlanFlops += r.Flops
+		b.PlanFlops += ranks * r.Flops
 	}
 	perForward := 1.0
 	if s.Kind == plan.Train {
@@ -249,7 +249,7 @@ func (b *Benchmark) count(stage *plan.Stage, s *plan.Schedule) {
 			flops, bytes := modelCount(stage, &p.Instructions[i])
 			b.WeightBytes += bytes
 			if forward {
-				b.ModelFlops += perForward * flops
+				b.ModelFlops += ranks * perForward * flops
 			}
 		}
 	}

@@ -73,13 +73,19 @@ func TestRanksHoldTheSameBits(t *testing.T) {
 		if digest != want {
 			t.Errorf("%d threads: other bits than before", threads)
 		}
-		for rank, m := range l.machines {
-			for _, name := range l.weights() {
-				values, err := m.Tensor(name)
-				l.check(err)
-				if !slices.Equal(values, l.tensor(name)) {
-					t.Errorf("rank %d holds another %s than rank 0", rank, name)
-				}
+		l.holdTheSame()
+	}
+}
+
+// holdTheSame fails where a rank holds other weights than the first.
+func (l *lab) holdTheSame() {
+	l.t.Helper()
+	for rank, m := range l.machines {
+		for _, name := range l.weights() {
+			values, err := m.Tensor(name)
+			l.check(err)
+			if !slices.Equal(values, l.tensor(name)) {
+				l.t.Errorf("rank %d holds another %s than rank 0", rank, name)
 			}
 		}
 	}
@@ -156,15 +162,7 @@ func TestRanksSkipTogether(t *testing.T) {
 	if result.Finite || l.digest() != before {
 		t.Errorf("%+v, and weights changed: %t", result, l.digest() != before)
 	}
-	for rank, m := range l.machines {
-		for _, name := range l.weights() {
-			values, err := m.Tensor(name)
-			l.check(err)
-			if !slices.Equal(values, l.tensor(name)) {
-				t.Errorf("rank %d changed %s", rank, name)
-			}
-		}
-	}
+	l.holdTheSame()
 	where, err := l.ranks.Locate(l.batch, 1)
 	l.check(err)
 	if !strings.HasPrefix(where, "rank 0: program forward") {

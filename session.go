@@ -36,7 +36,7 @@ func newSession(p *plan.Plan, threads int) (*session, error) {
 		return nil, err
 	}
 	s := &session{plan: p, set: set}
-	if err := s.bindRanks(max(1, processors(threads)/p.Ranks())); err != nil {
+	if err := s.bindRanks(p.RankThreads(processors(threads))); err != nil {
 		return nil, errors.Join(err, s.Close())
 	}
 	return s, nil
@@ -47,27 +47,44 @@ func (s *session) bindRanks(threads int) error {
 	var world *local.World
 	var machines []*runtime.Machine
 	for rank := range s.plan.Ranks() {
-		device, err := NewDevice(s.plan.Device, threads)
+		device, err := s.open(threads)
 		if err != nil {
 			return err
 		}
-		s.closers = append(s.closers, device)
 		if world == nil {
 			world = newWorld(s.plan.Ranks(), device)
 		}
-		m, err := runtime.Bind(s.plan, device, runtime.Rank{Number: rank, Join: world.Group})
+		m, err := s.bind(device, runtime.Rank{Number: rank, Join: world.Group})
 		if err != nil {
 			return err
 		}
-		s.closers = append(s.closers, m)
 		machines = append(machines, m)
-		if rank == 0 {
-			s.device, s.machine = device, m
-		}
 	}
 	var err error
 	s.ranks, err = runtime.NewRanks(machines, world.Fail)
 	return err
+}
+
+// open makes a device, which the session closes.
+func (s *session) open(threads int) (kernels.Device, error) {
+	device, err := NewDevice(s.plan.Device, threads)
+	if err == nil {
+		s.closers = append(s.closers, device)
+	}
+	return device, err
+}
+
+// bind binds a rank, whose machine the session closes.
+func (s *session) bind(device kernels.Device, rank runtime.Rank) (*runtime.Machine, error) {
+	m, err := runtime.Bind(s.plan, device, rank)
+	if err != nil {
+		return nil, err
+	}
+	s.closers = append(s.closers, m)
+	if rank.Number == 0 {
+		s.device, s.machine = device, m
+	}
+	return m, nil
 }
 
 // newWorld makes the world of a process's ranks, who add up as their devices do.
@@ -81,15 +98,15 @@ func newWorld(ranks int, device kernels.Device) *local.World {
 
 // bindSession is a session of the first rank alone without data, as generation needs.
 func bindSession(p *plan.Plan, threads int) (*session, error) {
-	device, err := NewDevice(p.Device, threads)
-	if err != nil {
-		return nil, err
+	s := &session{plan: p}
+	device, err := s.open(threads)
+	if err == nil {
+		_, err = s.bind(device, runtime.Rank{})
 	}
-	machine, err := runtime.Bind(p, device, runtime.Rank{})
 	if err != nil {
-		return nil, errors.Join(err, device.Close())
+		return nil, errors.Join(err, s.Close())
 	}
-	return &session{plan: p, device: device, machine: machine, closers: []io.Closer{device, machine}}, nil
+	return s, nil
 }
 
 // Close frees the machines' memory and ends the devices.

@@ -68,7 +68,7 @@ func (u *unitOfWork) reserve(opts Options) error {
 	}
 	u.plan.Arenas[0].Reserved = []plan.Reserve{
 		{For: "process", SizeBytes: p.ProcessBytes},
-		{For: "kernel scratch", SizeBytes: p.ScratchBytes + p.ThreadBytes*int64(u.strategy.Devices.Threads)},
+		{For: "kernel scratch", SizeBytes: p.ScratchBytes + p.ThreadBytes*int64(u.plan.RankThreads(u.strategy.Devices.Threads))},
 		{For: reservedForData, SizeBytes: opts.DataBytes},
 	}
 	if u.savesInBackground() {

@@ -96,11 +96,11 @@ func (c *cache) span(space kernels.Space, from, n int64, used float64) float64 {
 	return cold / float64(len(blocks))
 }
 
-// Reprice puts what another profile expects into a plan's estimate. Nothing else of the plan changes.
+// Reprice puts what another profile expects into a plan's estimate, the threads being those of all ranks together. Nothing else of the plan changes.
 func Reprice(pl *plan.Plan, p *Profile, threads int) {
 	stage := &pl.Stages[0]
 	pl.Estimate.Profile = p.Name
-	pl.Estimate.StepSeconds = seconds(p, stage, stage.Schedule(plan.Train, pl.Data.Length), threads)
+	pl.Estimate.StepSeconds = seconds(p, stage, stage.Schedule(plan.Train, pl.Data.Length), pl.RankThreads(threads))
 }
 
 // seconds is what a profile expects of a whole schedule.

@@ -256,7 +256,8 @@ func (d *diagnosis) classes() {
 // zero: what ranks share out, they must be able to round alike.
 func (d *diagnosis) zero() {
 	stage, ok := d.integer("parallel.zero")
-	d.wrongIf(ok && stage > 0 && d.is("precision.master", "bf16"), []string{"parallel.zero", "precision.master"}, "use parallel.zero: 0, or precision.master: \"f32\"",
+	ranks, okRanks := d.integer("parallel.mesh.data")
+	d.wrongIf(ok && okRanks && stage > 0 && ranks > 1 && d.is("precision.master", "bf16"), []string{"parallel.zero", "precision.master"}, "use parallel.zero: 0, or precision.master: \"f32\"",
 		"parts of weights that are stored in bf16 are not updated by ranks apart: they are rounded by the places of their elements in the whole")
 }
 

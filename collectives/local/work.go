@@ -92,7 +92,7 @@ func part(n, rank, ranks int) (from, length int) {
 	return from, min(n, from+each) - from
 }
 
-// exchange takes this rank's parts from all others. What it gives in place it copies aside first, and all wait for that.
+// exchange takes this rank's parts from all others; in place it swaps parts with those behind it.
 func (m *member) exchange(c *collectives.Call) func([]post) {
 	size := c.Count * c.DType.Size()
 	if c.In != c.Out {
@@ -102,7 +102,6 @@ func (m *member) exchange(c *collectives.Call) func([]post) {
 			}
 		}
 	}
-	// In place every pair of ranks swaps: the lower one of the two does it.
 	aside := make([]byte, min(size, 1<<14))
 	return func(posts []post) {
 		for q := m.rank + 1; q < len(posts); q++ {

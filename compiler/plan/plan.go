@@ -57,6 +57,9 @@ func (p *Plan) Ranks() int {
 	return n
 }
 
+// RankThreads is how many of the threads of a process that holds all ranks are one rank's.
+func (p *Plan) RankThreads(threads int) int { return max(1, threads/max(1, p.Ranks())) }
+
 // Place is a rank's place along an axis.
 func (p *Plan) Place(rank int, axis string) int {
 	for _, a := range slices.Backward(p.Mesh) {
