@@ -235,7 +235,7 @@ func (l *lab) digest() string {
 // evaluate gives the loss of a split.
 func (l *lab) evaluate(split data.Split) float64 {
 	l.t.Helper()
-	scores, err := runtime.Evaluate(l.t.Context(), l.machine, l.set, split)
+	scores, err := runtime.Evaluate(l.t.Context(), l.ranks, l.set, split)
 	l.check(err)
 	loss, _ := scores.Get("loss")
 	return loss
@@ -244,7 +244,7 @@ func (l *lab) evaluate(split data.Split) float64 {
 // logits runs the evaluation program on the batch as it stands.
 func (l *lab) logits() []float64 {
 	l.t.Helper()
-	_, err := l.stepper.Evaluate(l.batch, 0)
+	_, err := l.ranks.Evaluate(l.batch, 0)
 	l.check(err)
 	program := l.plan.Stages[0].Schedule(plan.Evaluate, l.batch.Length).Calls[0].Program
 	return l.machine.Values(l.machine.Buffer(program, "logits"))

@@ -19,7 +19,19 @@ import (
 // mesh is the setting of so many ranks of data.
 func mesh(ranks int) string { return fmt.Sprintf("parallel.mesh.data=%d", ranks) }
 
-// Ranks that share out the rows learn what one rank learns, however the step is cut, with the same dropout, scored raggedly too.
+// megatron lets the ranks of tensors share out the tokens of the residual stream.
+const megatron = `parallel.rules=[{kind: "activation", region: "residual", dim: "seq", axis: "tensor"}]`
+
+// cuts are ways to share a step out.
+var cuts = [][]string{
+	{mesh(2)}, {mesh(2), "batch.micro_batches=2"}, {mesh(4)}, {mesh(8)},
+	{"parallel.mesh.tensor=2"}, {"parallel.mesh.tensor=2", megatron}, {"parallel.mesh.sequence=2"},
+	{mesh(2), "parallel.mesh.tensor=2", "parallel.zero=2", "batch.micro_batches=2"},
+	{mesh(2), "parallel.mesh.sequence=2", "parallel.zero=1"},
+	{mesh(2), "parallel.mesh.tensor=2", megatron, `memory.recompute="full"`},
+}
+
+// Ranks that share a step out learn what one rank learns, however it is cut, with the same dropout, scored raggedly too.
 func TestRanksLearnTheSame(t *testing.T) {
 	for _, c := range []struct{ name, model, data string }{
 		{"stream", gpt2, stream}, {"packed", gpt2, packed}, {"padded", llama, padded}, {"tags", bertTokens, tags}, {"rows", bertRows, kinds},
@@ -33,15 +45,15 @@ func TestRanksLearnTheSame(t *testing.T) {
 				set = append(set, map[string]string{"cpu": `optimizer={kind: "sgd", momentum: 0.9, clip_norm: 1}`, "ref": "optimizer={epsilon: 1e-6, clip_norm: 1}"}[device])
 				one := newLab(t, planOf(t, path, set...), 1)
 				want := one.train(10)
-				for _, cut := range []struct{ ranks, parts int }{{2, 1}, {2, 2}, {4, 1}, {8, 1}} {
-					l := newLab(t, planOf(t, path, append(set, mesh(cut.ranks), fmt.Sprintf("batch.micro_batches=%d", cut.parts))...), 1)
+				for _, cut := range cuts {
+					l := newLab(t, planOf(t, path, append(set, cut...)...), 1)
 					got := l.train(10)
 					if far := farthest(got, want); !(far <= tolerance) {
-						t.Errorf("%d ranks, %d micro-batches: losses %v, of one rank %v: apart by %.2g", cut.ranks, cut.parts, got, want, far)
+						t.Errorf("%v: losses %v, of one rank %v: apart by %.2g", cut, got, want, far)
 					}
 					for _, name := range l.weights() {
 						if far := distance(l.tensor(name), one.tensor(name)); !(far <= tolerance) {
-							t.Errorf("%d ranks, %d micro-batches: %s is apart by %.2g", cut.ranks, cut.parts, name, far)
+							t.Errorf("%v: %s is apart by %.2g", cut, name, far)
 						}
 					}
 				}
@@ -100,8 +112,9 @@ func TestZeroChangesNoBit(t *testing.T) {
 				path := write(t, gpt2, stream)
 				var want []float64
 				var bits string
-				for zero := range 2 {
-					l := newLab(t, planOf(t, path, "batch.sequences=8", mesh(ranks), fmt.Sprintf("parallel.zero=%d", zero), fmt.Sprintf("optimizer={kind: %q, clip_norm: 1}", optimizer)), 1)
+				for zero := range 3 {
+					l := newLab(t, planOf(t, path, "batch.sequences=16", "batch.micro_batches=2", mesh(ranks), `parallel.reduce="each"`,
+						fmt.Sprintf("parallel.zero=%d", zero), fmt.Sprintf("optimizer={kind: %q, clip_norm: 1}", optimizer)), 1)
 					got := l.train(4)
 					if zero == 0 {
 						want, bits = got, l.digest()

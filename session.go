@@ -22,6 +22,7 @@ import (
 // session is a plan bound to devices, with its data open.
 type session struct {
 	plan    *plan.Plan
+	level   string           // of the devices' kernels; "": the best
 	device  kernels.Device   // of the first rank
 	machine *runtime.Machine // and its machine
 	ranks   *runtime.Ranks   // all of them; nil where the first is alone
@@ -36,14 +37,30 @@ func newSession(p *plan.Plan, threads int) (*session, error) {
 		return nil, err
 	}
 	s := &session{plan: p, set: set}
-	if err := s.bindRanks(p.RankThreads(processors(threads))); err != nil {
+	return s.bound(s.bindRanks(threads))
+}
+
+// bound is the session, unless it could not be bound.
+func (s *session) bound(err error) (*session, error) {
+	if err != nil {
 		return nil, errors.Join(err, s.Close())
 	}
 	return s, nil
 }
 
+// Bind binds all ranks of a plan, each to a device of its own with the kernels of a level ([Levels]); "" takes the best. What it gives
+// besides frees them.
+func Bind(p *plan.Plan, level string, threads int) (*runtime.Ranks, io.Closer, error) {
+	s := &session{plan: p, level: level}
+	if _, err := s.bound(s.bindRanks(threads)); err != nil {
+		return nil, nil, err
+	}
+	return s.ranks, s, nil
+}
+
 // bindRanks joins the ranks, which share this process's memory, and binds each to a device of its own.
 func (s *session) bindRanks(threads int) error {
+	threads = s.plan.RankThreads(processors(threads))
 	var world *local.World
 	var machines []*runtime.Machine
 	for rank := range s.plan.Ranks() {
@@ -67,7 +84,7 @@ func (s *session) bindRanks(threads int) error {
 
 // open makes a device, which the session closes.
 func (s *session) open(threads int) (kernels.Device, error) {
-	device, err := NewDevice(s.plan.Device, threads)
+	device, err := NewDeviceAt(s.plan.Device, s.level, threads)
 	if err == nil {
 		s.closers = append(s.closers, device)
 	}
@@ -103,10 +120,7 @@ func bindSession(p *plan.Plan, threads int) (*session, error) {
 	if err == nil {
 		_, err = s.bind(device, runtime.Rank{})
 	}
-	if err != nil {
-		return nil, errors.Join(err, s.Close())
-	}
-	return s, nil
+	return s.bound(err)
 }
 
 // Close frees the machines' memory and ends the devices.
@@ -123,7 +137,7 @@ func (s *session) Close() error {
 
 // load takes what a plan that trains needs from a run's newest or best checkpoint.
 func (s *session) load(run string, best bool) error {
-	return loadSaved(run, best, s.machine.Load)
+	return loadSaved(run, best, s.ranks.Load)
 }
 
 // loadSaved opens a run's newest or best checkpoint for take.
@@ -172,23 +186,18 @@ func Evaluate(ctx context.Context, run string, o EvalOptions) (runtime.Scores, e
 	if err != nil {
 		return runtime.Scores{}, err
 	}
-	set, err := data.Open(p.Data)
-	if err != nil {
-		return runtime.Scores{}, err
-	}
-	s, err := bindSession(p, o.Threads)
+	s, err := newSession(p, o.Threads)
 	if err != nil {
 		return runtime.Scores{}, err
 	}
 	defer s.Close()
-	s.set = set
 	if s.set.Rows(split) == 0 {
 		return runtime.Scores{}, fmt.Errorf("the plan has no %s data", o.Split)
 	}
 	if err := s.load(run, o.Best); err != nil {
 		return runtime.Scores{}, err
 	}
-	return runtime.Evaluate(ctx, s.machine, s.set, split)
+	return runtime.Evaluate(ctx, s.ranks, s.set, split)
 }
 
 // GenerateOptions say what is generated.

@@ -45,7 +45,7 @@ const (
 )
 
 // special have parts of their own, or none since they are of a few scalars.
-var special = []kernels.Op{kernels.MatMul, kernels.MatMulInt8, kernels.Attention, kernels.AttentionGrad, kernels.ClipFactor, kernels.LossScale}
+var special = []kernels.Op{kernels.MatMul, kernels.MatMulInt8, kernels.Attention, kernels.AttentionGrad, kernels.ClipFactor, kernels.LossScale, kernels.CrossEntropyJoin}
 
 // parts lists what is measured. With less than all threads the grids are coarse: those tables serve to see how time
 // falls with threads.

@@ -3,6 +3,7 @@ package calibrate
 import (
 	"encoding/json"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/gsc-project/gsc/kernels"
@@ -46,7 +47,7 @@ func (b *bench) request(op kernels.Op, a kernels.Attrs, rows, width int) *reques
 	r := &request{op: op, attrs: a, limit: width}
 	lengths := letters(op, a, rows, width)
 	for _, p := range kernels.Contracts[op].Params {
-		if p.Optional && p.Name == "variance" {
+		if p.Optional && (p.Name == "variance" || p.Name == "place") {
 			r.args = append(r.args, kernels.Tensor{})
 			continue
 		}
@@ -58,10 +59,9 @@ func (b *bench) request(op kernels.Op, a kernels.Attrs, rows, width int) *reques
 		for _, letter := range strings.Fields(p.Shape) {
 			if n, ok := lengths[letter]; ok {
 				t.Shape = append(t.Shape, n)
+			} else if n, err := strconv.Atoi(letter); err == nil && p.Shape != "1" {
+				t.Shape = append(t.Shape, n)
 			}
-		}
-		if p.Shape == "2" {
-			t.Shape = []int{2}
 		}
 		r.args = append(r.args, t)
 	}

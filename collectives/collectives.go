@@ -3,19 +3,19 @@
 // A group is an ordered set of ranks. What its ranks run must be the same calls in the same order; a rank's calls of one group
 // never overtake each other. Like a kernel, a call is bound once, with its memory, and run any number of times without allocating.
 //
-// With N ranks, r of them this one, and counts in elements:
+// With N ranks, r of them this one, i < Count, and for parts that lie apart w < Rows and m < Mid:
 //
-//	all_reduce      out[i] = Σ_q in_q[i]                      in and out have Count
-//	reduce_scatter  out[i] = Σ_q in_q[r·Count + i]            in has N·Count, out Count
-//	all_gather      out[q·Count + i] = in_q[i]                in has Count, out N·Count
-//	broadcast       out[i] = in_Peer[i]                       in and out have Count
-//	all_to_all      out[q·Count + i] = in_q[r·Count + i]      in and out have N·Count
+//	all_reduce      out[i] = Σ_q in_q[i]
+//	reduce_scatter  out[w][i] = Σ_q in_q[w][r][i], or that added to it
+//	all_gather      out[w][q][i] = in_q[w][i]
+//	broadcast       out[i] = in_Peer[i]
+//	all_to_all      out[w][q][m][i] = in_q[w][m][r][i], or with Swap out[w][m][q][i] = in_q[w][r][m][i]
 //	send, receive   the receiver's out[i] = the sender's in[i]; the sends of a pair of ranks meet its receives in their order
 //	barrier         no rank leaves before all have come
 //
 // Sums are taken in rank order, ((in_0 + in_1) + in_2) + …, in the type of the elements: the same bits in every rank, and an
 // all_reduce gives those of a reduce_scatter followed by an all_gather. in and out may be the same memory, and in a
-// reduce_scatter or an all_gather the smaller of the two may be the rank's own part of the larger.
+// reduce_scatter or an all_gather the smaller of the two may be the rank's own part of the larger, where parts do not lie apart.
 package collectives
 
 import (
@@ -59,42 +59,55 @@ type Call struct {
 	DType   kernels.DType // of the elements; of those that are added up F32, F64, I32 or I64
 	Count   int           // elements, see the package comment
 	In, Out unsafe.Pointer
-	Peer    int // the other rank of send and receive; the one that a broadcast is from
+	Peer    int  // the other rank of send and receive; the one that a broadcast is from
+	Add     bool // of a reduce_scatter: the sum is added to what Out holds
+	Rows    int  // see the package comment; 0 stands for 1
+	Mid     int
+	Swap    bool
 }
 
 // InLen and OutLen are the elements that In and Out hold, in a group of so many ranks.
 func (c Call) InLen(ranks int) int {
 	switch c.Op {
 	case ReduceScatter, AllToAll:
-		return ranks * c.Count
+		return ranks * c.Part()
 	case Receive, Barrier:
 		return 0
 	}
-	return c.Count
+	return c.Part()
 }
 
 // OutLen is that of Out.
 func (c Call) OutLen(ranks int) int {
 	switch c.Op {
 	case AllGather, AllToAll:
-		return ranks * c.Count
+		return ranks * c.Part()
 	case Send, Barrier:
 		return 0
 	}
-	return c.Count
+	return c.Part()
 }
+
+// Part is the elements that two ranks exchange: all rows of them.
+func (c Call) Part() int { return c.Count * max(1, c.Rows) * max(1, c.Mid) }
 
 // Check refuses a call that no rank of a group of so many could make.
 func (c Call) Check(rank, ranks int) error {
 	switch {
 	case int(c.Op) >= len(opNames):
 		return fmt.Errorf("unknown collective %v", c.Op)
-	case c.Count < 0:
-		return fmt.Errorf("%v of %d elements", c.Op, c.Count)
+	case c.Count < 0 || c.Rows < 0 || c.Mid < 0:
+		return fmt.Errorf("%v of %d × %d × %d elements", c.Op, c.Rows, c.Mid, c.Count)
+	case c.Rows > 1 && c.Op != ReduceScatter && c.Op != AllGather && c.Op != AllToAll, c.Mid > 1 && c.Op != AllToAll:
+		return fmt.Errorf("%v of parts that lie apart", c.Op)
 	case c.Op == Barrier:
 		return nil
 	case c.DType.Size() == 0:
 		return fmt.Errorf("%v of the type %v", c.Op, c.DType)
+	case c.Op == AllToAll && c.In == c.Out && c.In != nil && c.Part() != c.Count:
+		return fmt.Errorf("%v in place of parts that lie apart", c.Op)
+	case c.Add && c.Op != ReduceScatter:
+		return fmt.Errorf("%v does not add to what is there", c.Op)
 	case c.Op.Sums() && !summable(c.DType):
 		return fmt.Errorf("%v cannot add up %v: use f32, f64, i32 or i64", c.Op, c.DType)
 	case c.InLen(ranks) > 0 && c.In == nil || c.OutLen(ranks) > 0 && c.Out == nil:
@@ -158,7 +171,7 @@ func (l Link) Duration(c Call, ranks int) time.Duration {
 
 // Traffic is the bytes that a rank sends, by the algorithms that move the least: rings for what is added up or gathered.
 func (c Call) Traffic(ranks int) int64 {
-	bytes, n := int64(c.Count)*int64(c.DType.Size()), int64(ranks)
+	bytes, n := int64(c.Part())*int64(c.DType.Size()), int64(ranks)
 	switch c.Op {
 	case AllReduce:
 		return 2 * bytes * (n - 1) / n

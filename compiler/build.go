@@ -24,6 +24,8 @@ func (m mode) cached() bool { return m.kind == plan.Prefill || m.kind == plan.De
 // weight is what the strategy says of a weight.
 type weight struct {
 	value  *graph.Value
+	dims   []plan.Dim // of the whole tensor
+	cut    plan.Cut
 	stored []int
 	inOut  bool // a linear weight stored [in, out]
 	init   plan.Init
@@ -118,7 +120,7 @@ func (b *builder) weight(w schema.Weight, stored []int, dims ...plan.Dim) *graph
 		return known.value
 	}
 	v, _ := b.Graph.Lasting(name, plan.Weight, kernels.F32, dims...)
-	known := &weight{value: v, stored: stored, init: w.Init, pos: w.Pos}
+	known := &weight{value: v, dims: slices.Clone(dims), stored: stored, init: w.Init, pos: w.Pos}
 	b.weights.list = append(b.weights.list, known)
 	b.weights.byName[name] = known
 	return v

@@ -58,7 +58,7 @@ func candidates(s *schema.Strategy, length int) []settings {
 	var list []settings
 	for _, n := range counts {
 		for _, policy := range policies {
-			for _, size := range chunkSizes(s, s.Batch.Sequences/(n*s.Parallel.Mesh.DataRanks())*length) {
+			for _, size := range chunkSizes(s, s.Batch.Sequences/(n*s.Parallel.Mesh.DataRanks())*length/max(1, s.Parallel.Mesh.Sequence)) {
 				list = append(list, settings{microBatches: n, recompute: policy, chunkBytes: size})
 			}
 		}

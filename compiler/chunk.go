@@ -24,7 +24,7 @@ type tail struct {
 
 // rowwise are the operations that a tail may hold besides products. Operands whose pattern begins with "..." have the rows.
 var rowwise = []kernels.Op{kernels.Activate, kernels.ActivateGrad, kernels.Scale, kernels.SumRows, kernels.ArgMax,
-	kernels.CrossEntropy, kernels.CrossEntropyGrad, kernels.BinaryCrossEntropy, kernels.BinaryCrossEntropyGrad,
+	kernels.CrossEntropy, kernels.CrossEntropyGrad, kernels.CrossEntropyPart, kernels.CrossEntropyJoin, kernels.BinaryCrossEntropy, kernels.BinaryCrossEntropyGrad,
 	kernels.SquaredError, kernels.SquaredErrorGrad}
 
 // tail finds the nodes from the product of the logits to the loss.
@@ -65,6 +65,20 @@ func (t *tail) add(n *graph.Node) {
 	}
 }
 
+// join adds what puts the loss together from those of parts of the classes, if it is.
+func (t *tail) join(p *graph.Program) {
+	at := lossAt(p)
+	if p.Nodes[at].Op != kernels.CrossEntropyPart {
+		return
+	}
+	for _, n := range p.Nodes[at+1:] {
+		t.add(n)
+		if n.Op == kernels.CrossEntropyJoin {
+			return
+		}
+	}
+}
+
 // follow adds the nodes of a program that go on with what the tail makes, as long as they are of its kind. A product's
 // result is not gone on with: it is the gradient of what the head reads.
 func (t *tail) follow(p *graph.Program) {
@@ -94,6 +108,9 @@ func (t *tail) follow(p *graph.Program) {
 // hasRows says whether operand i of a node has the tail's rows.
 func (t *tail) hasRows(n *graph.Node, i int) bool {
 	name := n.Contract().Params[i].Name
+	if n.Contract().Collective { // of the two numbers of each row
+		return true
+	}
 	if n.Op == kernels.MatMul {
 		if n.Attrs.TransA { // a sum over rows
 			return name == "a" || name == "b"
@@ -210,11 +227,14 @@ func (t *tail) chunk(g *graph.Graph, n *graph.Node, from, rows int) *graph.Node 
 	part := *n
 	part.Name = fmt.Sprintf("%s/%d", n.Name, from)
 	part.Args = slices.Clone(n.Args)
+	if n.Contract().Collective {
+		part.Attrs.Dim = 1 // the first is the row
+	}
 	for i, arg := range n.Args {
 		switch p := n.Contract().Params[i]; {
 		case arg.Value == nil:
 		case t.hasRows(n, i):
-			part.Args[i] = t.slice(g, arg, from, rows, p.Shape == "...")
+			part.Args[i] = t.slice(g, arg, from, rows, max(0, len(strings.Fields(p.Shape))-1))
 		case p.Sums && from > 0:
 			part.Attrs.Accumulate, part.First = true, false
 		}
@@ -222,8 +242,8 @@ func (t *tail) chunk(g *graph.Graph, n *graph.Node, from, rows int) *graph.Node 
 	return &part
 }
 
-// slice is some rows of an operand; of what nothing else uses, a tensor of its own. flat says that the operation asks for no more dims than it must.
-func (t *tail) slice(g *graph.Graph, arg graph.Arg, from, rows int, flat bool) graph.Arg {
+// slice is some rows of an operand; of what nothing else uses, a tensor of its own. The operation asks for so many dims behind the rows.
+func (t *tail) slice(g *graph.Graph, arg graph.Arg, from, rows, behind int) graph.Arg {
 	v := arg.Value
 	each := v.Len() / t.rows
 	if t.parts[v] == nil {
@@ -237,7 +257,11 @@ func (t *tail) slice(g *graph.Graph, arg graph.Arg, from, rows int, flat bool) g
 			t.parts[v] = g.Run(v, from*each, dims...)
 		}
 	}
-	if flat && each == 1 {
+	switch {
+	case behind > 1:
+		shape := arg.ViewShape()
+		return graph.As(t.parts[v], append([]int{rows}, shape[len(shape)-behind:]...)...)
+	case behind == 0 && each == 1:
 		return graph.As(t.parts[v], rows)
 	}
 	return graph.As(t.parts[v], rows, each)

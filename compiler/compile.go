@@ -39,10 +39,27 @@ func Compile(s *schema.Strategy, data plan.Data, opts Options) (*plan.Plan, erro
 		u.plan.Choices = u.choices
 		return u.plan, u.plan.Verify()
 	})
-	if err == nil && opts.Profile != nil {
+	if err != nil {
+		return nil, err
+	}
+	if opts.Profile != nil {
 		Reprice(p, opts.Profile, s.Devices.Threads)
 	}
+	if s.Model.Task == "causal" && p.Ranks() > 1 {
+		p.Generation, err = alone(s, data, opts)
+	}
 	return p, err
+}
+
+// alone is the generation of a plan of several ranks: that of the strategy's model on one.
+func alone(s *schema.Strategy, data plan.Data, opts Options) (*plan.Plan, error) {
+	one := *s
+	one.Parallel, one.Memory, one.Batch = schema.Parallel{}, schema.Memory{}, schema.Batch{Sequences: 1, MicroBatches: 1}
+	p, err := Compile(&one, data, opts)
+	if err != nil {
+		return nil, err
+	}
+	return Generation(p, WeightsTrained, opts.Profile, s.Devices.Threads)
 }
 
 func after(opts Options) func(string, *unitOfWork) error {

@@ -1,6 +1,7 @@
 package compiler
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -21,17 +22,18 @@ var weightKinds = []string{WeightsTrained, WeightsInt8}
 // Generation makes, of a plan that trains, one that only generates: its programs to prefill a cache and to decode, without
 // gradients or optimizer state. With [WeightsInt8] every matrix that activations are multiplied with is quantised once, when it is
 // loaded, by programs of a schedule of its own: the memory that it is loaded into serves the cache and activations afterwards. One
-// rank generates, whatever the mesh. The profile prices it; nil stands for the built-in one of its device kind.
+// rank generates, whatever the mesh: by the plan's own generation, where it has one. The profile prices it; nil stands for the built-in one of its device kind.
 func Generation(p *plan.Plan, weights string, profile *Profile, threads int) (*plan.Plan, error) {
+	from := cmp.Or(p.Generation, p)
 	switch {
 	case !slices.Contains(weightKinds, weights):
 		return nil, fmt.Errorf("weights %q: use %s", weights, strings.Join(weightKinds, " or "))
 	case !p.Trains():
 		return nil, fmt.Errorf("the plan %s only generates: what its weights are is settled", p.Name)
-	case p.Stages[0].Schedule(plan.Decode, 0) == nil:
+	case from.Stages[0].Schedule(plan.Decode, 0) == nil:
 		return nil, fmt.Errorf("a %s model for the task %q does not generate", p.Model.Architecture, p.Model.Task)
 	}
-	g := &generation{from: p, old: &p.Stages[0], ids: map[int]int{}, masters: map[int]int{}, quantised: map[int]quantised{}}
+	g := &generation{from: from, old: &from.Stages[0], ids: map[int]int{}, masters: map[int]int{}, quantised: map[int]quantised{}}
 	if weights == WeightsInt8 {
 		if g.chooseMatrices(); len(g.quantised) == 0 {
 			return nil, fmt.Errorf("weights int8: no product of the plan %s has a weight that can be quantised", p.Name)
@@ -156,7 +158,7 @@ func (g *generation) needless(p *plan.Program) map[int]bool {
 // likeliest adds to the program that decodes the choice of the token with the largest logit, so that the others need not leave the device.
 func (g *generation) likeliest(p *plan.Program) {
 	i := slices.IndexFunc(p.Outputs, func(o plan.Port) bool { return o.Name == plan.OutputLogits })
-	if i < 0 {
+	if i < 0 || slices.ContainsFunc(p.Outputs, func(o plan.Port) bool { return o.Name == plan.OutputLikeliest }) {
 		return
 	}
 	logits := &g.stage.Buffers[p.Outputs[i].Buffer]

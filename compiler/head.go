@@ -47,8 +47,8 @@ func (u *unitOfWork) chunks(b *bucket) int {
 		limit := u.settings.chunkBytes
 		n = int((size + limit - 1) / limit)
 		if b == &u.buckets[len(u.buckets)-1] {
-			u.choices = []plan.Choice{{What: "memory.loss_chunks", Value: fmt.Sprint(min(n, rows)), Why: fmt.Sprintf(
-				"a micro-batch's logits take %s; a chunk of them at most %s", plan.FormatBytes(size), plan.FormatBytes(limit))}}
+			u.choices = append(u.choices, plan.Choice{What: "memory.loss_chunks", Value: fmt.Sprint(min(n, rows)), Why: fmt.Sprintf(
+				"a micro-batch's logits take %s; a chunk of them at most %s", plan.FormatBytes(size), plan.FormatBytes(limit))})
 		}
 	}
 	return max(1, min(n, rows))
@@ -56,9 +56,12 @@ func (u *unitOfWork) chunks(b *bucket) int {
 
 func logitsOf(p *graph.Program) *graph.Value { return p.Nodes[lossAt(p)].Arg("logits") }
 
-// lossAt is the place of the loss of each row.
+// lossAt is the place of the loss of each row, or of what a rank knows of it.
 func lossAt(p *graph.Program) int {
 	return slices.IndexFunc(p.Nodes, func(n *graph.Node) bool {
+		if n.Op == kernels.CrossEntropyPart {
+			return true
+		}
 		for _, ops := range lossOps {
 			if n.Op == ops[0] {
 				return true
@@ -110,6 +113,7 @@ func readers(g *graph.Graph, v *graph.Value) int {
 func (u *unitOfWork) split(b *bucket, n int) error {
 	train, err := u.tail(b.forward)
 	if err == nil {
+		train.join(b.forward)
 		train.follow(b.backward)
 		err = train.check(u.graph, b.forward, b.backward)
 	}
@@ -141,6 +145,9 @@ func (u *unitOfWork) unsplittable(err error) error {
 		return u.strategy.Wrong("memory.loss_chunks", "the loss cannot be cut into chunks: "+err.Error(), "leave it out")
 	}
 	for i := range u.choices {
+		if u.choices[i].What != "memory.loss_chunks" {
+			continue
+		}
 		u.choices[i] = plan.Choice{What: u.choices[i].What, Value: "1", Why: "the loss cannot be cut into chunks: " + err.Error()}
 	}
 	return nil

@@ -69,7 +69,7 @@ func (l *lowerer) operand(a graph.Arg) plan.Operand {
 		if o.Offset, o.Strides = a.Value.Strides(); a.Value.View.Run {
 			o.Strides = nil // dense in any shape
 		}
-		o.Part = a.Value.View.Axis
+		o.Part, o.Step = a.Value.View.Axis, a.Value.Step()
 	}
 	return o
 }

@@ -48,6 +48,7 @@ var passes = []struct {
 }{
 	{"build", (*unitOfWork).build},                 // layers → forward, evaluate, prefill and decode programs
 	{"differentiate", (*unitOfWork).differentiate}, // forward → backward
+	{"shard", (*unitOfWork).shard},                 // whole values → a rank's parts, and the collectives between them
 	{"recompute", (*unitOfWork).recompute},         // what the backward program computes again instead of keeping
 	{"update", (*unitOfWork).makeUpdate},           // norm, clipping, optimizer
 	{"head", (*unitOfWork).head},                   // the loss with its gradient, in chunks where logits are large
@@ -73,10 +74,8 @@ func (u *unitOfWork) run(after func(pass string, u *unitOfWork) error) error {
 	return nil
 }
 
-// rows is how many of a micro-batch's a rank takes.
-func (u *unitOfWork) rows() int {
-	return u.strategy.Batch.Sequences / (u.settings.microBatches * u.strategy.Parallel.Mesh.DataRanks())
-}
+// rows is how many a micro-batch has.
+func (u *unitOfWork) rows() int { return u.strategy.Batch.Sequences / u.settings.microBatches }
 
 func (u *unitOfWork) build() error {
 	u.graph = graph.New()
@@ -112,7 +111,7 @@ const prefillLength = 64
 
 // buildGeneration adds prefill and decode to a model that predicts the next token.
 func (u *unitOfWork) buildGeneration() error {
-	if u.strategy.Model.Task != "causal" {
+	if u.strategy.Model.Task != "causal" || u.strategy.Parallel.Mesh.Ranks() > 1 {
 		return nil
 	}
 	for _, m := range []mode{{plan.Prefill, 1, min(prefillLength, u.strategy.Model.Context)}, {plan.Decode, 1, 1}} {
@@ -157,7 +156,11 @@ func (u *unitOfWork) recompute() error {
 }
 
 func (u *unitOfWork) makeUpdate() (err error) {
-	u.update, u.states, err = update(u.graph, u.strategy, u.weights)
+	var backward []*graph.Program
+	for _, b := range u.buckets {
+		backward = append(backward, b.backward)
+	}
+	u.update, u.states, err = update(u.graph, u.strategy, u.weights, backward)
 	return err
 }
 

@@ -115,8 +115,10 @@ func (r *recomputer) replace(v *graph.Value) *graph.Value {
 		return v
 	}
 	if v.View != nil {
-		of := r.replace(v.View.Of)
-		return r.graph.Part(of, v.View.Dim, v.View.Index, v.Name+".again")
+		again, view := r.graph.Add(v.Name+".again", v.Class, v.DType, v.Dims...), *v.View
+		view.Of = r.replace(view.Of)
+		again.View = &view
+		return again
 	}
 	if r.again[v] == nil {
 		r.runAgain(r.producer[v])

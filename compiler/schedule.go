@@ -96,24 +96,32 @@ func (u *unitOfWork) newPlan(l *lowerer, stage plan.Stage, arenaBytes int64) *pl
 
 // mesh is the axes that have more than one place.
 func (u *unitOfWork) mesh() []plan.Axis {
-	if n := u.strategy.Parallel.Mesh.DataRanks(); n > 1 {
-		return []plan.Axis{{Name: plan.AxisData, Degree: n}}
+	m := u.strategy.Parallel.Mesh
+	degrees := map[string]int{plan.AxisData: m.Data, plan.AxisSequence: m.Sequence, plan.AxisTensor: m.Tensor}
+	var list []plan.Axis
+	for _, name := range plan.Axes {
+		if degrees[name] > 1 {
+			list = append(list, plan.Axis{Name: name, Degree: degrees[name]})
+		}
 	}
-	return nil
+	return list
 }
 
 func (u *unitOfWork) tensors(l *lowerer) []plan.Tensor {
 	var list []plan.Tensor
 	for _, w := range u.weights.list {
-		t := plan.Tensor{Name: w.value.Name, Class: plan.Weight, Dims: w.value.Dims, DType: w.value.DType, Init: w.init,
+		t := plan.Tensor{Name: w.value.Name, Class: plan.Weight, Dims: w.dims, Cut: w.cut, DType: w.value.DType, Init: w.init,
 			Frozen: treat(u.strategy, w).frozen, Buffer: l.buffer(w.value), Pos: string(w.pos), Stored: w.stored}
 		list = append(list, t)
 	}
 	for _, st := range u.states {
 		t := plan.Tensor{Name: st.value.Name, Class: plan.State, Of: st.of.value.Name, Dims: st.value.Dims,
 			DType: st.value.DType, Init: plan.Init{Kind: "zeros"}, Buffer: l.buffer(st.value)}
+		if st.whole {
+			t.Dims, t.Cut = st.of.dims, st.of.cut
+		}
 		if st.part {
-			t.Dims, t.Part = st.of.value.Dims, plan.AxisData
+			t.Part = plan.AxisData
 		}
 		list = append(list, t)
 	}

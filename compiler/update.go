@@ -49,7 +49,9 @@ type updater struct {
 	scaling   schema.LossScale // zero: none
 	ranks     int              // that share out the rows
 	zero      int              // what else they share out
-	parts     map[*weight]*graph.Value
+	each      bool             // gradients are summed over the ranks after each micro-batch, not once
+	backward  []*graph.Program
+	parts     map[*weight]*graph.Value // of gradients
 	states    []*state
 }
 
@@ -57,18 +59,18 @@ type updater struct {
 type state struct {
 	value *graph.Value
 	of    *weight
-	part  bool // it is a rank's part
+	whole bool // it has an element for each of the weight's
+	part  bool // it is a rank's part of those
 }
 
 // update makes the program that follows the last backward: the sums over ranks, norm, clipping,
 // and the optimizer's step for each trained weight, skipped when the norm is not finite.
-func update(g *graph.Graph, s *schema.Strategy, w *weights) (*graph.Program, []*state, error) {
+func update(g *graph.Graph, s *schema.Strategy, w *weights, backward []*graph.Program) (*graph.Program, []*state, error) {
 	p := &graph.Program{Name: "update"}
 	u := &updater{Emitter: graph.Emitter{Graph: g, Program: p, Region: "update", Pos: string(s.Positions["optimizer"])}, optimizer: s.Optimizer,
-		scaling: s.Precision.LossScale, ranks: s.Parallel.Mesh.DataRanks(), zero: s.Parallel.Zero, parts: map[*weight]*graph.Value{}}
-	if u.ranks > 1 {
-		u.reduce(w)
-	}
+		scaling: s.Precision.LossScale, ranks: s.Parallel.Mesh.DataRanks(), zero: s.Parallel.Zero, each: s.Parallel.Each(),
+		backward: backward, parts: map[*weight]*graph.Value{}}
+	u.reduce(w)
 	u.norm(w)
 	u.lossScale()
 	finite := g.Scalar(plan.ScalarFinite)
@@ -77,6 +79,9 @@ func update(g *graph.Graph, s *schema.Strategy, w *weights) (*graph.Program, []*
 		grad := g.Find("grad." + weight.value.Name)
 		if grad == nil {
 			continue
+		}
+		if sum := g.Find("sum." + grad.Name); sum != nil {
+			grad = sum
 		}
 		if err := u.weight(weight, grad, treat(s, weight)); err != nil {
 			return nil, nil, err
@@ -90,20 +95,28 @@ func update(g *graph.Graph, s *schema.Strategy, w *weights) (*graph.Program, []*
 	return p, u.states, nil
 }
 
-// reduce adds up what the ranks of data found for their rows: the loss, and the gradients. parts keeps the rank's part of each gradient
-// that divides; where a rank updates its part alone (shares), it is all that it gets.
+// reduce adds up what the ranks found for their parts of the batch: the loss, and the gradients. parts keeps the rank's part of each gradient
+// that divides among the ranks of data; where a rank updates its part alone (shares), it is all that it gets.
 func (u *updater) reduce(w *weights) {
-	u.allReduce(u.Graph.Scalar(plan.ScalarLoss))
+	loss := u.Graph.Scalar(plan.ScalarLoss)
+	u.allReduce("reduce.loss", loss, loss.Partial...)
 	for _, weight := range w.list {
 		grad := u.Graph.Find("grad." + weight.value.Name)
+		if grad == nil || len(grad.Partial) == 0 {
+			continue
+		}
+		name := "reduce." + grad.Name
+		others := slices.DeleteFunc(slices.Clone(grad.Partial), func(axis string) bool { return axis == plan.AxisData })
 		switch {
-		case grad == nil:
+		case u.each && u.divides(weight):
+			u.reduceEach(weight, grad, others)
 		case u.shares(weight):
-			part := u.Graph.Add(grad.Name+".part", plan.Gradient, kernels.F32, u.share(weight))
-			u.Emit(kernels.ReduceScatter, "reduce."+grad.Name, kernels.Attrs{Axis: plan.AxisData}, graph.Args{"x": graph.Is(grad), "y": graph.Is(part)})
+			part := u.Graph.Add(grad.Name+".part", plan.Gradient, grad.DType, u.share(weight))
+			u.reduceScatter(&u.Emitter, grad, part)
+			u.allReduce(name, part, others...)
 			u.parts[weight] = part
 		default:
-			u.allReduce(grad)
+			u.allReduce(name, grad, grad.Partial...)
 			if u.divides(weight) {
 				u.parts[weight] = u.Graph.Share(grad, plan.AxisData, u.share(weight))
 			}
@@ -111,8 +124,58 @@ func (u *updater) reduce(w *weights) {
 	}
 }
 
-func (u *updater) allReduce(v *graph.Value) {
-	u.Emit(kernels.AllReduce, "reduce."+v.Name, kernels.Attrs{Axis: plan.AxisData}, graph.Args{"x": graph.Is(v)})
+func (u *updater) allReduce(name string, v *graph.Value, axes ...string) {
+	for _, axis := range axes {
+		u.Emit(kernels.AllReduce, name, kernels.Attrs{Axis: axis}, graph.Args{"x": graph.Is(v), "y": graph.Is(v)})
+	}
+}
+
+func (u *updater) reduceScatter(e *graph.Emitter, grad, part *graph.Value) *graph.Node {
+	return e.Emit(kernels.ReduceScatter, "reduce."+grad.Name, kernels.Attrs{Axis: plan.AxisData}, graph.Args{"x": graph.As(grad, grad.Len()), "y": graph.Is(part)})
+}
+
+// allGather puts the parts of a value together, of which the rank's is in its place.
+func (u *updater) allGather(name string, v *graph.Value, part plan.Dim) {
+	u.Emit(kernels.AllGather, name, kernels.Attrs{Axis: plan.AxisData},
+		graph.Args{"x": graph.Is(u.Graph.Share(v, plan.AxisData, part)), "y": graph.As(v, v.Len())})
+}
+
+// reduceEach sums a gradient over the ranks of data as soon as a backward program has all of it: what is kept from one micro-batch to the next is
+// the rank's part. Where each rank updates the whole weight the part lies in a gradient of its own, and the others' are gathered.
+func (u *updater) reduceEach(w *weight, grad *graph.Value, others []string) {
+	grad.Class = plan.Workspace
+	part := u.Graph.Add(grad.Name+".part", plan.Gradient, grad.DType, u.share(w))
+	var sum *graph.Value
+	if !u.shares(w) {
+		sum, _ = u.Graph.Lasting("sum."+grad.Name, plan.Gradient, grad.DType, w.value.Dims...)
+		part = u.Graph.Share(sum, plan.AxisData, u.share(w))
+	}
+	u.allReduce("reduce."+grad.Name, part, others...)
+	if sum != nil {
+		u.allGather("gather."+grad.Name, sum, u.share(w))
+	}
+	u.parts[w] = part
+	for _, p := range u.backward {
+		u.reduceAfter(p, grad, part)
+	}
+}
+
+// reduceAfter adds the rank's part of the sum behind the last term of a gradient, which each micro-batch begins anew.
+func (u *updater) reduceAfter(p *graph.Program, grad, part *graph.Value) {
+	last := -1
+	for i, n := range p.Nodes {
+		if slices.Contains(outputs(n), grad) {
+			last, n.First = i, false
+		}
+	}
+	if last < 0 {
+		return
+	}
+	from := p.Nodes[last]
+	e := graph.Emitter{Graph: u.Graph, Program: &graph.Program{}, Region: from.Region, Pos: from.Pos}
+	n := u.reduceScatter(&e, grad, part)
+	n.First = true
+	p.Nodes = slices.Insert(p.Nodes, last+1, n)
 }
 
 // divides says whether the ranks can share out a weight's elements evenly.
@@ -127,32 +190,54 @@ func (u *updater) shares(w *weight) bool {
 // elementwise are the optimizers whose update of an element depends on nothing but the element's own.
 var elementwise = []string{"adam", "adamw", "lion", "sgd"}
 
+// wholeMatrix are those whose update of an element depends on all of its matrix.
+var wholeMatrix = []string{"adafactor", "lamb", "muon"}
+
 // share is the dim of a part.
 func (u *updater) share(w *weight) plan.Dim {
 	return plan.Dim{Name: "part", Size: w.value.Len() / u.ranks}
 }
 
-// norm sums the squares of all gradients, in the order of the weights, and finds the factor that clips them. Several ranks sum those of
-// their parts, and then add up: so a stage of ZeRO changes no bit of it.
+// norm sums the squares of all gradients, in the order of the weights, and finds the factor that clips them. What ranks share out they sum
+// apart, and then add up. Those of data sum their parts at every stage of ZeRO: so a stage changes no bit of it.
 func (u *updater) norm(w *weights) {
-	total := u.Graph.Add("norm.squares", plan.Workspace, kernels.F64)
-	first := true
-	add := func(weight *weight, x *graph.Value) {
-		u.Emit(kernels.SumSquares, "norm."+weight.value.Name, kernels.Attrs{Accumulate: !first}, graph.Args{"x": graph.Is(x), "total": graph.Is(total)})
-		first = false
+	type group struct {
+		axes  []string // that share out what it sums
+		terms []*graph.Value
+		names []string
 	}
+	var groups []*group
 	for _, weight := range w.list {
+		x := u.Graph.Find("grad." + weight.value.Name)
+		if x == nil {
+			continue
+		}
+		var axes []string
 		if part := u.parts[weight]; part != nil {
-			add(weight, part)
+			x, axes = part, append(axes, plan.AxisData)
 		}
-	}
-	if !first {
-		u.allReduce(total)
-	}
-	for _, weight := range w.list {
-		if grad := u.Graph.Find("grad." + weight.value.Name); grad != nil && u.parts[weight] == nil {
-			add(weight, grad)
+		if weight.cut.Axis != "" {
+			axes = append(axes, weight.cut.Axis)
 		}
+		i := slices.IndexFunc(groups, func(g *group) bool { return slices.Equal(g.axes, axes) })
+		if i < 0 {
+			i, groups = len(groups), append(groups, &group{axes: axes})
+		}
+		groups[i].terms, groups[i].names = append(groups[i].terms, x), append(groups[i].names, weight.value.Name)
+	}
+	total := u.Graph.Add("norm.squares", plan.Workspace, kernels.F64)
+	if len(groups) > 1 {
+		total.Dims = []plan.Dim{{Name: "part", Size: len(groups)}}
+	}
+	for i, g := range groups {
+		sum := total
+		if len(groups) > 1 {
+			sum = u.Graph.Run(total, i)
+		}
+		for k, x := range g.terms {
+			u.Emit(kernels.SumSquares, "norm."+g.names[k], kernels.Attrs{Accumulate: k > 0}, graph.Args{"x": graph.Is(x), "total": graph.Is(sum)})
+		}
+		u.allReduce("reduce.norm", sum, g.axes...)
 	}
 	args := graph.Args{
 		"total": graph.Is(total), "norm": graph.Is(u.Graph.Scalar(plan.ScalarNorm)),
@@ -184,20 +269,20 @@ func (u *updater) factor() *graph.Value {
 func (u *updater) gather(w *weights) {
 	for _, weight := range w.list {
 		if u.parts[weight] != nil && u.shares(weight) {
-			u.Emit(kernels.AllGather, "gather."+weight.value.Name, kernels.Attrs{Axis: plan.AxisData}, graph.Args{"x": graph.Is(weight.value)})
+			u.allGather("gather."+weight.value.Name, weight.value, u.share(weight))
 		}
 	}
 }
 
 // state makes a tensor of the optimizer for a weight: the rank's part of it, where ranks share out the update.
 func (u *updater) state(w *weight, suffix string, dims ...plan.Dim) *graph.Value {
-	part := u.shares(w)
+	part, whole := u.shares(w), slices.Equal(dims, w.value.Dims)
 	if part {
 		dims = []plan.Dim{u.share(w)}
 	}
 	v, _ := u.Graph.Lasting(w.value.Name+"."+suffix, plan.State, kernels.F32, dims...)
 	v.Of = w.value
-	u.states = append(u.states, &state{value: v, of: w, part: part})
+	u.states = append(u.states, &state{value: v, of: w, whole: whole, part: part})
 	return v
 }
 
@@ -238,6 +323,10 @@ func (u *updater) weight(w *weight, grad *graph.Value, t treatment) error {
 		}
 	}
 	kind := u.kind(w)
+	if w.cut.Axis != "" && slices.Contains(wholeMatrix, kind) {
+		return &schema.Error{Path: "optimizer.kind", Message: fmt.Sprintf("%s looks at whole matrices, and the ranks along %s share %s out", kind, w.cut.Axis, w.value.Name),
+			At: []schema.Pos{schema.Pos(u.Pos), w.pos}, Fix: "use adamw, adam, lion or sgd"}
+	}
 	switch kind {
 	case "sgd":
 		attrs.Momentum, attrs.Nesterov = o.Momentum, o.Nesterov

@@ -3,6 +3,7 @@ package conformance
 import (
 	"errors"
 	"fmt"
+	"io"
 	"math"
 	"os"
 	"path/filepath"
@@ -23,6 +24,7 @@ type ReferenceOptions struct {
 	Threads       int
 	Recompute     string // memory.recompute; empty: none
 	LossChunks    int    // memory.loss_chunks; 0: left open. With several the logits are never whole, and not compared
+	Mesh          []string // settings of parallel, such as "mesh.data=2" and "zero=1"; empty: one rank
 	WriteStrategy string // folder that keeps the strategies; empty: none is kept
 }
 
@@ -36,7 +38,8 @@ type ReferenceResult struct {
 	Gradients float64 `json:"gradients"`
 	Weights   float64 `json:"weights"`
 	Worst     string  `json:"worst,omitempty"` // the tensor with the largest error for its tolerance
-	Error     string  `json:"error,omitempty"` // why it could not be run
+	Error     string  `json:"error,omitempty"`   // why it could not be run
+	Skipped   string  `json:"skipped,omitempty"` // why the mesh does not go with it
 	Pass      bool    `json:"pass"`
 
 	tolerance tolerance
@@ -74,7 +77,15 @@ func (r *ReferenceResult) run(folder string, o ReferenceOptions) error {
 	if err != nil {
 		return err
 	}
-	p, err := gsc.Plan(file, gsc.Options{Device: o.Device, Threads: o.Threads})
+	options := gsc.Options{Device: o.Device, Threads: o.Threads}
+	for _, setting := range o.Mesh {
+		options.Set = append(options.Set, "parallel."+setting)
+	}
+	p, err := gsc.Plan(file, options)
+	if err != nil && len(o.Mesh) > 0 {
+		r.Skipped = err.Error()
+		return nil
+	}
 	if err != nil {
 		return err
 	}
@@ -88,9 +99,9 @@ func (r *ReferenceResult) run(folder string, o ReferenceOptions) error {
 
 // trial is a case while it runs.
 type trial struct {
-	device   kernels.Device
-	machine  *runtime.Machine
-	stepper  *runtime.Stepper
+	ranks    *runtime.Ranks
+	closer   io.Closer
+	machine  *runtime.Machine // of the first rank
 	set      *data.Set
 	expected *safetensors.File
 	start    map[string][]float64 // weights before the first step
@@ -99,18 +110,13 @@ type trial struct {
 // newTrial binds a plan, opens its data and gives the weights their starting values.
 func newTrial(p *plan.Plan, expected *safetensors.File, level string, threads int) (t *trial, err error) {
 	t = &trial{expected: expected, start: map[string][]float64{}}
-	if t.device, err = gsc.NewDeviceAt(p.Device, level, threads); err != nil {
+	if t.ranks, t.closer, err = gsc.Bind(p, level, threads); err != nil {
 		return nil, err
 	}
-	if t.machine, err = runtime.Bind(p, t.device, runtime.Rank{}); err != nil {
-		return nil, errors.Join(err, t.device.Close())
-	}
+	t.machine = t.ranks.First()
 	t.set, err = data.Open(p.Data)
 	if err == nil {
-		t.stepper, err = runtime.NewStepper(t.machine)
-	}
-	if err == nil {
-		err = t.machine.Start()
+		err = t.ranks.Start()
 	}
 	if err != nil {
 		return nil, errors.Join(err, t.close())
@@ -118,7 +124,7 @@ func newTrial(p *plan.Plan, expected *safetensors.File, level string, threads in
 	return t, nil
 }
 
-func (t *trial) close() error { return errors.Join(t.machine.Close(), t.device.Close()) }
+func (t *trial) close() error { return t.closer.Close() }
 
 func (r *ReferenceResult) train(p *plan.Plan, c *referenceCase, expected *safetensors.File, o ReferenceOptions) error {
 	t, err := newTrial(p, expected, o.Level, o.Threads)
@@ -145,11 +151,11 @@ func (r *ReferenceResult) steps(t *trial, c *referenceCase) error {
 				return err
 			}
 		}
-		result, err := t.stepper.Train(b, int64(step), c.Optimizer.LR[step-1])
+		result, err := t.ranks.Train(b, int64(step), c.Optimizer.LR[step-1])
 		if err != nil {
 			return err
 		}
-		t.stepper.After = nil
+		t.ranks.Stepper().After = nil
 		losses[step-1], norms[step-1] = result.Loss, result.Norm
 	}
 	if err := r.compare(t, "loss", losses, 0, &r.Loss); err != nil {
@@ -165,23 +171,28 @@ func (r *ReferenceResult) first(t *trial, b *data.Batch, c *referenceCase) error
 		if w.Class != plan.Weight {
 			continue
 		}
-		values, err := t.machine.Tensor(w.Name)
+		values, err := t.ranks.Tensor(w.Name)
 		if err != nil {
 			return err
 		}
 		t.start[w.Name] = values
 	}
-	if _, err := t.stepper.Evaluate(b, 0); err != nil {
+	if _, err := t.ranks.Evaluate(b, 0); err != nil {
 		return err
 	}
 	program := t.machine.Plan.Stages[0].Schedule(plan.Evaluate, b.Length).Calls[0].Program
-	if logits := t.machine.Buffer(program, "logits"); logits != nil {
+	// Of several ranks each has the logits of its own tokens, and a part of the gradients.
+	alone := t.machine.Plan.Ranks() == 1
+	if logits := t.machine.Buffer(program, "logits"); alone && logits != nil {
 		if err := r.compare(t, "logits", t.machine.Values(logits), 0, &r.Logits); err != nil {
 			return err
 		}
 	}
+	if !alone {
+		return nil
+	}
 	calls := 0
-	t.stepper.After = func(string) {
+	t.ranks.Stepper().After = func(string) {
 		if calls++; calls == 2*c.MicroBatches {
 			if err := r.gradients(t); err != nil && r.Error == "" {
 				r.Error = err.Error()
@@ -218,7 +229,7 @@ func (r *ReferenceResult) weights(t *trial, c *referenceCase) error {
 		if w.Class != plan.Weight {
 			continue
 		}
-		got, err := t.machine.Tensor(w.Name)
+		got, err := t.ranks.Tensor(w.Name)
 		if err != nil {
 			return err
 		}

@@ -93,11 +93,11 @@ func perRow(n float64, width string) func(Sizes, Attrs) float64 {
 
 var maskParams = []Param{
 	index("lengths", "B").opt(), index("q_segments", "B T").opt(), index("k_segments", "B S").opt(),
-	counter("offset").opt(), counter("seed").opt(), counter("step").opt(), counter("origin").opt(),
+	counter("offset").opt(), counter("seed").opt(), counter("step").opt(), counter("origin").opt(), counter("place").opt(),
 }
 
 const (
-	maskAttrs = "causal window scale cap rate key compute"
+	maskAttrs = "causal window scale cap rate key places compute"
 	ropeAttrs = "theta rope_scaling rope_factor rope_low rope_high rope_original"
 )
 
@@ -106,6 +106,8 @@ var Contracts = [opCount]Contract{
 	Zero: {Name: "zero", Params: []Param{out("y", "...").of(Any)}, Flops: perElement(0)},
 	Copy: {Name: "copy", Params: []Param{in("x", "...").of(Any).strided(), out("y", "...").of(Any).strided()}, Flops: perElement(0)},
 	Iota: {Name: "iota", Params: []Param{counter("offset").opt(), out("y", "B T").of(Index)}, Flops: perElement(0)},
+	Shift: {Name: "shift", Params: []Param{index("x", "..."), counter("place"), out("y", "...").of(Index)}, Attrs: "index", InPlace: [][2]string{{"y", "x"}},
+		Flops: perElement(0)},
 	Embedding: {Name: "embedding", Params: []Param{index("ids", "..."), in("table", "V C"), out("y", "... C")},
 		Flops: perElement(0)},
 	EmbeddingGrad: {Name: "embedding_grad", Params: []Param{index("ids", "..."), in("dy", "... C"), out("dtable", "V C").sums()},
@@ -122,6 +124,7 @@ var Contracts = [opCount]Contract{
 
 	Add: {Name: "add", Params: []Param{in("x", "...").strided(), in("y", "...").strided(), out("z", "...").strided()},
 		InPlace: [][2]string{{"z", "x"}, {"z", "y"}}, Flops: perElement(1)},
+	AddBias: {Name: "add_bias", Params: []Param{in("x", "... N"), in("bias", "N"), out("y", "... N")}, InPlace: [][2]string{{"y", "x"}}, Flops: perRow(1, "N")},
 	Scale: {Name: "scale", Params: []Param{in("x", "..."), out("y", "...")}, Attrs: "alpha", InPlace: [][2]string{{"y", "x"}},
 		Flops: perElement(1)},
 	Activate: {Name: "activate", Params: []Param{in("x", "..."), out("y", "...")}, Attrs: "kind cap",
@@ -133,8 +136,8 @@ var Contracts = [opCount]Contract{
 	GateGrad: {Name: "gate_grad", Params: []Param{in("dy", "..."), in("gate", "...").strided(), in("up", "...").strided(),
 		out("dgate", "...").strided(), out("dup", "...").strided()}, Attrs: "kind cap",
 		InPlace: [][2]string{{"dgate", "dy"}, {"dup", "dy"}, {"dgate", "gate"}, {"dup", "up"}}, Check: checkActivation, Flops: perElement(18)},
-	Dropout: {Name: "dropout", Params: []Param{in("x", "..."), counter("seed"), counter("step"), counter("origin"), out("y", "...")},
-		Attrs: "rate key", InPlace: [][2]string{{"y", "x"}}, Check: checkRate, Flops: perElement(10)},
+	Dropout: {Name: "dropout", Params: []Param{in("x", "..."), counter("seed"), counter("step"), counter("origin"), counter("place").opt(), out("y", "...")},
+		Attrs: "rate key dim places", InPlace: [][2]string{{"y", "x"}}, Check: checkRate, Needs: needsPlace, Flops: perElement(10)},
 
 	MatMul: {Name: "matmul", Params: []Param{in("a", "M K").strided().swapped("trans_a"), in("b", "K N").strided().swapped("trans_b"),
 		in("bias", "N").opt(), out("c", "M N").strided().sums(), in("x", "M N").strided().opt(), in("residual", "M N").strided().opt(),
@@ -170,8 +173,12 @@ var Contracts = [opCount]Contract{
 		in("row_weights", "...").opt(), real64("weight").opt(), real64("scale").opt(), out("dlogits", "... V").opt()}, Attrs: "ignore_index smoothing",
 		InPlace: [][2]string{{"dlogits", "logits"}}, Needs: needsWeight, Flops: perRow(5, "V")},
 	CrossEntropyGrad: {Name: "cross_entropy_grad", Params: []Param{in("logits", "... V"), index("labels", "..."), in("lse", "..."),
-		in("row_weights", "...").opt(), real64("weight"), real64("scale").opt(), out("dlogits", "... V")}, Attrs: "ignore_index smoothing",
-		InPlace: [][2]string{{"dlogits", "logits"}}, Flops: perRow(5, "V")},
+		in("row_weights", "...").opt(), real64("weight"), real64("scale").opt(), counter("place").opt(), out("dlogits", "... V")},
+		Attrs: "ignore_index smoothing places", InPlace: [][2]string{{"dlogits", "logits"}}, Needs: needsPlace, Flops: perRow(5, "V")},
+	CrossEntropyPart: {Name: "cross_entropy_part", Params: []Param{in("logits", "... V"), index("labels", "..."), counter("place").opt(), out("stats", "... 1 2")},
+		Attrs: "smoothing places", Needs: needsPlace, Flops: perRow(5, "V")},
+	CrossEntropyJoin: {Name: "cross_entropy_join", Params: []Param{in("stats", "... R 2"), index("labels", "..."), out("loss", "..."), out("lse", "...")},
+		Attrs: "ignore_index classes", Flops: perRow(2, "R")},
 	BinaryCrossEntropy: {Name: "binary_cross_entropy", Params: []Param{in("logits", "... V"), in("targets", "... V"), out("loss", "...")},
 		Flops: perRow(8, "V")},
 	BinaryCrossEntropyGrad: {Name: "binary_cross_entropy_grad", Params: []Param{in("logits", "... V"), in("targets", "... V"),
@@ -185,7 +192,7 @@ var Contracts = [opCount]Contract{
 	ArgMax: {Name: "argmax", Params: []Param{in("x", "... V"), out("y", "...").of(Index)}, Flops: perRow(1, "V")},
 
 	SumSquares: {Name: "sum_squares", Params: []Param{in("x", "..."), out("total", "1").of(Real).sums()}, Attrs: "accumulate", Flops: perElement(2)},
-	ClipFactor: {Name: "clip_factor", Params: []Param{real64("total"), real64("scale").opt(), out("norm", "1").of(Real), out("factor", "1").of(Real),
+	ClipFactor: {Name: "clip_factor", Params: []Param{in("total", "...").of(Real), real64("scale").opt(), out("norm", "1").of(Real), out("factor", "1").of(Real),
 		out("finite", "1").of(Counter)}, Attrs: "max_norm", Flops: perElement(0)},
 	LossScale: {Name: "loss_scale", Params: []Param{counter("finite"), real64("loss"), inout("scale", "1").of(Real), inout("good", "1").of(Counter),
 		inout("updates", "1").of(Counter)}, Attrs: "growth growth_interval backoff", Check: checkLossScale, Flops: perElement(0)},
@@ -225,10 +232,14 @@ var Contracts = [opCount]Contract{
 		out("pre", "M N").strided().opt()}, Attrs: "alpha kind derivative cap", Check: checkInt8Sum, Needs: needsEpilogue, Flops: matMulFlops},
 	EmbeddingInt8: {Name: "embedding_int8", Params: []Param{index("ids", "..."), in("table", "V C").of(Quantised), in("scale", "V"),
 		out("y", "... C")}, Flops: perRow(1, "C")},
-	AllReduce: {Name: "all_reduce", Params: []Param{inout("x", "*").of(Number)}, Attrs: "axis", Check: needsAxis, Collective: true},
-	ReduceScatter: {Name: "reduce_scatter", Params: []Param{in("x", "*").of(Number), out("y", "*").of(Number)}, Attrs: "axis", Check: needsAxis,
-		Collective: true},
-	AllGather: {Name: "all_gather", Params: []Param{inout("x", "*").of(Number)}, Attrs: "axis", Check: needsAxis, Flops: perElement(0), Collective: true},
+	AllReduce: {Name: "all_reduce", Params: []Param{in("x", "*").of(Number), out("y", "*").of(Number)}, Attrs: "axis", InPlace: [][2]string{{"y", "x"}},
+		Check: needsAxis, Collective: true},
+	ReduceScatter: {Name: "reduce_scatter", Params: []Param{in("x", "*").of(Number), out("y", "*").of(Number).sums()}, Attrs: "axis dim accumulate",
+		Check: needsAxis, Collective: true},
+	AllGather: {Name: "all_gather", Params: []Param{in("x", "*").of(Number), out("y", "*").of(Number)}, Attrs: "axis dim", Check: needsAxis,
+		Flops: perElement(0), Collective: true},
+	AllToAll: {Name: "all_to_all", Params: []Param{in("x", "*").of(Number), out("y", "*").of(Number)}, Attrs: "axis dim into", Check: needsAxis,
+		Flops: perElement(0), Collective: true},
 }
 
 func attentionFlops(perPair float64) func(Sizes, Attrs) float64 {
@@ -387,6 +398,14 @@ func needsMask(has func(string) bool, a Attrs) error {
 	}
 	if a.Rate > 0 && !(has("seed") && has("step") && has("origin")) {
 		return fmt.Errorf("dropout needs seed, step and origin")
+	}
+	return needsPlace(has, a)
+}
+
+// needsPlace: a part of a tensor has its number among the others.
+func needsPlace(has func(string) bool, a Attrs) error {
+	if has("place") != (a.Places > 0) || a.Places < 0 {
+		return fmt.Errorf("places and place go together")
 	}
 	return nil
 }

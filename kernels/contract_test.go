@@ -116,7 +116,7 @@ var absent Tensor
 
 // masked are the operands of Attention with the given optional ones.
 func masked(qSegments, kSegments, seed Tensor) []Tensor {
-	return []Tensor{f32(2, 3, 4, 8), f32(2, 5, 2, 8), f32(2, 5, 2, 8), absent, qSegments, kSegments, absent, seed, seed, seed,
+	return []Tensor{f32(2, 3, 4, 8), f32(2, 5, 2, 8), f32(2, 5, 2, 8), absent, qSegments, kSegments, absent, seed, seed, seed, absent,
 		f32(2, 3, 4, 8), f32(2, 4, 3)}
 }
 
@@ -164,13 +164,13 @@ func TestCheck(t *testing.T) {
 		{"rows of another number", LayerNorm, Attrs{}, []Tensor{f32(2, 8), absent, absent, f32(2, 8), f32(3), f32(2)}, "operand mean: leading dims [3]"},
 
 		{"scalar of rank 0", ClipFactor, Attrs{}, []Tensor{real64s(), {}, real64s(1), real64s(), i64s()}, ""},
-		{"scalar of length 2", ClipFactor, Attrs{}, []Tensor{real64s(2), {}, real64s(), real64s(), i64s()}, "length 2, want 1"},
+		{"scalar of length 2", ClipFactor, Attrs{}, []Tensor{real64s(2), {}, real64s(2), real64s(), i64s()}, "length 2, want 1"},
 		{"float32 scalar", ClipFactor, Attrs{}, []Tensor{f32(), {}, real64s(), real64s(), i64s()}, "type f32, want f64"},
 
 		{"activation", Activate, Attrs{Kind: "swish"}, []Tensor{f32(3), f32(3)}, `unknown activation "swish"`},
 		{"soft cap without cap", Activate, Attrs{Kind: "soft_cap"}, []Tensor{f32(3), f32(3)}, "cap = 0"},
 		{"cap without soft cap", Activate, Attrs{Kind: "relu", Cap: 1}, []Tensor{f32(3), f32(3)}, "cap = 1"},
-		{"rate of 1", Dropout, Attrs{Rate: 1}, []Tensor{f32(3), i64s(), i64s(), i64s(), f32(3)}, "rate 1 is outside [0, 1)"},
+		{"rate of 1", Dropout, Attrs{Rate: 1}, []Tensor{f32(3), i64s(), i64s(), i64s(), absent, f32(3)}, "rate 1 is outside [0, 1)"},
 		{"index", Select, Attrs{Index: 3}, []Tensor{f32(2, 3, 4), f32(2, 4)}, "index 3 is outside the 3 positions"},
 		{"odd rotation", RotaryTable, Attrs{Theta: 1e4}, []Tensor{i32(1, 2), f32(1, 2, 3)}, "must be even"},
 		{"rope without theta", RotaryTable, Attrs{}, []Tensor{i32(1, 2), f32(1, 2, 4)}, "theta 0 positive"},
@@ -187,7 +187,7 @@ func TestCheck(t *testing.T) {
 		{"dropout without seed", Attention, Attrs{Rate: 0.5}, masked(absent, absent, absent), "dropout needs seed, step and origin"},
 		{"window", Attention, Attrs{Window: -1}, masked(absent, absent, absent), "must not be negative"},
 		{"negative scale", Attention, Attrs{Scale: -1}, masked(absent, absent, absent), "must not be negative"},
-		{"heads", Attention, Attrs{}, append([]Tensor{f32(2, 3, 3, 8)}, append(masked(absent, absent, absent)[1:10],
+		{"heads", Attention, Attrs{}, append([]Tensor{f32(2, 3, 3, 8)}, append(masked(absent, absent, absent)[1:11],
 			f32(2, 3, 3, 8), f32(2, 3, 3))...), "2 key-value heads do not divide 3 heads"},
 
 		{"int8 product", MatMulInt8, Attrs{}, []Tensor{f32(2, 3), i8(4, 3), f32(4), absent, f32(2, 4), absent, absent, absent}, ""},

@@ -18,6 +18,8 @@ const (
 	Copy
 	// Iota sets y[b,t] = offset + t (offset 0 when absent). Exact.
 	Iota
+	// Shift sets y = x − place·index: the rows of a table's part numbered place, of index rows each. Exact.
+	Shift
 	// Embedding sets y[..., c] = table[ids[...], c]. Exact. An id outside [0, V) is an error that the data layer
 	// excludes; a kernel must not read outside the table and gives zeros.
 	Embedding
@@ -42,6 +44,8 @@ const (
 
 	// Add sets z = x + y. Correctly rounded.
 	Add
+	// AddBias sets y[..., n] = x[..., n] + bias[n]. Correctly rounded.
+	AddBias
 	// Scale sets y = alpha·x. Correctly rounded.
 	Scale
 	// Activate sets y = f(x), f by the attribute kind:
@@ -64,7 +68,8 @@ const (
 	GateGrad
 	// Dropout sets y = x/(1−rate) where element i of the logical tensor is kept, else 0. Element i is word i mod 4 of
 	// Philox(seed, i div 4, step, key); it is kept when that word is ≥ DropThreshold(rate). i counts from
-	// origin·(elements of one entry of the first dim): origin is the place of the first sequence in the global batch.
+	// origin·(elements of one entry of the first dim): origin is the place of the first sequence in the global batch. With places, x is a
+	// part of the logical tensor: that numbered place of as many equal ones along dim, which is not the first.
 	// The gradient is the same operation on dy.
 	Dropout
 
@@ -127,7 +132,7 @@ const (
 	// Key j is visible to query i when all of these hold: j < lengths[b]; q_segments[b, i] = k_segments[b, j] (when q_segments
 	// is absent but k_segments is not, 1 = k_segments[b, j]); with causal, j ≤ i + offset; with window w > 0, i + offset − j < w and,
 	// unless causal, j − i − offset < w; an absent offset is 0. A query that sees no key gets o = 0 and lse = −Inf. drop is Dropout's rule on the
-	// logical tensor [B, H, T, S], its origin as there. With compute, q, k, v and drop(p_j) are rounded where they are multiplied; a
+	// logical tensor [B, H, T, S], its origin as there; with places, these H heads are a part of its. With compute, q, k, v and drop(p_j) are rounded where they are multiplied; a
 	// device may round drop(p_j) before it divides by the sum, e^(s_j) being taken relative to the largest score it knows.
 	// Source: Vaswani et al., arXiv:1706.03762, section 3.2; running softmax: Dao, arXiv:2307.08691, section 3.1.
 	Attention
@@ -147,8 +152,15 @@ const (
 	// A row whose label is ignore_index or outside [0, V) gives ℓ = 0, and its lse all the same. With dlogits it does what
 	// CrossEntropyGrad does besides, with the lse that it wrote. Source: Szegedy et al., arXiv:1512.00567, section 7.
 	CrossEntropy
-	// CrossEntropyGrad sets dz_v = scale·w/weight·(e^(z_v − lse) − (1−smoothing)·[v = y] − smoothing/V), 0 for ignored rows.
+	// CrossEntropyGrad sets dz_v = scale·w/weight·(e^(z_v − lse) − (1−smoothing)·[v = y] − smoothing/V), 0 for ignored rows. With places, the
+	// classes are a part of all: those numbered place·V to place·V + V − 1, and V stands for places·V where it divides.
 	CrossEntropyGrad
+	// CrossEntropyPart sets, for each row of a part of the classes as there, stats_0 = log Σ_v e^(z_v) and
+	// stats_1 = (1−smoothing)·[v = y]·z_y + smoothing·Σz/(places·V). Source: Shoeybi et al., arXiv:1909.08053, section 3.
+	CrossEntropyPart
+	// CrossEntropyJoin sets lse = log Σ_r e^(stats_r0) and ℓ = lse − Σ_r stats_r1 from those of all R parts; labels that are ignore_index or
+	// outside [0, classes) are as in CrossEntropy.
+	CrossEntropyJoin
 	// BinaryCrossEntropy sets, for each row, ℓ = Σ_v (max(z, 0) − z·t + log(1 + e^(−|z|)))/V.
 	BinaryCrossEntropy
 	// BinaryCrossEntropyGrad sets dz_v = scale·w/weight·(1/(1+e^(−z)) − t)/V.
@@ -167,7 +179,7 @@ const (
 
 	// SumSquares sets total = Σ x² in float64 over pieces of SquaresPiece elements, combined in order.
 	SumSquares
-	// ClipFactor sets norm = √total/scale; factor = min(1, max_norm/(norm + 1e-6))/scale, or 1/scale when max_norm is 0; finite = 1 where
+	// ClipFactor sets norm = √(Σ total)/scale, in ascending order; factor = min(1, max_norm/(norm + 1e-6))/scale, or 1/scale when max_norm is 0; finite = 1 where
 	// norm is finite, else 0. scale is what the gradients were multiplied by, 1 when absent. Source: Pascanu et al., arXiv:1211.5063, section 3.2.
 	ClipFactor
 	// LossScale keeps the scale of the gradients in the range where they are finite. After a step whose finite is not 0 and whose
@@ -224,12 +236,15 @@ const (
 	// What ranks do together; no device runs it. A group is the ranks that differ in their place along one axis of the mesh, in the order of
 	// those places.
 
-	// AllReduce sets x to Σ_q x_q over the ranks q of the group along axis, in their order, in the type of x: the same bits in every rank.
+	// AllReduce sets y to Σ_q x_q over the ranks q of the group along axis, in their order, in the type of x: the same bits in every rank.
 	AllReduce
-	// ReduceScatter sets y to the rank's part of Σ_q x_q: x is cut into as many neighbouring parts of y's size as the group has ranks.
+	// ReduceScatter sets y to the rank's part of Σ_q x_q, or adds it to y: x is cut along dim into as many parts of y's size as the group has ranks.
 	ReduceScatter
-	// AllGather sets each part of x, cut in the same way, to that which the rank of its place holds there.
+	// AllGather sets y to the x of all ranks, in their order along dim.
 	AllGather
+	// AllToAll cuts x along into, hands each rank of the group its part, and sets y to the parts that it is handed, in the order of the
+	// ranks along dim: x is shared out along dim, y along into.
+	AllToAll
 
 	opCount
 )
@@ -316,6 +331,7 @@ type Attrs struct {
 
 	IgnoreIndex int     `json:"ignore_index,omitempty"`
 	Smoothing   float64 `json:"smoothing,omitempty"`
+	Classes     int     `json:"classes,omitempty"` // of all parts
 
 	Beta1     float64 `json:"beta1,omitempty"`
 	Beta2     float64 `json:"beta2,omitempty"`
@@ -333,5 +349,8 @@ type Attrs struct {
 	Epsilon2 float64 `json:"epsilon2,omitempty"`
 	Steps    int     `json:"steps,omitempty"` // of an iteration
 
-	Axis string `json:"axis,omitempty"` // of the mesh, that the ranks of a group differ in
+	Axis   string `json:"axis,omitempty"`   // of the mesh, that the ranks of a group differ in
+	Dim    int    `json:"dim,omitempty"`    // that is shared out
+	Into   int    `json:"into,omitempty"`   // dim that is shared out in its stead
+	Places int    `json:"places,omitempty"` // parts of the logical tensor; 0: it is whole
 }

@@ -43,28 +43,26 @@ func (s Scores) String() string {
 	return b.String()
 }
 
-// Evaluate scores a machine's weights on a split.
-func Evaluate(ctx context.Context, m *Machine, set *data.Set, split data.Split) (Scores, error) {
-	stepper, err := NewStepper(m)
-	if err != nil {
-		return nil, err
-	}
-	return newScorer(m, set).score(ctx, stepper, set.Evaluation(split, stepper.rows, 0))
+// Evaluate scores the weights of a plan's ranks on a split.
+func Evaluate(ctx context.Context, r *Ranks, set *data.Set, split data.Split) (Scores, error) {
+	return newScorer(r, set).score(ctx, set.Evaluation(split, r.First().Plan.BatchRows(), 0))
 }
 
 // scorer makes scores of a pass over a split. What it holds is reused from pass to pass.
 type scorer struct {
-	machine     *Machine
+	ranks       *Ranks
+	machine        *Machine
 	metrics     []string
 	batch       *data.Batch
 	predictions []int32
 }
 
-func newScorer(m *Machine, set *data.Set) *scorer {
-	return &scorer{machine: m, metrics: m.Plan.Training.Evaluation.Metrics, batch: data.NewBatch(set.Spec(), m.Plan.RankRows())}
+func newScorer(r *Ranks, set *data.Set) *scorer {
+	p := r.First().Plan
+	return &scorer{ranks: r, machine: r.First(), metrics: p.Training.Evaluation.Metrics, batch: data.NewBatch(set.Spec(), p.BatchRows())}
 }
 
-func (s *scorer) score(ctx context.Context, stepper *Stepper, pass *data.Pass) (Scores, error) {
+func (s *scorer) score(ctx context.Context, pass *data.Pass) (Scores, error) {
 	classes, entities := s.counters()
 	sum, weight := 0.0, 0.0
 	for i := range pass.Batches() {
@@ -72,7 +70,7 @@ func (s *scorer) score(ctx context.Context, stepper *Stepper, pass *data.Pass) (
 			return nil, err
 		}
 		pass.Fill(i, s.batch)
-		loss, err := stepper.Evaluate(s.batch, 0)
+		loss, err := s.ranks.Evaluate(s.batch, 0)
 		if err != nil {
 			return nil, err
 		}

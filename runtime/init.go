@@ -25,29 +25,38 @@ func (m *Machine) Initialise(class plan.Class) error {
 	return errors.Join(errs...)
 }
 
-// chunk is how many elements are made at a time; a multiple of the four words of a Philox block.
+// chunk is how many elements are made at a time.
 const chunk = 1 << 14
 
 // initialise makes a tensor's chunks on all processors; before the run there is no pool to share.
 func (m *Machine) initialise(t *plan.Tensor) error {
 	b := &m.stage.Buffers[t.Buffer]
-	n := m.Plan.PartLen(t)
-	if t.Part != "" && t.Init.Kind != "zeros" {
-		return fmt.Errorf("tensor %s: a part starts with zeros, not as %s", t.Name, t.Init.Kind)
+	at := int64(0) // of the rank's elements
+	for _, r := range m.runs(t) {
+		if err := m.initialiseRun(t, b, r, at); err != nil {
+			return err
+		}
+		at += r.N
 	}
+	return nil
+}
+
+// initialiseRun makes elements of a tensor, which lie from an element of its buffer on.
+func (m *Machine) initialiseRun(t *plan.Tensor, b *plan.Buffer, r plan.Run, at int64) error {
 	stream := kernels.StreamKey(kernels.PurposeInit, t.Name)
+	workers := min(goruntime.GOMAXPROCS(0), int((r.N+chunk-1)/chunk))
 	var group sync.WaitGroup
 	var next atomic.Int64
-	errs := make([]error, goruntime.GOMAXPROCS(0))
+	errs := make([]error, workers)
 	for worker := range errs {
 		group.Go(func() {
-			values := make([]float64, chunk)
+			values := make([]float64, min(chunk, r.N))
 			for errs[worker] == nil {
-				from := int(next.Add(1)-1) * chunk
-				if from >= n {
+				from := (next.Add(1) - 1) * chunk
+				if from >= r.N {
 					return
 				}
-				errs[worker] = m.initialiseChunk(t, b, stream, from, values[:min(chunk, n-from)])
+				errs[worker] = m.initialiseChunk(t, b, stream, r.First+from, at+from, values[:min(chunk, r.N-from)])
 			}
 		})
 	}
@@ -55,16 +64,17 @@ func (m *Machine) initialise(t *plan.Tensor) error {
 	return errors.Join(errs...)
 }
 
-func (m *Machine) initialiseChunk(t *plan.Tensor, b *plan.Buffer, stream uint32, from int, values []float64) error {
+// initialiseChunk makes the elements from one of the tensor on, which lies at one of its buffer.
+func (m *Machine) initialiseChunk(t *plan.Tensor, b *plan.Buffer, stream uint32, from, at int64, values []float64) error {
 	if err := start(t.Init, m.Plan.Training.Seed, stream, from, values); err != nil {
 		return fmt.Errorf("tensor %s: %w", t.Name, err)
 	}
-	_, err := m.memories[b.Space].WriteAt(encode(b.DType, values), b.Offset+int64(from*b.DType.Size()))
+	_, err := m.memories[b.Space].WriteAt(encode(b.DType, values), b.Offset+at*int64(b.DType.Size()))
 	return err
 }
 
 // start fills values with the elements from the given index on.
-func start(in plan.Init, seed uint64, stream uint32, from int, values []float64) error {
+func start(in plan.Init, seed uint64, stream uint32, from int64, values []float64) error {
 	switch in.Kind {
 	case "zeros", "ones", "constant":
 		v := map[string]float64{"ones": 1, "constant": in.Value}[in.Kind]
@@ -72,9 +82,10 @@ func start(in plan.Init, seed uint64, stream uint32, from int, values []float64)
 			values[i] = v
 		}
 	case "normal", "uniform":
-		for i := 0; i < len(values); i += 4 {
-			four := random(in, kernels.Philox(seed, uint64(from+i)/4, 0, stream))
-			copy(values[i:], four[:])
+		skip := int(from % 4)
+		for i := -skip; i < len(values); i += 4 {
+			four := random(in, kernels.Philox(seed, uint64(from+int64(i))/4, 0, stream))
+			copy(values[max(0, i):], four[max(0, -i):])
 		}
 	default:
 		return fmt.Errorf("unknown initialisation %q", in.Kind)

@@ -22,7 +22,7 @@ func (m *Machine) Start() error {
 		return err
 	}
 	defer folder.Close()
-	return m.eachWeight(func(t *plan.Tensor) error { return folder.Read(t, m.place(t)) })
+	return m.eachWeight(func(t *plan.Tensor) error { return folder.Read(t, m.runs(t), m.place(t)) })
 }
 
 // Load takes every tensor from a checkpoint.
@@ -32,8 +32,7 @@ func (m *Machine) Load(saved *checkpoint.Saved) error {
 	}
 	for i := range m.Plan.Tensors {
 		t := &m.Plan.Tensors[i]
-		first, n := m.part(t)
-		if err := saved.ReadRange(t.Name, first, n, m.place(t)); err != nil {
+		if err := saved.ReadRuns(t.Name, m.runs(t), m.place(t)); err != nil {
 			return err
 		}
 	}
@@ -45,7 +44,7 @@ func (m *Machine) LoadWeights(saved *checkpoint.Saved, of *plan.Plan) error {
 	if err := saved.Check(of.Tensors); err != nil {
 		return err
 	}
-	return m.eachWeight(func(t *plan.Tensor) error { return saved.Read(t.Name, m.place(t)) })
+	return m.eachWeight(func(t *plan.Tensor) error { return saved.ReadRuns(t.Name, m.runs(t), m.place(t)) })
 }
 
 // eachWeight calls fill for every weight of the model: for those that are kept as they are stored, and then for those that
@@ -111,11 +110,8 @@ func (m *Machine) loaded(port plan.Port) *plan.Tensor {
 	return t
 }
 
-// part is the elements of a tensor that the rank keeps: all, or those of its place.
-func (m *Machine) part(t *plan.Tensor) (first, n int64) {
-	n = int64(m.Plan.PartLen(t))
-	return int64(m.Plan.Place(m.rank.Number, t.Part)) * n, n
-}
+// runs are the elements of a tensor that the rank keeps.
+func (m *Machine) runs(t *plan.Tensor) []plan.Run { return m.Plan.Runs(t, m.rank.Number) }
 
 // place is a tensor's bytes in its arena, to be written.
 func (m *Machine) place(t *plan.Tensor) io.WriterAt {

@@ -63,6 +63,9 @@ func Bind(p *plan.Plan, device kernels.Device, rank Rank) (*Machine, error) {
 	}
 	for _, s := range p.Scalars {
 		m.scalars[s.Name] = &m.stage.Buffers[s.Buffer]
+		if place, ok := p.PlaceOf(s.Name, rank.Number); ok {
+			m.SetCounter(s.Name, int64(place))
+		}
 	}
 	for i := range m.stage.Programs {
 		if err := m.bind(&m.stage.Programs[i]); err != nil {
@@ -113,18 +116,16 @@ func (m *Machine) bind(p *plan.Program) error {
 	return nil
 }
 
-// collectiveCall is an instruction as its group takes it, for a rank at a place of so many.
-func collectiveCall(op kernels.Op, args []kernels.Tensor, place, ranks int) collectives.Call {
-	x := args[0]
-	c := collectives.Call{Op: collectives.AllReduce, DType: x.DType, Count: x.Len(), In: x.Data, Out: x.Data}
-	switch op {
-	case kernels.ReduceScatter:
-		c.Op, c.Count, c.Out = collectives.ReduceScatter, args[1].Len(), args[1].Data
-	case kernels.AllGather:
-		c.Op, c.Count = collectives.AllGather, x.Len()/ranks
-		c.In = unsafe.Add(x.Data, place*c.Count*x.DType.Size())
-	}
-	return c
+// collectiveOps are the collectives that operations become.
+var collectiveOps = map[kernels.Op]collectives.Op{kernels.AllReduce: collectives.AllReduce, kernels.ReduceScatter: collectives.ReduceScatter,
+	kernels.AllGather: collectives.AllGather, kernels.AllToAll: collectives.AllToAll}
+
+// collectiveCall is an instruction as its group of so many ranks takes it.
+func collectiveCall(in *plan.Instruction, args []kernels.Tensor, ranks int) (collectives.Call, error) {
+	x, y := args[0], args[1]
+	e, err := kernels.ExchangeOf(in.Op, in.Attrs, x.Shape, y.Shape, ranks)
+	return collectives.Call{Op: collectiveOps[in.Op], DType: x.DType, Count: e.Count, Rows: e.Rows, Mid: e.Mid, Swap: e.Swap,
+		In: x.Data, Out: y.Data, Add: in.Attrs.Accumulate}, err
 }
 
 // collective binds what the rank does with others. A rank that is alone fails when it comes to it.
@@ -136,7 +137,11 @@ func (m *Machine) collective(in *plan.Instruction, args []kernels.Tensor) (kerne
 	if err != nil {
 		return nil, err
 	}
-	c, err := g.Bind(collectiveCall(in.Op, args, g.Rank(), g.Size()))
+	call, err := collectiveCall(in, args, g.Size())
+	if err != nil {
+		return nil, err
+	}
+	c, err := g.Bind(call)
 	if err != nil {
 		return nil, err
 	}

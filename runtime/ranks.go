@@ -8,12 +8,13 @@ import (
 
 	"github.com/gsc-project/gsc/collectives"
 	"github.com/gsc-project/gsc/compiler/plan"
+	"github.com/gsc-project/gsc/kernels"
 	"github.com/gsc-project/gsc/runtime/checkpoint"
 	"github.com/gsc-project/gsc/runtime/data"
 )
 
 // Ranks are the machines of all ranks of a plan, in one process. In a step each runs on a goroutine of its own; what the first one holds
-// afterwards, loss, norm and weights, all hold.
+// afterwards, loss, norm and predictions, is that of all.
 type Ranks struct {
 	machines []*Machine
 	steppers []*Stepper
@@ -24,11 +25,13 @@ type Ranks struct {
 	errs     []error
 }
 
-// work is a step to do.
+// work is a step to do, or, with evaluate, the evaluation of a micro-batch.
 type work struct {
-	batch *data.Batch
-	step  int64
-	rate  float64
+	batch      *data.Batch
+	step       int64
+	rate       float64
+	evaluate   bool
+	microBatch int
 }
 
 // NewRanks takes the machines of ranks 0, 1, …. fail, which may be nil for one rank, ends the waiting of all others for a rank that cannot go on.
@@ -49,19 +52,40 @@ func NewRanks(machines []*Machine, fail func(rank int, cause error)) (*Ranks, er
 	return r, nil
 }
 
-// serve does the steps of a rank.
+// serve does the work of a rank.
 func (r *Ranks) serve(rank int, begin <-chan work) {
 	for w := range begin {
-		r.train(rank, w)
+		r.do(rank, w)
 		r.ended.Done()
 	}
 }
 
-func (r *Ranks) train(rank int, w work) {
-	r.results[rank], r.errs[rank] = r.steppers[rank].Train(w.batch, w.step, w.rate)
+func (r *Ranks) do(rank int, w work) {
+	s := r.steppers[rank]
+	if w.evaluate {
+		r.results[rank].Loss, r.errs[rank] = s.Evaluate(w.batch, w.microBatch)
+	} else {
+		r.results[rank], r.errs[rank] = s.Train(w.batch, w.step, w.rate)
+	}
 	if r.errs[rank] != nil && r.fail != nil {
 		r.fail(rank, r.errs[rank])
 	}
+}
+
+// together has all ranks do the same work, and gives the first one's result.
+func (r *Ranks) together(w work) (Result, error) {
+	r.ended.Add(len(r.begin))
+	for _, begin := range r.begin {
+		begin <- w
+	}
+	r.do(0, w)
+	r.ended.Wait()
+	for _, err := range r.errs {
+		if err != nil {
+			return Result{}, r.failure()
+		}
+	}
+	return r.results[0], nil
 }
 
 // Close ends the goroutines. The machines are their makers' to close.
@@ -79,19 +103,17 @@ func (r *Ranks) Stepper() *Stepper { return r.steppers[0] }
 
 // Train is [Stepper.Train] on all ranks.
 func (r *Ranks) Train(b *data.Batch, step int64, rate float64) (Result, error) {
-	w := work{b, step, rate}
-	r.ended.Add(len(r.begin))
-	for _, begin := range r.begin {
-		begin <- w
+	result, err := r.together(work{batch: b, step: step, rate: rate})
+	if err != nil {
+		err = fmt.Errorf("step %d: %w", step, err)
 	}
-	r.train(0, w)
-	r.ended.Wait()
-	for _, err := range r.errs {
-		if err != nil {
-			return Result{}, fmt.Errorf("step %d: %w", step, r.failure())
-		}
-	}
-	return r.results[0], nil
+	return result, err
+}
+
+// Evaluate is [Stepper.Evaluate] on all ranks.
+func (r *Ranks) Evaluate(b *data.Batch, microBatch int) (float64, error) {
+	result, err := r.together(work{batch: b, evaluate: true, microBatch: microBatch})
+	return result.Loss, err
 }
 
 // failure is what went wrong first: not what others say that only waited for the rank to which it happened.
@@ -150,40 +172,30 @@ func (r *Ranks) SetScaler(s Scaler) {
 	}
 }
 
-// reader reads a whole tensor, whose parts lie with the ranks along its axis, those of the first one's group.
-func (r *Ranks) reader(t *plan.Tensor) io.ReaderAt {
-	section := func(m *Machine) io.ReaderAt {
-		b := &m.stage.Buffers[t.Buffer]
-		return io.NewSectionReader(m.memories[b.Space], b.Offset, b.SizeBytes())
-	}
-	if t.Part == "" {
-		return section(r.First())
-	}
-	list := &joined{size: int64(r.First().Plan.PartLen(t)) * int64(t.DType.Size())}
-	for _, rank := range r.First().Plan.Group(0, t.Part) {
-		list.parts = append(list.parts, section(r.machines[rank]))
-	}
-	return list
-}
+// reader reads a whole tensor, whose elements several ranks may keep.
+func (r *Ranks) reader(t *plan.Tensor) io.ReaderAt { return &joined{ranks: r, tensor: t} }
 
-// joined is parts of one size, one after another.
+// joined is a tensor as one row of bytes.
 type joined struct {
-	parts []io.ReaderAt
-	size  int64
+	ranks  *Ranks
+	tensor *plan.Tensor
 }
 
-// ReadAt reads from as many parts as it takes.
+// ReadAt reads whole elements, from as many ranks as it takes.
 func (j *joined) ReadAt(p []byte, off int64) (n int, err error) {
+	width, total := int64(j.tensor.DType.Size()), int64(kernels.Elements(j.tensor.Shape()))
 	for n < len(p) {
-		part := (off + int64(n)) / j.size
-		if part >= int64(len(j.parts)) {
+		element, rest := (off+int64(n))/width, (off+int64(n))%width
+		if element >= total {
 			return n, io.EOF
 		}
-		at := off + int64(n) - part*j.size
-		most := min(int64(len(p)-n), j.size-at)
-		read, err := j.parts[part].ReadAt(p[n:n+int(most)], at)
+		rank, at, together := j.ranks.First().Plan.Keeper(j.tensor, element)
+		m := j.ranks.machines[rank]
+		b := &m.stage.Buffers[j.tensor.Buffer]
+		most := min(int64(len(p)-n), together*width-rest)
+		read, err := m.memories[b.Space].ReadAt(p[n:n+int(most)], b.Offset+at*width+rest)
 		n += read
-		if int64(read) < most {
+		if err != nil {
 			return n, err
 		}
 	}
@@ -193,18 +205,14 @@ func (j *joined) ReadAt(p []byte, off int64) (n int, err error) {
 // Tensor is a whole tensor's values.
 func (r *Ranks) Tensor(name string) ([]float64, error) {
 	t := r.First().Plan.Tensor(name)
-	if t == nil || t.Part == "" {
+	if t == nil {
 		return r.First().Tensor(name)
 	}
-	var values []float64
-	for _, rank := range r.First().Plan.Group(0, t.Part) {
-		part, err := r.machines[rank].Tensor(name)
-		if err != nil {
-			return nil, err
-		}
-		values = append(values, part...)
+	raw := make([]byte, kernels.Elements(t.Shape())*t.DType.Size())
+	if _, err := r.reader(t).ReadAt(raw, 0); err != nil {
+		return nil, err
 	}
-	return values, nil
+	return decode(nil, t.DType, raw), nil
 }
 
 func (r *Ranks) each(f func(*Machine) error) error {

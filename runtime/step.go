@@ -58,7 +58,7 @@ func (s *Stepper) Train(b *data.Batch, step int64, rate float64) (Result, error)
 	return r, nil
 }
 
-// Evaluate runs the evaluation of one micro-batch of b and gives its Σwℓ.
+// Evaluate runs the evaluation of the rank's rows of one micro-batch of b, and gives the Σwℓ of all ranks.
 func (s *Stepper) Evaluate(b *data.Batch, microBatch int) (float64, error) {
 	s.scalars(b, 0)
 	schedule := s.machine.stage.Schedule(plan.Evaluate, b.Length)
@@ -66,12 +66,12 @@ func (s *Stepper) Evaluate(b *data.Batch, microBatch int) (float64, error) {
 		return 0, fmt.Errorf("the plan has no evaluation for rows of %d tokens", b.Length)
 	}
 	for _, c := range schedule.Calls {
-		if err := s.feed(c.Program, b, microBatch); err != nil {
+		if err := s.feed(c.Program, b, microBatch*s.ranks+s.place); err != nil {
 			return 0, err
 		}
 		s.machine.Run(c.Program)
 	}
-	return s.machine.Real(plan.ScalarLoss), nil
+	return s.machine.Real(plan.ScalarLoss), s.machine.failed
 }
 
 func (s *Stepper) scalars(b *data.Batch, step int64) {

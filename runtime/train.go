@@ -64,7 +64,6 @@ type state struct {
 type Trainer struct {
 	ranks    *Ranks
 	machine  *Machine
-	stepper  *Stepper
 	set      *data.Set
 	store    *checkpoint.Store
 	saver    *checkpoint.Saver
@@ -85,11 +84,11 @@ func NewTrainer(r *Ranks, set *data.Set, dir string, recorder Recorder) (*Traine
 	if err != nil {
 		return nil, err
 	}
-	t := &Trainer{ranks: r, machine: m, stepper: r.steppers[0], set: set, store: store, recorder: recorder, digest: m.Plan.Digest(), saved: -1}
+	t := &Trainer{ranks: r, machine: m, set: set, store: store, recorder: recorder, digest: m.Plan.Digest(), saved: -1}
 	if reserved := m.reserved(); reserved != nil {
 		t.saver = checkpoint.NewSaver(store, reserved)
 	}
-	t.scorer = newScorer(m, set)
+	t.scorer = newScorer(r, set)
 	return t, t.restore()
 }
 
@@ -280,7 +279,7 @@ func due(every, step, last int64) bool {
 
 func (t *Trainer) evaluate(ctx context.Context) (Scores, error) {
 	rows := t.machine.Plan.Training.Evaluation.Rows
-	scores, err := t.scorer.score(ctx, t.stepper, t.set.Evaluation(data.Validation, t.stepper.rows, rows))
+	scores, err := t.scorer.score(ctx, t.set.Evaluation(data.Validation, t.machine.Plan.BatchRows(), rows))
 	if loss, _ := scores.Get("loss"); err == nil && bad(loss) {
 		return nil, fmt.Errorf("step %d: the validation loss is %v: lower the learning rate or clip the gradient", t.step, loss)
 	}

@@ -259,6 +259,9 @@ func (d *diagnosis) zero() {
 	ranks, okRanks := d.integer("parallel.mesh.data")
 	d.wrongIf(ok && okRanks && stage > 0 && ranks > 1 && d.is("precision.master", "bf16"), []string{"parallel.zero", "precision.master"}, "use parallel.zero: 0, or precision.master: \"f32\"",
 		"parts of weights that are stored in bf16 are not updated by ranks apart: they are rounded by the places of their elements in the whole")
+	tensor, okTensor := d.integer("parallel.mesh.tensor")
+	d.wrongIf(okTensor && tensor > 1 && d.is("precision.rounding", "stochastic"), []string{"parallel.mesh.tensor", "precision.rounding"}, "use precision.rounding: \"nearest\", or parallel.mesh.tensor: 1",
+		"stochastic rounding takes its bits by the places of elements in the whole weight")
 }
 
 // microBatches: each micro-batch holds as many rows, and each rank takes as many of them.

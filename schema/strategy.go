@@ -111,17 +111,44 @@ type Memory struct {
 
 // Parallel is how a step is shared out among ranks.
 type Parallel struct {
-	Mesh Mesh
-	Zero int // 1: ranks of data share out the optimizer's state
+	Mesh   Mesh
+	Zero   int    // 1: ranks of data share out the optimizer's state, 2: and gradients
+	Reduce string // when gradients are summed over ranks: "once", or after "each" micro-batch
+	Rules  []Rule
 }
+
+// Rule shares a dim of tensors of a kind and a region out along an axis; an empty kind or region stands for any.
+type Rule struct {
+	Kind, Region, Dim, Axis string
+}
+
+// Table is all rules, those of the axes first.
+func (p Parallel) Table() []Rule {
+	return append([]Rule{
+		{Kind: "activation", Dim: "batch", Axis: "data"},
+		{Kind: "activation", Dim: "seq", Axis: "sequence"},
+		{Dim: "heads", Axis: "tensor"},
+		{Dim: "kv_heads", Axis: "tensor"},
+		{Dim: "mlp", Axis: "tensor"},
+		{Dim: "vocab", Axis: "tensor"},
+	}, p.Rules...)
+}
+
+// Each says whether gradients are summed over ranks after each micro-batch.
+func (p Parallel) Each() bool { return p.Zero >= 2 || p.Reduce == "each" }
 
 // Mesh is the number of ranks along each axis.
 type Mesh struct {
-	Data int // ranks that take parts of the rows; 0 stands for 1
+	Data     int // ranks that take parts of the rows; 0 stands for 1, as for the others
+	Sequence int // of the tokens of each row
+	Tensor   int // of heads, MLPs and the vocabulary
 }
 
 // DataRanks is the number of ranks that take parts of the rows.
 func (m Mesh) DataRanks() int { return max(1, m.Data) }
+
+// Ranks is the number of all ranks.
+func (m Mesh) Ranks() int { return max(1, m.Data) * max(1, m.Sequence) * max(1, m.Tensor) }
 
 // Compile is what the compiler may do.
 type Compile struct {

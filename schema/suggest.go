@@ -49,20 +49,17 @@ func quotedList(names []string) string {
 
 // later are keys of sections that steer what this version does not have.
 var later = map[string]string{
-	"parallel.rules":   "ranks share out the rows of the batch: use parallel.mesh.data",
 	"memory.offload":   "all memory is the device's",
 	"data.transforms":  "transform the data before",
 	"objective.plugin": "use one of the losses: cross_entropy, binary_cross_entropy, squared_error",
 	"devices.nodes":    "all ranks are of one process: use parallel.mesh.data",
 	"devices.per_node": "all ranks are of one process: use parallel.mesh.data",
 
-	"parallel.mesh.tensor":   onlyData,
-	"parallel.mesh.sequence": onlyData,
-	"parallel.mesh.pipeline": onlyData,
-	"parallel.mesh.expert":   onlyData,
+	"parallel.mesh.pipeline": noAxis,
+	"parallel.mesh.expert":   noAxis,
 }
 
-const onlyData = "ranks share out the rows of the batch alone: use parallel.mesh.data"
+const noAxis = "the axes of a mesh are data, sequence and tensor"
 
 // synonyms are names that other tools give to keys.
 var synonyms = map[string]string{

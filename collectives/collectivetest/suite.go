@@ -30,7 +30,7 @@ func Check(g collectives.Group) error {
 			}
 		}
 	}
-	for _, check := range []func(collectives.Group) error{checkBits, checkSends, checkQueue, checkBarrier, checkRefused} {
+	for _, check := range []func(collectives.Group) error{checkBits, checkAdd, checkApart, checkSends, checkQueue, checkBarrier, checkRefused} {
 		if err := check(g); err != nil {
 			return fmt.Errorf("rank %d of %d: %w", g.Rank(), g.Size(), err)
 		}
@@ -164,6 +164,92 @@ func checkBits(g collectives.Group) error {
 	return nil
 }
 
+// checkAdd adds two sums up in the rank's part.
+func checkAdd(g collectives.Group) error {
+	const each = 5000
+	n, rank := g.Size(), g.Rank()
+	in, out := newArray(kernels.F32, n*each), newArray(kernels.F32, each)
+	b, err := g.Bind(collectives.Call{Op: collectives.ReduceScatter, DType: kernels.F32, Count: each, In: in.pointer(), Out: out.pointer(), Add: true})
+	if err != nil {
+		return err
+	}
+	for round := range 2 {
+		for i := range in.n {
+			in.set(i, given(rank, i, round))
+		}
+		if err := b.Run(); err != nil {
+			return err
+		}
+	}
+	for i := range each {
+		want := 0.0
+		for q := range n {
+			want += given(q, rank*each+i, 0) + given(q, rank*each+i, 1)
+		}
+		if got := out.at(i); got != want {
+			return fmt.Errorf("two sums added up: element %d is %v, want %v", i, got, want)
+		}
+	}
+	return nil
+}
+
+// checkApart exchanges parts whose elements lie apart.
+func checkApart(g collectives.Group) error {
+	const rows, mid, count = 3, 2, 5
+	n, rank := g.Size(), g.Rank()
+	// at is the place of an index in row-major order: pairs of index and length.
+	at := func(index ...int) (i int) {
+		for k := 0; k < len(index); k += 2 {
+			i = i*index[k+1] + index[k]
+		}
+		return i
+	}
+	for _, c := range []collectives.Call{
+		{Op: collectives.AllGather, Rows: rows, Mid: 1}, {Op: collectives.ReduceScatter, Rows: rows, Mid: 1},
+		{Op: collectives.AllToAll, Rows: rows, Mid: mid}, {Op: collectives.AllToAll, Rows: rows, Mid: mid, Swap: true},
+	} {
+		c.Count, c.DType = count, kernels.F32
+		in, out := newArray(kernels.F32, c.InLen(n)), newArray(kernels.F32, c.OutLen(n))
+		c.In, c.Out = in.pointer(), out.pointer()
+		for i := range in.n {
+			in.set(i, given(rank, i, 0))
+		}
+		b, err := g.Bind(c)
+		if err == nil {
+			err = b.Run()
+		}
+		if err != nil {
+			return err
+		}
+		for w := range rows {
+			for q := range n {
+				for m := range c.Mid {
+					for i := range count {
+						var got, want float64
+						switch {
+						case c.Op == collectives.AllGather:
+							got, want = out.at(at(w, rows, q, n, i, count)), given(q, at(w, rows, i, count), 0)
+						case c.Op == collectives.ReduceScatter:
+							got = out.at(at(w, rows, i, count))
+							for p := range n {
+								want += given(p, at(w, rows, rank, n, i, count), 0)
+							}
+						case c.Swap:
+							got, want = out.at(at(w, rows, m, mid, q, n, i, count)), given(q, at(w, rows, rank, n, m, mid, i, count), 0)
+						default:
+							got, want = out.at(at(w, rows, q, n, m, mid, i, count)), given(q, at(w, rows, m, mid, rank, n, i, count), 0)
+						}
+						if got != want {
+							return fmt.Errorf("%v of parts that lie apart (swap %t): row %d, rank %d, %d, %d: %v, want %v", c.Op, c.Swap, w, q, m, i, got, want)
+						}
+					}
+				}
+			}
+		}
+	}
+	return nil
+}
+
 // checkSends passes tokens round, in both directions and several at a time.
 func checkSends(g collectives.Group) error {
 	n, rank := g.Size(), g.Rank()
@@ -267,6 +353,9 @@ func checkRefused(g collectives.Group) error {
 		{Op: 77, DType: kernels.F32, Count: 1, In: x.pointer(), Out: x.pointer()},
 		{Op: collectives.AllReduce, DType: kernels.F32, Count: -1, In: x.pointer(), Out: x.pointer()},
 		{Op: collectives.AllReduce, DType: kernels.BF16, Count: 4, In: x.pointer(), Out: x.pointer()},
+		{Op: collectives.AllGather, DType: kernels.F32, Count: 1, In: x.pointer(), Out: x.pointer(), Add: true},
+		{Op: collectives.AllReduce, DType: kernels.F32, Count: 2, Rows: 2, In: x.pointer(), Out: x.pointer()},
+		{Op: collectives.AllGather, DType: kernels.F32, Count: 1, Mid: 2, In: x.pointer(), Out: x.pointer()},
 		{Op: collectives.AllReduce, DType: kernels.F32, Count: 4, Out: x.pointer()},
 		{Op: collectives.Send, DType: kernels.F32, Count: 4, In: x.pointer(), Peer: g.Rank()},
 		{Op: collectives.Receive, DType: kernels.F32, Count: 4, Out: x.pointer(), Peer: g.Size()},

@@ -240,7 +240,7 @@ func (b *bound) agree(posts []post) error {
 	mine := &b.call
 	for rank := range posts {
 		c := posts[rank].call
-		if c.Op != mine.Op || c.Count != mine.Count || c.DType != mine.DType || c.Op == collectives.Broadcast && c.Peer != mine.Peer {
+		if c.Op != mine.Op || c.Part() != mine.Part() || c.Count != mine.Count || c.DType != mine.DType || c.Op == collectives.Broadcast && c.Peer != mine.Peer {
 			return fmt.Errorf("group %s: it comes to %v of %d %v, rank %d of the group to %v of %d %v",
 				b.member.team.name, mine.Op, mine.Count, mine.DType, rank, c.Op, c.Count, c.DType)
 		}

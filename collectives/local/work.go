@@ -37,10 +37,12 @@ func (m *member) workOf(c *collectives.Call) func([]post) {
 			return sumOf(m, c, add[int64])
 		}
 	case collectives.AllGather: // each rank hands its own part out
-		size := c.Count * c.DType.Size()
+		size, ranks := c.Count*c.DType.Size(), m.Size()
 		return func(posts []post) {
 			for q := range posts {
-				copy(bytesAt(posts[q].call.Out, m.rank*size, size), bytesAt(c.In, 0, size))
+				for w := range rows(c) {
+					copy(bytesAt(posts[q].call.Out, (w*ranks+m.rank)*size, size), bytesAt(c.In, w*size, size))
+				}
 			}
 		}
 	case collectives.Broadcast:
@@ -52,34 +54,60 @@ func (m *member) workOf(c *collectives.Call) func([]post) {
 	return nil
 }
 
+// rows is how many rows a call has.
+func rows(c *collectives.Call) int { return max(1, c.Rows) }
+
 // sumOf adds up the rank's part, block by block, and hands it out: to all in an all_reduce.
 func sumOf[T number](m *member, c *collectives.Call, add func(z, x, y []T)) func([]post) {
-	ranks := m.Size()
+	s := &summer[T]{call: c, ranks: m.Size(), add: add}
 	from, n := m.rank*c.Count, c.Count // in the inputs
 	if c.Op == collectives.AllReduce {
-		from, n = part(c.Count, m.rank, ranks)
+		from, n = part(c.Count, m.rank, s.ranks)
 	}
-	block := make([]T, min(n, sumBlock))
+	s.block = make([]T, min(n, sumBlock))
 	return func(posts []post) {
-		for at := 0; at < n; at += sumBlock {
-			sum := block[:min(sumBlock, n-at)]
-			in := func(q int) []T { return elements[T](posts[q].call.In, from+at, len(sum)) }
-			if ranks == 1 {
-				copy(sum, in(0))
-			} else {
-				add(sum, in(0), in(1))
-			}
-			for q := 2; q < ranks; q++ {
-				add(sum, sum, in(q))
-			}
-			if c.Op == collectives.ReduceScatter {
-				copy(elements[T](c.Out, at, len(sum)), sum)
-				continue
-			}
-			for q := range posts {
-				copy(elements[T](posts[q].call.Out, from+at, len(sum)), sum)
-			}
+		for w := range rows(c) {
+			s.row(posts, from+w*s.ranks*c.Count, w*c.Count, n)
 		}
+	}
+}
+
+// summer adds up the inputs of all ranks.
+type summer[T number] struct {
+	call  *collectives.Call
+	ranks int
+	add   func(z, x, y []T)
+	block []T
+}
+
+// row adds up n elements from one on; to is where a reduce_scatter puts them.
+func (s *summer[T]) row(posts []post, from, to, n int) {
+	for at := 0; at < n; at += sumBlock {
+		sum := s.block[:min(sumBlock, n-at)]
+		in := func(q int) []T { return elements[T](posts[q].call.In, from+at, len(sum)) }
+		if s.ranks == 1 {
+			copy(sum, in(0))
+		} else {
+			s.add(sum, in(0), in(1))
+		}
+		for q := 2; q < s.ranks; q++ {
+			s.add(sum, sum, in(q))
+		}
+		s.hand(posts, sum, from+at, to+at)
+	}
+}
+
+func (s *summer[T]) hand(posts []post, sum []T, from, to int) {
+	switch out := s.call.Out; {
+	case s.call.Op == collectives.AllReduce:
+		for q := range posts {
+			copy(elements[T](posts[q].call.Out, from, len(sum)), sum)
+		}
+	case s.call.Add:
+		z := elements[T](out, to, len(sum))
+		s.add(z, z, sum)
+	default:
+		copy(elements[T](out, to, len(sum)), sum)
 	}
 }
 
@@ -96,11 +124,7 @@ func part(n, rank, ranks int) (from, length int) {
 func (m *member) exchange(c *collectives.Call) func([]post) {
 	size := c.Count * c.DType.Size()
 	if c.In != c.Out {
-		return func(posts []post) {
-			for q := range posts {
-				copy(bytesAt(c.Out, q*size, size), bytesAt(posts[q].call.In, m.rank*size, size))
-			}
-		}
+		return func(posts []post) { m.takeParts(c, posts) }
 	}
 	aside := make([]byte, min(size, 1<<14))
 	return func(posts []post) {
@@ -111,6 +135,22 @@ func (m *member) exchange(c *collectives.Call) func([]post) {
 				copy(aside[:n], mine[at:])
 				copy(mine[at:at+n], theirs[at:])
 				copy(theirs[at:at+n], aside)
+			}
+		}
+	}
+}
+
+// takeParts copies from every rank the part that is this rank's, run by run.
+func (m *member) takeParts(c *collectives.Call, posts []post) {
+	size, ranks, mid := c.Count*c.DType.Size(), m.Size(), max(1, c.Mid)
+	for q := range posts {
+		for w := range rows(c) {
+			for i := range mid {
+				to, from := (w*ranks+q)*mid+i, (w*mid+i)*ranks+m.rank
+				if c.Swap {
+					to, from = (w*mid+i)*ranks+q, (w*ranks+m.rank)*mid+i
+				}
+				copy(bytesAt(c.Out, to*size, size), bytesAt(posts[q].call.In, from*size, size))
 			}
 		}
 	}

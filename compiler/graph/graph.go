@@ -10,6 +10,7 @@ package graph
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/gsc-project/gsc/compiler/plan"
 	"github.com/gsc-project/gsc/kernels"
@@ -24,15 +25,20 @@ type Value struct {
 	Dims  []plan.Dim
 	View  *View  // not nil: a part of another value, without storage of its own
 	Of    *Value // of a gradient: what it is the gradient of
+
+	Split   [][]string // by dim: the axes of the mesh whose ranks share it out, the last counting fastest; nil: none
+	Partial []string   // axes over which the value is the sum of what ranks have
 }
 
-// View is the part of a value where one of its dims has a given index, or, with Run, its elements from the index on; with Axis, those of
-// the rank's place, of as many neighbouring runs of the view's length as the axis has places.
+// View is the part of a value where one of its dims has a given index; or, with Run, its elements from the index on, and with Axis besides those
+// of the rank's place, of as many neighbouring runs of the view's length as the axis has places; or, with Slice, the rank's part of a dim
+// along Axis.
 type View struct {
 	Of    *Value
 	Dim   int
 	Index int
 	Run   bool
+	Slice bool
 	Axis  string
 }
 
@@ -72,12 +78,24 @@ func (v *Value) Strides() (offset int, strides []int) {
 		return 0, dense(v.Shape())
 	}
 	offset, outer := v.View.Of.Strides()
-	if v.View.Run {
+	switch {
+	case v.View.Run:
 		return offset + v.View.Index, dense(v.Shape())
+	case v.View.Slice:
+		return offset, outer
 	}
 	offset += v.View.Index * outer[v.View.Dim]
 	strides = append(strides, outer[:v.View.Dim]...)
 	return offset, append(strides, outer[v.View.Dim+1:]...)
+}
+
+// Step is the distance between the parts that neighbouring ranks see, for a view that differs among them; 0: as many elements as it has.
+func (v *Value) Step() int {
+	if !v.View.Slice {
+		return 0
+	}
+	_, strides := v.Strides()
+	return v.Dims[v.View.Dim].Size * strides[v.View.Dim]
 }
 
 func dense(shape []int) []int {
@@ -177,7 +195,7 @@ func (g *Graph) Program(name string) *Program {
 
 // Add makes a value. Names may repeat, but for those of lasting values.
 func (g *Graph) Add(name string, class plan.Class, dtype kernels.DType, dims ...plan.Dim) *Value {
-	v := &Value{ID: len(g.Values), Name: name, Class: class, DType: dtype, Dims: dims}
+	v := &Value{ID: len(g.Values), Name: name, Class: class, DType: dtype, Dims: slices.Clone(dims)}
 	g.Values = append(g.Values, v)
 	return v
 }
@@ -206,6 +224,12 @@ func (g *Graph) Scalar(name string) *Value {
 	return v
 }
 
+// Place is the scalar of the rank's place along axes.
+func (g *Graph) Place(axes []string) *Value {
+	v, _ := g.Lasting(plan.PlaceScalar(axes), plan.ScalarKind, kernels.I64)
+	return v
+}
+
 // Part makes the view of v where a dim has a given index.
 func (g *Graph) Part(v *Value, dim, index int, name string) *Value {
 	dims := append(append([]plan.Dim{}, v.Dims[:dim]...), v.Dims[dim+1:]...)
@@ -226,6 +250,13 @@ func (g *Graph) Share(v *Value, axis string, dims ...plan.Dim) *Value {
 	share := g.Run(v, 0, dims...)
 	share.View.Axis = axis
 	return share
+}
+
+// Slice makes the view of the rank's part of a dim of v along an axis. v is not a view itself.
+func (g *Graph) Slice(v *Value, dim int, axis string) *Value {
+	s := g.Add(v.Name, v.Class, v.DType, append([]plan.Dim{}, v.Dims...)...)
+	s.View = &View{Of: v, Dim: dim, Slice: true, Axis: axis}
+	return s
 }
 
 // Verify holds every node against its operation's contract and checks that no

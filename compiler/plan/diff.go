@@ -26,6 +26,11 @@ func Diff(a, b *Plan) string {
 	for i := range min(len(a.Stages), len(b.Stages)) {
 		d.stage(&a.Stages[i], &b.Stages[i])
 	}
+	if g, h := a.Generation, b.Generation; g != nil && h != nil {
+		d.section("generation", strings.Split(strings.TrimSuffix(Diff(g, h), "\n"), "\n"))
+	} else if g != h {
+		d.section("generation", []string{"one of them has none"})
+	}
 	if d.out.Len() == 0 && a.Digest() != b.Digest() {
 		d.section("numbering", []string{"the same content under other buffer numbers or in another order"})
 	}
@@ -220,7 +225,7 @@ func choiceChange(a, b Choice) string {
 func tensorChange(a, b Tensor) string {
 	return strings.Join(some(changed("class", a.Class, b.Class), changed("of", a.Of, b.Of), dimsChange(a.Dims, b.Dims),
 		changed("stored", numbers(a.StoredShape()), numbers(b.StoredShape())), changed("type", a.DType, b.DType),
-		changed("init", a.Init, b.Init), changed("frozen", a.Frozen, b.Frozen), changed("part", a.Part, b.Part), changed("from", a.Pos, b.Pos)), ", ")
+		changed("init", a.Init, b.Init), changed("frozen", a.Frozen, b.Frozen), changed("cut", a.Cut, b.Cut), changed("part", a.Part, b.Part), changed("from", a.Pos, b.Pos)), ", ")
 }
 
 // memoryChanges compares the peaks by class, and what is reserved.
@@ -452,6 +457,9 @@ func (s *Stage) describe(o *Operand) (name, view string) {
 	}
 	if o.Part != "" {
 		view += "@" + o.Part
+		if o.Step != 0 {
+			view += fmt.Sprintf("(%d)", o.Step)
+		}
 	}
 	if len(o.Strides) > 0 {
 		view += "/" + numbers(o.Strides)

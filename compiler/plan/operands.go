@@ -35,7 +35,7 @@ func (v *stageVerifier) references(in *Instruction) error {
 	for i, o := range in.Operands {
 		switch {
 		case o.Buffer == Absent.Buffer:
-			if o.Offset != 0 || len(o.Shape) > 0 || len(o.Strides) > 0 || o.Bound != 0 || o.Part != "" {
+			if o.Offset != 0 || len(o.Shape) > 0 || len(o.Strides) > 0 || o.Bound != 0 || o.Part != "" || o.Step != 0 {
 				return fmt.Errorf("operand %s is absent, but has an offset, shape, strides or bound", operandName(in, i))
 			}
 		case o.Buffer < 0 || o.Buffer >= len(v.stage.Buffers):
@@ -115,11 +115,11 @@ func (v *stageVerifier) contract(in *Instruction) error {
 		if v.plan.Degree(in.Attrs.Axis) < 2 {
 			return fmt.Errorf("axis %q: the mesh has no such axis", in.Attrs.Axis)
 		}
-		if in.Op == kernels.ReduceScatter && args[0].Len() != v.plan.Degree(in.Attrs.Axis)*args[1].Len() {
-			return fmt.Errorf("operand y has %d elements, which are not one of %d parts of x's %d", args[1].Len(), v.plan.Degree(in.Attrs.Axis), args[0].Len())
+		if _, err := kernels.ExchangeOf(in.Op, in.Attrs, args[0].Shape, args[1].Shape, v.plan.Degree(in.Attrs.Axis)); err != nil {
+			return err
 		}
-		if in.Op == kernels.AllGather && args[0].Len()%v.plan.Degree(in.Attrs.Axis) != 0 {
-			return fmt.Errorf("operand x: %d elements do not divide into %d parts", args[0].Len(), v.plan.Degree(in.Attrs.Axis))
+		if args[0].DType != args[1].DType {
+			return fmt.Errorf("operand y has the type %v, x %v", args[1].DType, args[0].DType)
 		}
 		if in.Predicate != 0 {
 			return fmt.Errorf("a collective with a predicate: ranks that skip it would leave the others waiting")
@@ -168,6 +168,9 @@ func (v *verifier) parts(s int) bool {
 			if o.Part != "" && v.plan.Degree(o.Part) < 2 {
 				sv.failIn(a, "operand %s: it is a part along %q, and the mesh has no such axis", operandName(in, i), o.Part)
 				ok = false
+			} else if o.Step < 0 || o.Step > MaxArenaBytes/maxDegree || o.Part == "" && o.Step != 0 {
+				sv.failIn(a, "operand %s: a step of %d elements", operandName(in, i), o.Step)
+				ok = false
 			}
 		}
 	})
@@ -187,8 +190,8 @@ func (v *stageVerifier) writers() {
 			return
 		}
 		for i, o := range in.Operands {
-			if o.Buffer < 0 || !role(in, i).Writes() || v.stage.Buffers[o.Buffer].Class != Weight || in.Op == kernels.AllGather {
-				continue // to gather parts changes none
+			if o.Buffer < 0 || !role(in, i).Writes() || v.stage.Buffers[o.Buffer].Class != Weight || v.gathersInPlace(in) {
+				continue
 			}
 			if frozen[o.Buffer] {
 				v.failIn(a, "operand %s: it writes %s, which is frozen", operandName(in, i), v.stage.label(o.Buffer))
@@ -200,6 +203,16 @@ func (v *stageVerifier) writers() {
 			}
 		}
 	})
+}
+
+// gathersInPlace says whether an instruction gathers the parts of a buffer, of which the rank's lies in its place already: it changes none.
+func (v *stageVerifier) gathersInPlace(in *Instruction) bool {
+	if in.Op != kernels.AllGather || in.Attrs.Dim != 0 {
+		return false
+	}
+	x, y := &in.Operands[0], &in.Operands[1]
+	place := v.plan.Place(v.rank, in.Attrs.Axis)
+	return x.Buffer == y.Buffer && x.Strides == nil && y.Strides == nil && x.Offset == y.Offset+place*kernels.Elements(x.Shape)
 }
 
 // where names an instruction in a message.

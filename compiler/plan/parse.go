@@ -2,6 +2,7 @@ package plan
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"reflect"
@@ -33,11 +34,12 @@ func ParseText(text []byte) (*Plan, error) {
 	if p.item == nil {
 		return nil, fmt.Errorf("line 1: want %q, found nothing", "gsc plan")
 	}
-	return p.plan, nil
+	return cmp.Or(p.outer, p.plan), nil
 }
 
 // parser is a plan on its way from text.
 type parser struct {
+	outer *Plan // of a plan that is one's generation
 	plan  *Plan
 	item  func(*scanner) // reads an item of the section that is open
 	seen  map[string]bool
@@ -52,6 +54,10 @@ func (p *parser) line(s *scanner) {
 		p.header(s)
 	case indented:
 		p.item(s)
+	case p.outer == nil && s.peek() == "gsc":
+		p.outer, p.plan, p.seen, p.stage = p.plan, &Plan{}, map[string]bool{}, nil
+		p.outer.Generation = p.plan
+		p.header(s)
 	default:
 		p.open(s)
 	}
@@ -188,6 +194,9 @@ func (p *parser) tensor(s *scanner) {
 		case "frozen":
 			s.word()
 			t.Frozen = true
+		case "cut":
+			s.word()
+			t.Cut = Cut{s.int("the index of a dim"), s.name("an axis")}
 		case "part":
 			s.word()
 			t.Part = s.name("an axis")
@@ -195,7 +204,7 @@ func (p *parser) tensor(s *scanner) {
 			s.word()
 			t.Pos = s.name("a position")
 		default:
-			s.want("one of of, stored, init, frozen, part, from")
+			s.want("one of of, stored, init, frozen, cut, part, from")
 		}
 	}
 	p.plan.Tensors = append(p.plan.Tensors, t)
@@ -387,6 +396,10 @@ func (p *parser) operand(s *scanner) Operand {
 	}
 	if s.mark('@') {
 		o.Part = s.name("an axis")
+		if s.mark('(') {
+			o.Step = s.digits("a step in elements")
+			s.expectMark(')')
+		}
 	}
 	switch {
 	case s.err != nil:

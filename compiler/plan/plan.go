@@ -30,6 +30,9 @@ type Plan struct {
 
 	Choices  []Choice `json:"choices,omitempty"`
 	Estimate Estimate `json:"estimate"`
+
+	// Generation is what generates with the weights, which is one rank's affair, where several train. nil: this plan's own programs do.
+	Generation *Plan `json:"generation,omitempty"`
 }
 
 // Axis is one axis of the mesh.
@@ -100,8 +103,8 @@ func (p *Plan) Expand(stage, rank int) *Stage {
 			list[j].Operands = slices.Clone(list[j].Operands)
 			for k := range list[j].Operands {
 				if o := &list[j].Operands[k]; o.Part != "" {
-					o.Offset += p.Place(rank, o.Part) * kernels.Elements(o.Shape)
-					o.Part = ""
+					o.Offset += p.Place(rank, o.Part) * o.step()
+					o.Part, o.Step = "", 0
 				}
 			}
 		}
@@ -122,24 +125,21 @@ func (s *Stage) hasParts() bool {
 	return false
 }
 
-// PartLen is the number of elements of a tensor that a rank keeps.
-func (p *Plan) PartLen(t *Tensor) int {
-	n := kernels.Elements(t.Shape())
-	if t.Part != "" {
-		n /= max(1, p.Degree(t.Part))
-	}
-	return n
-}
+// BatchRows is the rows of a micro-batch.
+func (p *Plan) BatchRows() int { return p.Training.Sequences / max(p.Training.MicroBatches, 1) }
 
-// RankRows is the rows of a micro-batch that each rank takes.
-func (p *Plan) RankRows() int {
-	return p.Training.Sequences / (max(p.Training.MicroBatches, 1) * max(p.Degree(AxisData), 1))
-}
+// RankRows is how many of them each rank takes.
+func (p *Plan) RankRows() int { return p.BatchRows() / max(p.Degree(AxisData), 1) }
 
-// The axes of a mesh.
-const AxisData = "data" // ranks that take parts of the batch's rows
+// The axes of a mesh, in their order in it: neighbours along the last are neighbours in number.
+const (
+	AxisData     = "data"     // ranks that take parts of the batch's rows
+	AxisSequence = "sequence" // of the tokens of each row
+	AxisTensor   = "tensor"   // of heads, of the elements between the projections of an MLP, and of the vocabulary
+)
 
-var axesKnown = []string{AxisData}
+// Axes are all axes, in their order.
+var Axes = []string{AxisData, AxisSequence, AxisTensor}
 
 // Model is what the runtime needs to know of the model beside its tensors: the
 // sizes that inputs must respect, and what a Hugging Face folder says of it.
@@ -187,9 +187,16 @@ type Tensor struct {
 	DType  kernels.DType `json:"dtype"`
 	Init   Init          `json:"init,omitzero"`
 	Frozen bool          `json:"frozen,omitempty"`
-	Part   string        `json:"part,omitempty"` // an axis: each rank along it keeps one of as many neighbouring parts; "": the whole
+	Cut    Cut           `json:"cut,omitzero"`   // how ranks share a dim out; the zero Cut: not at all
+	Part   string        `json:"part,omitempty"` // an axis: each rank along it keeps one of as many neighbouring parts of what a cut leaves; "": all of that
 	Buffer int           `json:"buffer"`         // an ID
 	Pos    string        `json:"pos,omitempty"`
+}
+
+// Cut is how the ranks along an axis share a dim out, evenly.
+type Cut struct {
+	Dim  int    `json:"dim"`
+	Axis string `json:"axis"`
 }
 
 // Trains says whether the plan trains; one that does not generates only.
@@ -345,8 +352,18 @@ type Operand struct {
 	Strides []int `json:"strides,omitempty"` // elements; nil: dense
 	Bound   int   `json:"bound,omitempty"`   // ID of a scalar's buffer, plus 1, that holds the actual length of the first bounded dim
 
-	// Part is an axis along which each rank sees another one of neighbouring views of this shape; Offset is that of the first. "": all see this one.
+	// Part is an axis along which each rank sees another view of this shape; Offset is that of the first, and the others follow each
+	// Step elements further, 0 standing for as many as a view has. "": all see this one.
 	Part string `json:"part,omitempty"`
+	Step int    `json:"step,omitempty"`
+}
+
+// step is the distance between the views of neighbouring ranks.
+func (o *Operand) step() int {
+	if o.Step != 0 {
+		return o.Step
+	}
+	return kernels.Elements(o.Shape)
 }
 
 // Absent stands for an optional operand that is left out.

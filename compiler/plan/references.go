@@ -82,8 +82,10 @@ func (v *verifier) tensor(t *Tensor) {
 		v.failAt(t.Pos, "tensor %s: dims %v must be at most %d, positive, and their product at most %d", t.Name, t.Dims, MaxDims, int64(MaxArenaBytes))
 	case b == nil:
 		v.failAt(t.Pos, "tensor %s: there is no buffer %%%d", t.Name, t.Buffer)
-	case t.Part != "" && (v.plan.Degree(t.Part) < 2 || n%v.plan.Degree(t.Part) != 0):
-		v.failAt(t.Pos, "tensor %s: its %d elements do not divide along %q, of degree %d", t.Name, n, t.Part, v.plan.Degree(t.Part))
+	case t.Cut.Axis != "" && (v.plan.Degree(t.Cut.Axis) < 2 || t.Cut.Dim < 0 || t.Cut.Dim >= len(t.Dims) || t.Dims[t.Cut.Dim].Size%v.plan.Degree(t.Cut.Axis) != 0):
+		v.failAt(t.Pos, "tensor %s: dim %d of %v does not divide along %q, of degree %d", t.Name, t.Cut.Dim, t.Shape(), t.Cut.Axis, v.plan.Degree(t.Cut.Axis))
+	case t.Part != "" && (v.plan.Degree(t.Part) < 2 || t.Part == t.Cut.Axis || n/v.plan.Degree(t.Cut.Axis)%v.plan.Degree(t.Part) != 0):
+		v.failAt(t.Pos, "tensor %s: its %d elements do not divide along %q, of degree %d", t.Name, n/v.plan.Degree(t.Cut.Axis), t.Part, v.plan.Degree(t.Part))
 	case b.Class != t.Class || b.DType != t.DType || kernels.Elements(b.Shape()) != v.plan.PartLen(t):
 		v.failAt(t.Pos, "tensor %s: %s %v %v does not go with buffer %%%d %s, which is %s %v %v",
 			t.Name, t.Class, t.DType, t.Shape(), b.ID, b.Name, b.Class, b.DType, b.Shape())
@@ -136,6 +138,14 @@ func (v *verifier) scalar(s Scalar) {
 		v.fail("scalar %s: buffer %%%d has class %s and shape %v, want a scalar of one element", s.Name, s.Buffer, b.Class, b.Shape())
 	}
 	want, known := scalarTypes[s.Name]
+	if axes, ok := strings.CutPrefix(s.Name, placePrefix); ok {
+		want, known = kernels.I64, true
+		for axis := range strings.SplitSeq(axes, ",") {
+			if v.plan.Degree(axis) < 2 {
+				v.fail("scalar %s: the mesh has no axis %q", s.Name, axis)
+			}
+		}
+	}
 	if known && b.DType != want || !known && b.DType != kernels.F64 && b.DType != kernels.I64 {
 		v.fail("scalar %s: its buffer %%%d has type %v, want %v", s.Name, s.Buffer, b.DType, max(want, kernels.F64))
 	}

@@ -112,6 +112,9 @@ func (v *stageVerifier) sharing(a at, in *Instruction) {
 // pair holds output i against another operand, in every slot.
 func (v *stageVerifier) pair(a at, in *Instruction, i, j int) {
 	x, y := &in.Operands[i], &in.Operands[j]
+	if v.gathersInPlace(in) {
+		return
+	}
 	if v.mayShare(in, i, j) && v.first(x, 0) == v.first(y, 0) && sameView(x, y) && v.sameSlots(x, y) {
 		return
 	}

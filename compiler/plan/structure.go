@@ -39,6 +39,9 @@ func (v *verifier) form() {
 		v.fail("unknown device kind %q: use one of %s", p.Device, strings.Join(slices.Sorted(maps.Keys(kernels.Kinds)), ", "))
 	}
 	v.kind = kind
+	if g := p.Generation; g != nil && (g.Generation != nil || g.Trains() || len(g.Mesh) > 0) {
+		v.fail("generation: a plan that trains, has a mesh or has a generation of its own")
+	}
 	if len(p.Stages) != 1 {
 		v.fail("%d stages: plans of this version have one", len(p.Stages))
 	}
@@ -102,8 +105,8 @@ func (v *verifier) mesh() {
 		if a.Name == "" || seen[a.Name] {
 			v.fail("mesh: axis %q stands twice or has no name", a.Name)
 		}
-		if !slices.Contains(axesKnown, a.Name) {
-			v.fail("mesh: unknown axis %q: use one of %s", a.Name, strings.Join(axesKnown, ", "))
+		if !slices.Contains(Axes, a.Name) {
+			v.fail("mesh: unknown axis %q: use one of %s", a.Name, strings.Join(Axes, ", "))
 		}
 		if a.Degree < 2 || a.Degree > maxDegree {
 			v.fail("mesh: axis %q has degree %d, which must be 2 to %d: one of 1 is left out", a.Name, a.Degree, maxDegree)

@@ -68,6 +68,10 @@ func (p *Plan) Text() []byte {
 	for i := range p.Stages {
 		w.stage(&p.Stages[i])
 	}
+	if p.Generation != nil {
+		w.line("")
+		w.Write(p.Generation.Text())
+	}
 	return w.Bytes()
 }
 
@@ -229,6 +233,9 @@ func (w *textWriter) tensors(list []Tensor) {
 		if t.Frozen {
 			words = append(words, "frozen")
 		}
+		if t.Cut.Axis != "" {
+			words = append(words, "cut", strconv.Itoa(t.Cut.Dim), name(t.Cut.Axis))
+		}
 		if t.Part != "" {
 			words = append(words, "part", name(t.Part))
 		}
@@ -351,6 +358,9 @@ func (s *Stage) operand(o *Operand) string {
 	}
 	if o.Part != "" {
 		text += "@" + name(o.Part)
+		if o.Step != 0 {
+			text += fmt.Sprintf("(%d)", o.Step)
+		}
 	}
 	if o.Buffer < 0 || o.Buffer >= len(s.Buffers) || !slices.Equal(o.Shape, s.Buffers[o.Buffer].Shape()) {
 		text += numbers(o.Shape)

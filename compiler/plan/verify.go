@@ -14,7 +14,8 @@ import (
 //
 // Structure. The other rules build on these, and are looked at when they hold.
 //
-//  1. Form: the version is [Version], the plan has a name, the device kind is one of kernels.Kinds, there is one stage.
+//  1. Form: the version is [Version], the plan has a name, the device kind is one of kernels.Kinds, there is one stage. A plan's
+//     generation is a sound plan without a mesh that generates only, and has none itself.
 //  2. Values: every number is finite, every string UTF-8, the model's config JSON.
 //  3. Mesh: the axes are known, none stands twice, their degrees are 2 or more.
 //  4. Arenas: one for each space; sizes are neither negative nor above [MaxArenaBytes].
@@ -37,16 +38,16 @@ import (
 //  13. Reference: operands, predicate and bounds name buffers; the last two are I64 scalars; an absent operand says nothing else; an operand
 //     that is a part is one along an axis of the mesh. The rules from here on hold for the first rank and for the last.
 //  14. Range: at most [MaxDims] dims, none below 1; from the first to the last element a view lies within its buffer.
-//  15. Contract: kernels.Check admits operands and attributes; the axis of a collective is one of the mesh, and it has no
-//     predicate, so that all ranks of its group come to it.
+//  15. Contract: kernels.Check admits operands and attributes; the axis of a collective is one of the mesh, its operands have the
+//     layout of kernels.ExchangeOf, and it has no predicate, so that all ranks of its group come to it.
 //  16. Kind: floats have the type that the device kind computes in; what is not a copy works in device memory; the workspace is as large as the kind asks for.
-//  17. Writers: at most one instruction of a stage writes a weight, but for gathering its parts, and none a frozen one.
+//  17. Writers: at most one instruction of a stage writes a weight, but for gathering its parts in place, and none a frozen one.
 //
 // Memory. Each schedule is followed from its start, call by call: a session.
 //
 //  18. What lasts overlaps nothing else of its space, and a cache nothing that the schedules with a cache use.
 //  19. An instruction's outputs overlap neither each other nor its inputs, except where the contract allows an output
-//     and an input to be the same view.
+//     and an input to be the same view, and but for a gathering whose input is the rank's own part of its output.
 //  20. What is written is a region that can be followed: rows of one width at one distance.
 //  21. What is read was written before in the session, whole, by instructions without a predicate or under the reader's, for the
 //     same micro-batch unless it is a gradient, and its bytes served no other buffer since.
@@ -68,7 +69,10 @@ func (p *Plan) Verify() error {
 			v.stage(s)
 		}
 	}
-	return v.result()
+	if err := v.result(); err != nil || p.Generation == nil {
+		return err
+	}
+	return p.Generation.Verify()
 }
 
 // structureRules are rules 1 to 12.
@@ -88,7 +92,7 @@ func (v *verifier) stage(s int) {
 		ranks = append(ranks, v.plan.Ranks()-1)
 	}
 	for _, rank := range ranks {
-		sv := &stageVerifier{verifier: v, index: s, stage: v.plan.Expand(s, rank), refused: map[*Instruction]bool{}}
+		sv := &stageVerifier{verifier: v, index: s, rank: rank, stage: v.plan.Expand(s, rank), refused: map[*Instruction]bool{}}
 		sv.operands()
 		sv.writers()
 		sv.separation()
@@ -185,6 +189,7 @@ func (v *verifier) result() error {
 type stageVerifier struct {
 	*verifier
 	index   int
+	rank    int // one of those that run it
 	stage   *Stage
 	refused map[*Instruction]bool // by the rules for operands
 }

@@ -7,20 +7,23 @@ type dropper struct {
 	rate               float64
 	params             dropoutParams
 	seed, step, origin *int64
+	place              *int64 // of the heads among all of the logical tensor; nil: they are all
 	h, t, s            int
+	heads              int // of the logical tensor
 	vec                *vectorTable
 	ones               []float32
 	rows               [][]float32 // a buffer for each worker
 }
 
-// newDropper is for so many keys at a time. It takes the operands of the mask; seed, step and origin are the last three.
+// newDropper is for so many keys at a time. It takes the operands of the mask; seed, step, origin and place are the last four.
 func newDropper(d *Device, keyBlock int, args []kernels.Tensor, a kernels.Attrs, s kernels.Sizes) dropper {
-	x := dropper{rate: a.Rate, h: s["H"], t: s["T"], s: s["S"]}
+	x := dropper{rate: a.Rate, h: s["H"], t: s["T"], s: s["S"], heads: s["H"] * max(1, a.Places)}
 	if a.Rate == 0 {
 		return x
 	}
 	x.params = newDropoutParams(a.Key, a.Rate)
 	x.seed, x.step, x.origin = scalar[int64](args[4]), scalar[int64](args[5]), scalar[int64](args[6])
+	x.place = scalar[int64](args[7])
 	x.vec = d.vector()
 	x.ones = make([]float32, keyBlock)
 	for i := range x.ones {
@@ -41,7 +44,10 @@ func (x *dropper) begin() {
 
 // index is the place of element (b, h, i, j) in the logical tensor.
 func (x *dropper) index(b, h, i, j int) uint64 {
-	return (((uint64(*x.origin)+uint64(b))*uint64(x.h)+uint64(h))*uint64(x.t)+uint64(i))*uint64(x.s) + uint64(j)
+	if x.place != nil {
+		h += int(*x.place) * x.h
+	}
+	return (((uint64(*x.origin)+uint64(b))*uint64(x.heads)+uint64(h))*uint64(x.t)+uint64(i))*uint64(x.s) + uint64(j)
 }
 
 // apply multiplies a tile of scores by 0 where the element is dropped, else by 1/(1−rate).

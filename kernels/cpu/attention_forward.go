@@ -38,11 +38,11 @@ type forwardTile struct {
 }
 
 func bindAttention(d *Device, c kernels.Call, s kernels.Sizes) (kernels.Kernel, error) {
-	shared, err := newAttention(d, c.Args[:3], c.Args[3:10], c.Attrs, s)
+	shared, err := newAttention(d, c.Args[:3], c.Args[3:11], c.Attrs, s)
 	if err != nil {
 		return nil, err
 	}
-	o, lse := headsOf(c.Args[10]), floats(c.Args[11])
+	o, lse := headsOf(c.Args[11]), floats(c.Args[12])
 	if shared.t*(shared.h/shared.g) <= decodeRows {
 		return newAttentionDecode(shared, o, lse).run, nil
 	}

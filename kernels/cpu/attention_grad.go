@@ -50,13 +50,13 @@ type gradWorker struct {
 
 func bindAttentionGrad(d *Device, c kernels.Call, s kernels.Sizes) (kernels.Kernel, error) {
 	a := c.Args
-	shared, err := newAttention(d, a[1:4], a[6:13], c.Attrs, s)
+	shared, err := newAttention(d, a[1:4], a[6:14], c.Attrs, s)
 	if err != nil {
 		return nil, err
 	}
 	x := &attentionGrad{attention: shared, do: headsOf(a[0]), o: headsOf(a[4]), lse: floats(a[5]),
-		dq: headsOf(a[13]), dk: headsOf(a[14]), dv: headsOf(a[15])}
-	x.sums = floatsOf(a[16], len(x.lse))
+		dq: headsOf(a[14]), dk: headsOf(a[15]), dv: headsOf(a[16])}
+	x.sums = floatsOf(a[17], len(x.lse))
 	x.before, x.after = x.factors()
 	x.workers = make([]gradWorker, d.pool.threads)
 	for w := range x.workers {

@@ -35,7 +35,7 @@ func (x attentionCase) attrs() kernels.Attrs {
 }
 
 func (x attentionCase) masks() []kernels.Tensor {
-	m := make([]kernels.Tensor, 7)
+	m := make([]kernels.Tensor, 8)
 	m[3] = counter(int64(x.keys() - x.t))
 	if x.segments > 0 {
 		m[1] = indices([]int{x.b, x.t}, func(i int) int { return i % x.t / x.segments })
@@ -57,10 +57,10 @@ func (x attentionCase) forward(r *rand.Rand) kernels.Call {
 // backward has random o and lse: the rules of the gradient hold for any.
 func (x attentionCase) backward(r *rand.Rand) kernels.Call {
 	f := x.forward(r)
-	args := []kernels.Tensor{random(r, x.b, x.t, x.h, x.d), f.Args[0], f.Args[1], f.Args[2], f.Args[10], f.Args[11]}
+	args := []kernels.Tensor{random(r, x.b, x.t, x.h, x.d), f.Args[0], f.Args[1], f.Args[2], f.Args[11], f.Args[12]}
 	args = append(args, x.masks()...)
-	for i, v := range floats(f.Args[11]) {
-		floats(f.Args[11])[i] = 5 + v
+	for i, v := range floats(f.Args[12]) {
+		floats(f.Args[12])[i] = 5 + v
 	}
 	args = append(args, random(r, x.b, x.t, x.h, x.d), random(r, x.b, x.keys(), x.g, x.d), random(r, x.b, x.keys(), x.g, x.d), kernels.Tensor{})
 	return kernels.Call{Op: kernels.AttentionGrad, Attrs: x.attrs(), Args: args}
@@ -190,10 +190,10 @@ func TestAttentionLarge(t *testing.T) {
 			r := rand.New(rand.NewPCG(uint64(i), uint64(j)))
 			c, g := x.forward(r), x.backward(r)
 			change(&c, 3)
-			checkAgainstRef(t, devices, c, 10)
+			checkAgainstRef(t, devices, c, 11)
 			change(&g, 6)
-			copy(g.Args, []kernels.Tensor{random(r, c.Args[0].Shape...), c.Args[0], c.Args[1], c.Args[2], c.Args[10], c.Args[11]})
-			checkAgainstRef(t, devices, g, 13)
+			copy(g.Args, []kernels.Tensor{random(r, c.Args[0].Shape...), c.Args[0], c.Args[1], c.Args[2], c.Args[11], c.Args[12]})
+			checkAgainstRef(t, devices, g, 14)
 		}
 	}
 }

@@ -11,6 +11,7 @@ var binders = map[kernels.Op]binder{
 	kernels.Zero:          bindZero,
 	kernels.Copy:          bindCopy,
 	kernels.Iota:          bindIota,
+	kernels.Shift:         bindShift,
 	kernels.Embedding:     bindEmbedding,
 	kernels.EmbeddingGrad: bindEmbeddingGrad,
 	kernels.Select:        bindSelect,
@@ -21,6 +22,7 @@ var binders = map[kernels.Op]binder{
 	kernels.Round: bindRound,
 
 	kernels.Add:          bindAdd,
+	kernels.AddBias:      bindAddBias,
 	kernels.Scale:        bindScale,
 	kernels.Activate:     bindActivate,
 	kernels.ActivateGrad: bindActivateGrad,
@@ -38,6 +40,8 @@ var binders = map[kernels.Op]binder{
 	kernels.Rotary:      bindRotary,
 
 	kernels.CrossEntropy:           bindCrossEntropy,
+	kernels.CrossEntropyPart:       bindCrossEntropyPart,
+	kernels.CrossEntropyJoin:       bindCrossEntropyJoin,
 	kernels.CrossEntropyGrad:       bindCrossEntropyGrad,
 	kernels.BinaryCrossEntropy:     binaryCrossEntropy.bind,
 	kernels.BinaryCrossEntropyGrad: binaryCrossEntropy.bindGrad,

@@ -9,6 +9,14 @@ func bindAdd(d *Device, c kernels.Call, _ kernels.Sizes) (kernels.Kernel, error)
 	}), nil
 }
 
+// bindAddBias works on a run of rows at a time.
+func bindAddBias(d *Device, c kernels.Call, s kernels.Sizes) (kernels.Kernel, error) {
+	x, bias, y, width, add := floats(c.Args[0]), floats(c.Args[1]), floats(c.Args[2]), s["N"], d.vector().add
+	return d.overRows(s["..."], width, func(row, _ int) {
+		add(y[row*width:][:width], x[row*width:][:width], bias)
+	}), nil
+}
+
 func bindScale(d *Device, c kernels.Call, _ kernels.Sizes) (kernels.Kernel, error) {
 	x, y, alpha, scale := floats(c.Args[0]), floats(c.Args[1]), float32(c.Attrs.Alpha), d.vector().scale
 	return d.overSpans(c.Args, func(_, n int, at offsets) {
@@ -17,8 +25,11 @@ func bindScale(d *Device, c kernels.Call, _ kernels.Sizes) (kernels.Kernel, erro
 }
 
 func bindDropout(d *Device, c kernels.Call, _ kernels.Sizes) (kernels.Kernel, error) {
-	x, y := floats(c.Args[0]), floats(c.Args[4])
+	x, y := floats(c.Args[0]), floats(c.Args[5])
 	seed, step, origin := scalar[int64](c.Args[1]), scalar[int64](c.Args[2]), scalar[int64](c.Args[3])
+	if c.Attrs.Places > 0 {
+		return d.dropoutOfPart(c, x, y), nil
+	}
 	entry := len(x) // elements of one entry of the first dim
 	if shape := c.Args[0].Shape; len(shape) > 0 {
 		entry = kernels.Elements(shape[1:])
@@ -35,6 +46,26 @@ func bindDropout(d *Device, c kernels.Call, _ kernels.Sizes) (kernels.Kernel, er
 		base = uint64(*origin) * uint64(entry)
 		run()
 	}, nil
+}
+
+// dropoutOfPart is dropout on a part of the logical tensor: each of its runs, which are as long as the part is neighbouring there, begins
+// at a word of its own.
+func (d *Device) dropoutOfPart(c kernels.Call, x, y []float32) kernels.Kernel {
+	seed, step, origin, place := scalar[int64](c.Args[1]), scalar[int64](c.Args[2]), scalar[int64](c.Args[3]), scalar[int64](c.Args[4])
+	shape, dim, places := c.Args[0].Shape, c.Attrs.Dim, c.Attrs.Places
+	n := kernels.Elements(shape[dim:])
+	each := kernels.Elements(shape[1:dim]) // runs of one entry of the first dim
+	p := newDropoutParams(c.Attrs.Key, c.Attrs.Rate)
+	vec := d.vector()
+	var first, at uint64
+	run := d.overRows(kernels.Elements(shape[:dim]), n, func(row, _ int) {
+		vec.dropAt(y[row*n:][:n], x[row*n:][:n], &p, ((first+uint64(row))*uint64(places)+at)*uint64(n))
+	})
+	return func() {
+		p.set(uint64(*seed), uint32(*step))
+		first, at = uint64(*origin)*uint64(each), uint64(*place)
+		run()
+	}
 }
 
 // dropAt is dropout on elements that begin at word index of the logical tensor, which may lie inside a block of four.

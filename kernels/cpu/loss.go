@@ -11,7 +11,9 @@ type crossEntropy struct {
 	vec       *vectorTable
 	logits    []float32
 	labels    []int32
-	classes   int
+	classes   int // of the part
+	all       int // of all parts
+	place     *int64
 	ignore    int
 	smoothing float64
 
@@ -22,15 +24,22 @@ type crossEntropy struct {
 func newCrossEntropy(d *Device, c kernels.Call, s kernels.Sizes) crossEntropy {
 	return crossEntropy{
 		vec: d.vector(), logits: floats(c.Args[0]), labels: kernels.Slice[int32](c.Args[1]),
-		classes: s["V"], ignore: c.Attrs.IgnoreIndex, smoothing: c.Attrs.Smoothing,
+		classes: s["V"], all: s["V"] * max(1, c.Attrs.Places), ignore: c.Attrs.IgnoreIndex, smoothing: c.Attrs.Smoothing,
 	}
 }
 
-// row gives a row's logits and label; scored is false when the row does not count.
+// row gives a row's logits and label, which counts from the first class of the part; scored is false when the row does not count.
 func (e *crossEntropy) row(row int) (logits []float32, label int, scored bool) {
 	y := int(e.labels[row])
-	return e.logits[row*e.classes:][:e.classes], y, y != e.ignore && y >= 0 && y < e.classes
+	scored = y != e.ignore && y >= 0 && y < e.all
+	if e.place != nil {
+		y -= int(*e.place) * e.classes
+	}
+	return e.logits[row*e.classes:][:e.classes], y, scored
 }
+
+// holds says whether a label is one of the part's classes.
+func (e *crossEntropy) holds(label int) bool { return label >= 0 && label < e.classes }
 
 func bindCrossEntropy(d *Device, c kernels.Call, s kernels.Sizes) (kernels.Kernel, error) {
 	e := newCrossEntropy(d, c, s)
@@ -67,11 +76,53 @@ func (e *crossEntropy) slope(row int, lse float32) {
 		return
 	}
 	k := e.share.of(row)
-	spread := e.smoothing / float64(e.classes)
-	// p − 1 of the label loses nothing where p is almost 1.
-	own := k * (math.Expm1(float64(z[label])-float64(lse)) + e.smoothing - spread)
+	spread := e.smoothing / float64(e.all)
+	own := 0.0
+	if e.holds(label) { // p − 1 of the label loses nothing where p is almost 1
+		own = k * (math.Expm1(float64(z[label])-float64(lse)) + e.smoothing - spread)
+	}
 	e.vec.expScale(dz, z, lse, float32(k), float32(-k*spread))
-	dz[label] = float32(own)
+	if e.holds(label) {
+		dz[label] = float32(own)
+	}
+}
+
+func bindCrossEntropyPart(d *Device, c kernels.Call, s kernels.Sizes) (kernels.Kernel, error) {
+	e := newCrossEntropy(d, c, s)
+	e.place = scalar[int64](c.Args[2])
+	stats := floats(c.Args[3])
+	return d.overRows(len(e.labels), e.classes, func(row, _ int) {
+		z, label, _ := e.row(row)
+		own := 0.0
+		if e.smoothing != 0 {
+			own = e.smoothing * e.vec.sum(z) / float64(e.all)
+		}
+		if e.holds(label) {
+			own += (1 - e.smoothing) * float64(z[label])
+		}
+		stats[2*row], stats[2*row+1] = float32(logSumExp(e.vec, z)), float32(own)
+	}), nil
+}
+
+func bindCrossEntropyJoin(d *Device, c kernels.Call, s kernels.Sizes) (kernels.Kernel, error) {
+	stats, labels, parts := floats(c.Args[0]), kernels.Slice[int32](c.Args[1]), s["R"]
+	loss, lse, ignore, classes := floats(c.Args[2]), floats(c.Args[3]), c.Attrs.IgnoreIndex, c.Attrs.Classes
+	return d.overRows(len(labels), 2*parts, func(row, _ int) {
+		of := stats[row*2*parts:][:2*parts]
+		top, total, own := of[0], 0.0, 0.0
+		for r := 0; r < len(of); r += 2 {
+			top = max(top, of[r])
+		}
+		for r := 0; r < len(of); r += 2 {
+			total += math.Exp(float64(of[r]) - float64(top))
+			own += float64(of[r+1])
+		}
+		l := float64(top) + math.Log(total)
+		lse[row], loss[row] = float32(l), 0
+		if y := int(labels[row]); y != ignore && y >= 0 && y < classes {
+			loss[row] = float32(l - own)
+		}
+	}), nil
 }
 
 // logSumExp is log Σ e^z in one pass: runs that fit the first-level cache, each
@@ -93,7 +144,7 @@ func logSumExp(vec *vectorTable, z []float32) float64 {
 func bindCrossEntropyGrad(d *Device, c kernels.Call, s kernels.Sizes) (kernels.Kernel, error) {
 	e := newCrossEntropy(d, c, s)
 	lse := floats(c.Args[2])
-	e.share, e.dlogits = newRowShare(c.Args[3:6]), floats(c.Args[6])
+	e.share, e.place, e.dlogits = newRowShare(c.Args[3:6]), scalar[int64](c.Args[6]), floats(c.Args[7])
 	return d.overRows(len(e.labels), e.classes, func(row, _ int) { e.slope(row, lse[row]) }), nil
 }
 

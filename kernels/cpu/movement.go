@@ -39,6 +39,16 @@ func bindIota(d *Device, c kernels.Call, s kernels.Sizes) (kernels.Kernel, error
 	}, nil
 }
 
+func bindShift(d *Device, c kernels.Call, _ kernels.Sizes) (kernels.Kernel, error) {
+	x, place, y, index := kernels.Slice[int32](c.Args[0]), scalar[int64](c.Args[1]), kernels.Slice[int32](c.Args[2]), c.Attrs.Index
+	return func() {
+		by := int32(*place) * int32(index)
+		for i, v := range x {
+			y[i] = v - by
+		}
+	}, nil
+}
+
 func bindSelect(d *Device, c kernels.Call, s kernels.Sizes) (kernels.Kernel, error) {
 	x, y, width := floats(c.Args[0]), floats(c.Args[1]), s["C"]
 	step, first := s["T"]*width, c.Attrs.Index*width

@@ -120,8 +120,13 @@ func opCases() []opCase {
 		{kernels.Add, kernels.Attrs{}, func(o *operands) { o.f(caseLong).f(caseLong).f(caseLong) }},
 		{kernels.Scale, kernels.Attrs{Alpha: 0.3}, func(o *operands) { o.f(caseLong).f(caseLong) }},
 		{kernels.Dropout, kernels.Attrs{Rate: 0.1, Key: 7}, func(o *operands) {
-			o.f(caseB, caseLong/caseB).counter(1<<40).counter(3).counter(5).f(caseB, caseLong/caseB)
+			o.f(caseB, caseLong/caseB).counter(1<<40).counter(3).counter(5).absent().f(caseB, caseLong/caseB)
 		}},
+		{kernels.Dropout, kernels.Attrs{Rate: 0.1, Key: 7, Dim: 1, Places: 3}, func(o *operands) {
+			o.f(caseB, caseT, caseLong/caseB/caseT).counter(1<<40).counter(3).counter(5).counter(2).f(caseB, caseT, caseLong/caseB/caseT)
+		}},
+		{kernels.AddBias, kernels.Attrs{}, func(o *operands) { o.f(caseR, caseC).f(caseC).f(caseR, caseC) }},
+		{kernels.Shift, kernels.Attrs{Index: 77}, func(o *operands) { o.i(5000, caseB, caseT).counter(3).i(5000, caseB, caseT) }},
 		{kernels.SumRows, kernels.Attrs{Accumulate: true}, func(o *operands) { o.f(caseB, caseR, caseC).f(caseC) }},
 		{kernels.LayerNorm, kernels.Attrs{Epsilon: 1e-5}, func(o *operands) { o.f(caseR, caseC).f(caseC).f(caseC).f(caseR, caseC).f(caseR).f(caseR) }},
 		{kernels.LayerNormGrad, kernels.Attrs{Accumulate: true}, func(o *operands) {
@@ -151,8 +156,13 @@ func opCases() []opCase {
 			o.f(70, caseV).i(caseV, 70).f(70).f(70).p(70).real(50).real(4).f(70, caseV)
 		}},
 		{kernels.CrossEntropyGrad, kernels.Attrs{IgnoreIndex: 7, Smoothing: 0.1}, func(o *operands) {
-			o.f(70, caseV).i(caseV, 70).each([]int{70}, func() float64 { return 9 + o.r.Float64() }).p(70).real(50).real(4).f(70, caseV)
+			o.f(70, caseV).i(caseV, 70).each([]int{70}, func() float64 { return 9 + o.r.Float64() }).p(70).real(50).real(4).absent().f(70, caseV)
 		}},
+		{kernels.CrossEntropyGrad, kernels.Attrs{IgnoreIndex: 7, Smoothing: 0.1, Places: 3}, func(o *operands) {
+			o.f(70, caseV).i(3*caseV, 70).each([]int{70}, func() float64 { return 9 + o.r.Float64() }).p(70).real(50).real(4).counter(1).f(70, caseV)
+		}},
+		{kernels.CrossEntropyPart, kernels.Attrs{Smoothing: 0.1, Places: 3}, func(o *operands) { o.f(70, caseV).i(3*caseV, 70).counter(1).f(70, 1, 2) }},
+		{kernels.CrossEntropyJoin, kernels.Attrs{IgnoreIndex: 7, Classes: 50}, func(o *operands) { o.f(caseR, 3, 2).i(60, caseR).f(caseR).f(caseR) }},
 		{kernels.BinaryCrossEntropy, kernels.Attrs{}, func(o *operands) { o.f(caseR, caseC).p(caseR, caseC).f(caseR) }},
 		{kernels.BinaryCrossEntropyGrad, kernels.Attrs{}, func(o *operands) { o.f(caseR, caseC).p(caseR, caseC).absent().real(50).absent().f(caseR, caseC) }},
 		{kernels.SquaredError, kernels.Attrs{}, func(o *operands) { o.f(caseR, caseC).p(caseR, caseC).f(caseR) }},
@@ -358,7 +368,7 @@ func BenchmarkOps(b *testing.B) {
 		{kernels.ActivateGrad, kernels.Attrs{Kind: "gelu_tanh"}, func(o *operands) { o.f(rows, wide).f(rows, wide).f(rows, wide) }},
 		{kernels.Gate, kernels.Attrs{Kind: "silu"}, func(o *operands) { o.f(rows, wide).f(rows, wide).f(rows, wide) }},
 		{kernels.GateGrad, kernels.Attrs{Kind: "silu"}, func(o *operands) { o.f(rows, wide).f(rows, wide).f(rows, wide).f(rows, wide).f(rows, wide) }},
-		{kernels.Dropout, kernels.Attrs{Rate: 0.1}, func(o *operands) { o.f(n).counter(1).counter(3).counter(5).f(n) }},
+		{kernels.Dropout, kernels.Attrs{Rate: 0.1}, func(o *operands) { o.f(n).counter(1).counter(3).counter(5).absent().f(n) }},
 		{kernels.SumRows, kernels.Attrs{}, func(o *operands) { o.f(rows, wide).f(wide) }},
 		{kernels.LayerNorm, kernels.Attrs{Epsilon: 1e-5}, func(o *operands) { o.f(rows, width).f(width).f(width).f(rows, width).f(rows).f(rows) }},
 		{kernels.LayerNormGrad, kernels.Attrs{}, func(o *operands) {
@@ -376,7 +386,7 @@ func BenchmarkOps(b *testing.B) {
 			o.f(256, vocabulary).i(vocabulary, 256).f(256).f(256).absent().real(50).absent().f(256, vocabulary)
 		}},
 		{kernels.CrossEntropyGrad, kernels.Attrs{IgnoreIndex: -1}, func(o *operands) {
-			o.f(256, vocabulary).i(vocabulary, 256).each([]int{256}, func() float64 { return 12 }).absent().real(50).absent().f(256, vocabulary)
+			o.f(256, vocabulary).i(vocabulary, 256).each([]int{256}, func() float64 { return 12 }).absent().real(50).absent().absent().f(256, vocabulary)
 		}},
 		{kernels.ArgMax, kernels.Attrs{}, func(o *operands) { o.f(256, vocabulary).i(9, 256) }},
 		{kernels.SumSquares, kernels.Attrs{}, func(o *operands) { o.f(n).real(0) }},

@@ -28,14 +28,18 @@ func bindSumSquares(d *Device, c kernels.Call, _ kernels.Sizes) (kernels.Kernel,
 
 // bindClipFactor: a NaN total gives a NaN norm and a NaN factor, never a factor of 1.
 func bindClipFactor(_ *Device, c kernels.Call, _ kernels.Sizes) (kernels.Kernel, error) {
-	total, scale := scalar[float64](c.Args[0]), scalar[float64](c.Args[1])
+	totals, scale := kernels.Slice[float64](c.Args[0]), scalar[float64](c.Args[1])
 	norm, factor := scalar[float64](c.Args[2]), scalar[float64](c.Args[3])
 	finite, maxNorm := scalar[int64](c.Args[4]), c.Attrs.MaxNorm
 	if scale == nil {
 		scale = &one
 	}
 	return func() {
-		*norm, *factor, *finite = math.Sqrt(*total) / *scale, 1, 1
+		total := 0.0
+		for _, t := range totals {
+			total += t
+		}
+		*norm, *factor, *finite = math.Sqrt(total) / *scale, 1, 1
 		if maxNorm != 0 {
 			*factor = min(1, maxNorm/(*norm+1e-6))
 		}

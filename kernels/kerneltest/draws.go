@@ -1,6 +1,7 @@
 package kerneltest
 
 import (
+	"cmp"
 	"math"
 
 	"github.com/gsc-project/gsc/kernels"
@@ -20,7 +21,7 @@ var attributes = map[string]func(g *generator, a *kernels.Attrs){
 	"cap":        func(g *generator, a *kernels.Attrs) { a.Cap = pick(g, 0, g.between(0.5, 30)) },
 	"epsilon":    func(g *generator, a *kernels.Attrs) { a.Epsilon = pick(g, 1e-3, 1e-5, 1e-6, 1e-8) },
 	"offset":     func(g *generator, a *kernels.Attrs) { a.Offset = pick(g, 0, 1, 0.5) },
-	"index":      func(g *generator, a *kernels.Attrs) { a.Index = g.IntN(g.sizes["T"]) },
+	"index":      func(g *generator, a *kernels.Attrs) { a.Index = g.IntN(max(1, g.sizes["T"])) },
 	"rate":       func(g *generator, a *kernels.Attrs) { a.Rate = pick(g, 0, 0.1, 0.5, 0.9) },
 	"key":        func(g *generator, a *kernels.Attrs) { a.Key = g.Uint32() },
 	"causal":     func(g *generator, a *kernels.Attrs) { a.Causal = g.coin() },
@@ -54,6 +55,9 @@ var attributes = map[string]func(g *generator, a *kernels.Attrs){
 	"max_rms":         func(g *generator, a *kernels.Attrs) { a.MaxRMS = pick(g, 0.5, 1, 2) },
 	"epsilon2":        func(g *generator, a *kernels.Attrs) { a.Epsilon2 = pick(g, 1e-3, 0.5) },
 	"steps":           func(g *generator, a *kernels.Attrs) { a.Steps = g.IntN(7) },
+	"dim":             func(g *generator, a *kernels.Attrs) { a.Dim = 1 },
+	"classes":         func(g *generator, a *kernels.Attrs) { a.Classes = 1 + g.IntN(50) },
+	"places":          func(g *generator, a *kernels.Attrs) { a.Places = pick(g, 0, 0, 2, 3) },
 }
 
 // floatsByName draws operands of the compute type that are not just normal values.
@@ -82,7 +86,7 @@ var scalarsByName = map[string]func(g *generator) float64{
 var integersByName = map[string]func(g *generator) int64{
 	"x":          func(g *generator) int64 { return int64(int32(g.Uint32())) },
 	"ids":        func(g *generator) int64 { return g.index("V", -1, math.MinInt32) },
-	"labels":     func(g *generator) int64 { return g.index("V", int64(g.sample.attrs.IgnoreIndex), -7) },
+	"labels":     func(g *generator) int64 { return g.label() },
 	"positions":  func(g *generator) int64 { return int64(pick(g, g.IntN(10), g.IntN(200000))) },
 	"lengths":    func(g *generator) int64 { return int64(g.IntN(g.sizes["S"] + 1)) },
 	"q_segments": func(g *generator) int64 { return 1 }, // sorted by the recipe
@@ -91,6 +95,7 @@ var integersByName = map[string]func(g *generator) int64{
 	"seed":       func(g *generator) int64 { return int64(g.Uint64()) },
 	"step":       func(g *generator) int64 { return int64(pick(g, 1, 2, 1+g.IntN(30), 1+g.IntN(100000))) },
 	"origin":     func(g *generator) int64 { return int64(g.IntN(70)) },
+	"place":      func(g *generator) int64 { return int64(g.IntN(cmp.Or(g.sample.attrs.Places, 5))) },
 	"finite":     func(g *generator) int64 { return int64(min(1, g.IntN(4))) },
 	"good":       func(g *generator) int64 { return int64(g.IntN(5)) },
 	"updates":    func(g *generator) int64 { return int64(g.IntN(1000)) },
@@ -108,6 +113,15 @@ func (g *generator) compute() string {
 func (g *generator) quantised() int64 { return int64(g.IntN(256)) - 128 }
 
 func (g *generator) positive() float64 { return math.Abs(g.NormFloat64()) + 1e-3 }
+
+// label is that of a class of any part; now and then of none.
+func (g *generator) label() int64 {
+	classes := max(g.sizes["V"]*max(1, g.sample.attrs.Places), g.sample.attrs.Classes)
+	if g.oneIn(8) {
+		return pick(g, int64(g.sample.attrs.IgnoreIndex), -7, int64(classes), int64(classes)+5)
+	}
+	return int64(g.IntN(classes))
+}
 
 // index is one below the size of a letter; now and then one that is not.
 func (g *generator) index(letter string, others ...int64) int64 {

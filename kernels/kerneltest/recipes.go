@@ -53,6 +53,7 @@ var recipes = map[kernels.Op]recipe{
 	kernels.Zero:          {tolerance: exact},
 	kernels.Copy:          {tolerance: exact},
 	kernels.Iota:          {tolerance: exact, values: anyOffset},
+	kernels.Shift:         {tolerance: exact, attrs: func(g *generator, a *kernels.Attrs) { a.Index = g.IntN(1000) }},
 	kernels.Embedding:     {tolerance: exact},
 	kernels.EmbeddingGrad: {tolerance: sums, terms: termsOf("dy")},
 	kernels.Select:        {tolerance: exact},
@@ -63,12 +64,13 @@ var recipes = map[kernels.Op]recipe{
 	kernels.Round: {tolerance: exact, presence: roundingWords},
 
 	kernels.Add:          {tolerance: rounded},
+	kernels.AddBias:      {tolerance: rounded},
 	kernels.Scale:        {tolerance: rounded},
 	kernels.Activate:     {tolerance: functions, attrs: activationCap, values: smoothPoints, terms: termsOf("x")},
 	kernels.ActivateGrad: {tolerance: functions, attrs: activationCap, values: smoothPoints, terms: termsOf("dy")},
 	kernels.Gate:         {tolerance: functions, attrs: activationCap, values: smoothPoints, terms: productTerms("gate", "up")},
 	kernels.GateGrad:     {tolerance: functions, attrs: activationCap, values: smoothPoints, terms: gateGradTerms},
-	kernels.Dropout:      {tolerance: products},
+	kernels.Dropout:      {tolerance: products, attrs: partsOfDim, presence: placeOfPart},
 
 	kernels.MatMul:  {tolerance: sums, attrs: epilogueAttrs, presence: epilogueOperands, values: smoothPoints, terms: matMulTerms},
 	kernels.SumRows: {tolerance: sums, terms: termsOf("x")},
@@ -86,7 +88,9 @@ var recipes = map[kernels.Op]recipe{
 		derive: attentionRows, terms: attentionGradTerms, compute: roundedWeights},
 
 	kernels.CrossEntropy:           {tolerance: functions, presence: lossGradient, terms: crossEntropyTerms},
-	kernels.CrossEntropyGrad:       {tolerance: functions, derive: crossEntropyRows, terms: shareTerms},
+	kernels.CrossEntropyGrad:       {tolerance: functions, attrs: wholeClasses, presence: placeOfPart, derive: crossEntropyRows, terms: shareTerms},
+	kernels.CrossEntropyPart:       {tolerance: functions, presence: placeOfPart, terms: termsOf("logits")},
+	kernels.CrossEntropyJoin:       {tolerance: functions, terms: termsOf("stats")},
 	kernels.BinaryCrossEntropy:     {tolerance: functions, terms: lossTerms},
 	kernels.BinaryCrossEntropyGrad: {tolerance: functions, terms: shareTerms},
 	kernels.SquaredError:           {tolerance: functions},
@@ -176,7 +180,26 @@ func maskOperands(g *generator, has map[string]bool) {
 	if g.sample.attrs.Rate > 0 {
 		has["seed"], has["step"], has["origin"] = true, true, true
 	}
+	placeOfPart(g, has)
 }
+
+// wholeClasses: lse is that of all classes, which the suite knows where there is one part.
+func wholeClasses(g *generator, a *kernels.Attrs) {
+	if g.extent == small {
+		a.Places = 0
+	}
+}
+
+// partsOfDim: a part of a tensor is one along a dim that is not the first.
+func partsOfDim(g *generator, a *kernels.Attrs) {
+	if n := len(g.sample.leading); a.Places > 0 && n > 1 {
+		a.Dim = 1 + g.IntN(n-1)
+	} else {
+		a.Dim, a.Places = 0, 0
+	}
+}
+
+func placeOfPart(g *generator, has map[string]bool) { has["place"] = g.sample.attrs.Places > 0 }
 
 func roundingWords(g *generator, has map[string]bool) {
 	if g.sample.attrs.Rounding != "" {
@@ -235,7 +258,9 @@ func rmsNormRows(s *sample) error {
 func attentionRows(s *sample) error { return s.derive(kernels.Attention, s.attrs) }
 
 func crossEntropyRows(s *sample) error {
-	return s.derive(kernels.CrossEntropy, s.attrs)
+	a := s.attrs
+	a.Places = 0
+	return s.derive(kernels.CrossEntropy, a)
 }
 
 // maskValues makes v normal and segments ascending: packed documents, or one document and padding.

@@ -46,6 +46,7 @@ var definitions = map[kernels.Op]func(*call){
 	kernels.Zero:          zero,
 	kernels.Copy:          copyElements,
 	kernels.Iota:          iotas,
+	kernels.Shift:         shift,
 	kernels.Embedding:     embedding,
 	kernels.EmbeddingGrad: embeddingGrad,
 	kernels.Select:        selectPosition,
@@ -56,6 +57,7 @@ var definitions = map[kernels.Op]func(*call){
 	kernels.Round: roundStored,
 
 	kernels.Add:          add,
+	kernels.AddBias:      addBias,
 	kernels.Scale:        scale,
 	kernels.Activate:     activate,
 	kernels.ActivateGrad: activateGrad,
@@ -77,6 +79,8 @@ var definitions = map[kernels.Op]func(*call){
 	kernels.AttentionGrad: attentionGrad,
 
 	kernels.CrossEntropy:           crossEntropy,
+	kernels.CrossEntropyPart:       crossEntropyPart,
+	kernels.CrossEntropyJoin:       crossEntropyJoin,
 	kernels.CrossEntropyGrad:       crossEntropyGrad,
 	kernels.BinaryCrossEntropy:     binaryCrossEntropy,
 	kernels.BinaryCrossEntropyGrad: binaryCrossEntropyGrad,

@@ -6,6 +6,13 @@ import (
 	"github.com/gsc-project/gsc/kernels"
 )
 
+func addBias(c *call) {
+	x, bias, y := c.floats("x"), c.floats("bias"), c.floats("y")
+	for i := range x.len() {
+		*y.flat(i) = *x.flat(i) + *bias.flat(i % bias.len())
+	}
+}
+
 func add(c *call) {
 	x, y, z := c.floats("x"), c.floats("y"), c.floats("z")
 	for i := range z.len() {
@@ -128,7 +135,12 @@ func dropout(c *call) {
 	}
 	first := uint64(c.counter("origin")) * uint64(entry)
 	for i := range y.len() {
-		*y.flat(i) = drop.apply(*x.flat(i), first+uint64(i))
+		at := first + uint64(i)
+		if c.Places > 0 {
+			n := uint64(kernels.Elements(x.shape[c.Dim:]))
+			at = (at/n*uint64(c.Places)+uint64(c.counter("place")))*n + at%n
+		}
+		*y.flat(i) = drop.apply(*x.flat(i), at)
 	}
 }
 

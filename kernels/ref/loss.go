@@ -4,7 +4,47 @@ import "math"
 
 // scored says whether a row with this label counts.
 func (c *call) scored(label int32) bool {
-	return int(label) != c.IgnoreIndex && label >= 0 && int(label) < c.sizes["V"]
+	return int(label) != c.IgnoreIndex && label >= 0 && int(label) < c.classes()
+}
+
+// classes is how many there are in all parts.
+func (c *call) classes() int { return max(1, c.Places) * c.sizes["V"] + c.Classes }
+
+// first is the number of the first class of the part.
+func (c *call) first() int {
+	if c.Places == 0 {
+		return 0
+	}
+	return int(c.counter("place")) * c.sizes["V"]
+}
+
+func crossEntropyPart(c *call) {
+	logits, labels, stats := c.floats("logits"), c.indices("labels"), c.floats("stats")
+	for i := range c.sizes["..."] {
+		z := logits.row(i)
+		own := c.Smoothing * sum(z) / float64(c.classes())
+		if y := int(*labels.flat(i)) - c.first(); y >= 0 && y < len(z) {
+			own += (1 - c.Smoothing) * z[y]
+		}
+		*stats.flat(2 * i), *stats.flat(2*i + 1) = logSumExp(z), own
+	}
+}
+
+func crossEntropyJoin(c *call) {
+	stats, labels, loss, lse := c.floats("stats"), c.indices("labels"), c.floats("loss"), c.floats("lse")
+	parts := c.sizes["R"]
+	logs := make([]float64, parts)
+	for i := range c.sizes["..."] {
+		own := 0.0
+		for r := range parts {
+			logs[r] = *stats.flat((i*parts + r) * 2)
+			own += *stats.flat((i*parts+r)*2 + 1)
+		}
+		*lse.flat(i), *loss.flat(i) = logSumExp(logs), 0
+		if c.scored(*labels.flat(i)) {
+			*loss.flat(i) = *lse.flat(i) - own
+		}
+	}
 }
 
 func crossEntropy(c *call) {
@@ -38,8 +78,8 @@ func (c *call) crossEntropySlope(i int, z, dz []float64, y int32, lse float64) {
 	}
 	w := c.rowShare(i)
 	for v := range z {
-		target := c.Smoothing / float64(len(z))
-		if v == int(y) {
+		target := c.Smoothing / float64(c.classes())
+		if v == int(y)-c.first() {
 			target += 1 - c.Smoothing
 		}
 		dz[v] = w * (math.Exp(z[v]-lse) - target)

@@ -33,6 +33,13 @@ func iotas(c *call) {
 	}
 }
 
+func shift(c *call) {
+	x, y := c.indices("x"), c.indices("y")
+	for i := range x.len() {
+		*y.flat(i) = *x.flat(i) - int32(c.counter("place"))*int32(c.Index)
+	}
+}
+
 func embedding(c *call) {
 	ids, table, y := c.indices("ids"), c.floats("table"), c.floats("y")
 	for i := range ids.len() {

@@ -28,7 +28,7 @@ func sumSquares(c *call) {
 
 func clipFactor(c *call) {
 	scale := c.floats("scale").or(0, 1)
-	norm, factor, finite := math.Sqrt(c.scalar("total"))/scale, 1.0, int64(1)
+	norm, factor, finite := math.Sqrt(sum(c.floats("total").data))/scale, 1.0, int64(1)
 	if c.MaxNorm != 0 {
 		factor = min(1, c.MaxNorm/(norm+1e-6))
 	}

@@ -167,53 +167,31 @@ func (s *Saved) Read(name string, dst io.WriterAt) error {
 	if !ok {
 		return fmt.Errorf("%s: holds no tensor %q", s.Path, name)
 	}
-	return s.ReadRange(name, 0, info.Elements(), dst)
+	return s.ReadRuns(name, []plan.Run{{First: 0, N: info.Elements()}}, dst)
 }
 
-// ReadRange copies the elements first … first+n−1 of a tensor, in row-major
-// order, to dst, from offset 0. It reads these bytes only, in pieces.
-func (s *Saved) ReadRange(name string, first, n int64, dst io.WriterAt) error {
+// ReadRuns copies runs of a tensor's elements, in row-major order, to dst one after another, from offset 0. It is how a
+// rank reads its part, however the tensor is shared out: only the part's bytes are read, in pieces.
+func (s *Saved) ReadRuns(name string, runs []plan.Run, dst io.WriterAt) error {
 	section, err := s.of(name).Section(name)
 	if err != nil {
 		return err
 	}
 	info, _ := s.of(name).Lookup(name)
-	if total := info.Elements(); first < 0 || n < 0 || first > total || n > total-first {
-		return fmt.Errorf("%s: tensor %q: has %d elements (shape %v), asked for %d from %d", s.Path, name, total, info.Shape, n, first)
-	}
-	return s.copy(name, section, []run{{source: first, count: n}}, dst)
-}
-
-// ReadPart copies the part of a tensor that starts at the index start and has
-// the lengths shape, a box, to dst as a dense row-major tensor of that shape. It is how a
-// rank reads its shard, however the tensor is split: only the shard's bytes are read.
-func (s *Saved) ReadPart(name string, start, shape []int, dst io.WriterAt) error {
-	section, err := s.of(name).Section(name)
-	if err != nil {
-		return err
-	}
-	info, _ := s.of(name).Lookup(name)
-	runs, err := partRuns(info.Shape, start, shape)
-	if err != nil {
-		return fmt.Errorf("%s: tensor %q: %w", s.Path, name, err)
-	}
-	return s.copy(name, section, runs, dst)
-}
-
-// copy copies runs of elements to dst, one after another.
-func (s *Saved) copy(name string, section *io.SectionReader, runs []run, dst io.WriterAt) error {
-	info, _ := s.of(name).Lookup(name)
-	width := int64(0)
-	if n := info.Elements(); n > 0 {
-		width = info.SizeBytes / n
+	total, width := info.Elements(), int64(0)
+	if total > 0 {
+		width = info.SizeBytes / total
 	}
 	buf := make([]byte, max(1, min(pieceBytes, info.SizeBytes)))
 	at := int64(0)
 	for _, r := range runs {
-		if err := copyRange(dst, at, section, r.source*width, r.count*width, buf); err != nil {
+		if r.First < 0 || r.N < 0 || r.First > total || r.N > total-r.First {
+			return fmt.Errorf("%s: tensor %q: has %d elements (shape %v), asked for %d from %d", s.Path, name, total, info.Shape, r.N, r.First)
+		}
+		if err := copyRange(dst, at, section, r.First*width, r.N*width, buf); err != nil {
 			return fmt.Errorf("%s: tensor %q: %w", s.Path, name, err)
 		}
-		at += r.count * width
+		at += r.N * width
 	}
 	return nil
 }

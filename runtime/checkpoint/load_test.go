@@ -3,7 +3,6 @@ package checkpoint
 import (
 	"bytes"
 	"errors"
-	"fmt"
 	"io"
 	"slices"
 	"strings"
@@ -27,106 +26,30 @@ func saved(t *testing.T, tensors ...Tensor) *Saved {
 	return found
 }
 
-func TestReadRange(t *testing.T) {
+func TestReadRuns(t *testing.T) {
 	s := saved(t, tensor("w", plan.Weight, 0, 5, 4), tensor("none", plan.State, 0, 0, 4))
-	for _, r := range [][2]int64{{0, 20}, {0, 0}, {20, 0}, {3, 9}, {19, 1}} {
-		got := make(memory, 4*r[1])
-		if err := s.ReadRange("w", r[0], r[1], got); err != nil || !bytes.Equal(got, counting(int(r[1]), float32(r[0]))) {
-			t.Errorf("%v: %v, %v", r, got.floats(), err)
+	for _, runs := range [][]plan.Run{{{First: 0, N: 20}}, {{First: 0, N: 0}}, {{First: 20, N: 0}}, nil, {{First: 3, N: 9}}, {{First: 19, N: 1}, {First: 2, N: 5}, {First: 2, N: 1}}} {
+		var want []float32
+		for _, r := range runs {
+			for i := range r.N {
+				want = append(want, float32(r.First+i))
+			}
+		}
+		got := make(memory, 4*len(want))
+		if err := s.ReadRuns("w", runs, got); err != nil || !slices.Equal(got.floats(), want) {
+			t.Errorf("%v: %v, %v", runs, got.floats(), err)
 		}
 	}
 	if err := s.Read("none", memory{}); err != nil {
 		t.Error(err)
 	}
-	for _, r := range [][2]int64{{-1, 2}, {0, -1}, {0, 21}, {21, 0}, {1 << 62, 1 << 62}} {
-		if err := s.ReadRange("w", r[0], r[1], memory{}); err == nil || !strings.Contains(err.Error(), `tensor "w": has 20 elements`) {
+	for _, r := range []plan.Run{{First: -1, N: 2}, {First: 0, N: -1}, {First: 0, N: 21}, {First: 21, N: 0}, {First: 1 << 62, N: 1 << 62}} {
+		if err := s.ReadRuns("w", []plan.Run{r}, memory{}); err == nil || !strings.Contains(err.Error(), `tensor "w": has 20 elements`) {
 			t.Errorf("%v: %v", r, err)
 		}
 	}
-	if err := s.ReadRange("w", 0, 20, make(memory, 79)); !errors.Is(err, io.ErrShortWrite) {
+	if err := s.ReadRuns("w", []plan.Run{{First: 0, N: 20}}, make(memory, 79)); !errors.Is(err, io.ErrShortWrite) {
 		t.Error(err)
-	}
-}
-
-// Every box of a tensor reads as an element-by-element cut does.
-func TestReadPart(t *testing.T) {
-	whole := []int{3, 1, 4, 2}
-	s := saved(t, tensor("w", plan.State, 0, whole...), tensor("scalar", plan.Weight, 7))
-	for start := range boxes(whole) {
-		rest := make([]int, len(whole))
-		for i := range whole {
-			rest[i] = whole[i] - start[i]
-		}
-		for shape := range boxes(rest) {
-			got := make(memory, 4*kernels.Elements(shape))
-			if err := s.ReadPart("w", start, shape, got); err != nil {
-				t.Fatal(err)
-			}
-			if want := cut(whole, start, shape); !slices.Equal(got.floats(), want) {
-				t.Fatalf("%v from %v: %v, want %v", shape, start, got.floats(), want)
-			}
-		}
-	}
-	scalar := make(memory, 4)
-	if err := s.ReadPart("scalar", nil, nil, scalar); err != nil || scalar.floats()[0] != 7 {
-		t.Error(scalar.floats(), err)
-	}
-}
-
-// boxes is every index from zero up to limit, limits included.
-func boxes(limit []int) func(yield func([]int) bool) {
-	return func(yield func([]int) bool) {
-		more := make([]int, len(limit))
-		for i := range limit {
-			more[i] = limit[i] + 1
-		}
-		index := make([]int, len(limit))
-		for range kernels.Elements(more) {
-			if !yield(slices.Clone(index)) {
-				return
-			}
-			advance(index, more)
-		}
-	}
-}
-
-// cut is the part of a tensor that counts from zero.
-func cut(whole, start, shape []int) []float32 {
-	list := []float32{}
-	index := make([]int, len(whole))
-	for range kernels.Elements(shape) {
-		at := 0
-		for i := range whole {
-			at = at*whole[i] + start[i] + index[i]
-		}
-		list = append(list, float32(at))
-		advance(index, shape)
-	}
-	return list
-}
-
-func TestPartRunsAreLong(t *testing.T) {
-	tests := []struct {
-		whole, start, shape []int
-		want                string
-	}{
-		{[]int{6, 4}, []int{2, 0}, []int{3, 4}, "[{8 12}]"},
-		{[]int{6, 4}, []int{0, 0}, []int{6, 4}, "[{0 24}]"},
-		{[]int{2, 6, 4}, []int{1, 1, 0}, []int{1, 2, 4}, "[{28 8}]"},
-		{[]int{2, 4}, []int{0, 2}, []int{2, 2}, "[{2 2} {6 2}]"},
-		{[]int{6}, []int{2}, []int{0}, "[]"},
-	}
-	for _, test := range tests {
-		runs, err := partRuns(test.whole, test.start, test.shape)
-		if got := fmt.Sprint(runs); err != nil || got != test.want {
-			t.Errorf("%v from %v of %v: %s, %v, want %s", test.shape, test.start, test.whole, got, err, test.want)
-		}
-	}
-	for _, test := range tests {
-		test.shape[0] = 7
-		if _, err := partRuns(test.whole, test.start, test.shape); err == nil {
-			t.Errorf("%v from %v of %v: no error", test.shape, test.start, test.whole)
-		}
 	}
 }
 

@@ -218,9 +218,9 @@ func lookup(model *safetensors.Model, names ...string) (string, bool) {
 	return "", false
 }
 
-// Read writes a weight, converted to the plan's type, to dst, from offset 0. It
+// Read writes runs of a weight's elements, converted to the plan's type, to dst one after another, from offset 0. It
 // reads in pieces.
-func (p *Pretrained) Read(t *plan.Tensor, dst io.WriterAt) error {
+func (p *Pretrained) Read(t *plan.Tensor, runs []plan.Run, dst io.WriterAt) error {
 	name := p.names[t.Name]
 	section, err := p.model.Section(name)
 	if err != nil {
@@ -229,17 +229,25 @@ func (p *Pretrained) Read(t *plan.Tensor, dst io.WriterAt) error {
 	info, _ := p.model.Lookup(name)
 	switch {
 	case info.DType == storedType(t.DType):
-		err = copyRange(dst, 0, section, 0, info.SizeBytes, make([]byte, pieceBytes))
+		width := int64(t.DType.Size())
+		buf := make([]byte, min(pieceBytes, max(1, info.SizeBytes)))
+		at := int64(0)
+		for _, r := range runs {
+			if err = copyRange(dst, at, section, r.First*width, r.N*width, buf); err != nil {
+				break
+			}
+			at += r.N * width
+		}
 	case t.DType == kernels.F32:
-		return convert(p.model, name, info.Elements(), dst, func(b []byte, v float32) []byte {
+		return convert(p.model, name, runs, dst, func(b []byte, v float32) []byte {
 			return binary.LittleEndian.AppendUint32(b, math.Float32bits(v))
 		})
 	case t.DType == kernels.F64:
-		return convert(p.model, name, info.Elements(), dst, func(b []byte, v float64) []byte {
+		return convert(p.model, name, runs, dst, func(b []byte, v float64) []byte {
 			return binary.LittleEndian.AppendUint64(b, math.Float64bits(v))
 		})
 	case t.DType == kernels.BF16:
-		return convert(p.model, name, info.Elements(), dst, func(b []byte, v float32) []byte {
+		return convert(p.model, name, runs, dst, func(b []byte, v float32) []byte {
 			return binary.LittleEndian.AppendUint16(b, uint16(math.Float32bits(kernels.RoundBF16(v))>>16))
 		})
 	default:
@@ -251,23 +259,25 @@ func (p *Pretrained) Read(t *plan.Tensor, dst io.WriterAt) error {
 	return nil
 }
 
-// convert reads n elements in pieces and writes their bytes.
-func convert[E safetensors.Element](r safetensors.Reader, name string, n int64, dst io.WriterAt, put func([]byte, E) []byte) error {
+// convert reads runs of elements in pieces and writes their bytes.
+func convert[E safetensors.Element](r safetensors.Reader, name string, runs []plan.Run, dst io.WriterAt, put func([]byte, E) []byte) error {
 	const piece = 64 << 10
-	values := make([]E, min(n, piece))
+	values := make([]E, piece)
 	var b []byte
 	out := io.NewOffsetWriter(dst, 0)
-	for first := int64(0); first < n; first += int64(len(values)) {
-		values = values[:min(n-first, piece)]
-		if err := safetensors.Read(r, name, first, values); err != nil {
-			return err
-		}
-		b = b[:0]
-		for _, v := range values {
-			b = put(b, v)
-		}
-		if _, err := out.Write(b); err != nil {
-			return fmt.Errorf("%s: tensor %q: %w", r.Name(), name, err)
+	for _, run := range runs {
+		for at := int64(0); at < run.N; at += piece {
+			part := values[:min(run.N-at, piece)]
+			if err := safetensors.Read(r, name, run.First+at, part); err != nil {
+				return err
+			}
+			b = b[:0]
+			for _, v := range part {
+				b = put(b, v)
+			}
+			if _, err := out.Write(b); err != nil {
+				return fmt.Errorf("%s: tensor %q: %w", r.Name(), name, err)
+			}
 		}
 	}
 	return nil

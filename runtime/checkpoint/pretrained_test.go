@@ -80,7 +80,7 @@ func TestOpenModelNames(t *testing.T) {
 				continue
 			}
 			got := make(memory, test.stored[i].SizeBytes())
-			if err := p.Read(&w, got); err != nil || got.floats()[0] != float32(i+1) {
+			if err := p.Read(&w, whole(&w), got); err != nil || got.floats()[0] != float32(i+1) {
 				t.Errorf("%s: %s is %v, %v", test.name, w.Name, got.floats(), err)
 			}
 		}
@@ -132,7 +132,7 @@ func TestReadConvertsToThePlansType(t *testing.T) {
 	single, double, same := make(memory, 4*n), make(memory, 8*n), make(memory, 2*n)
 	for d, dst := range map[kernels.DType]memory{kernels.F32: single, kernels.F64: double, kernels.BF16: same} {
 		w.DType = d
-		if err := p.Read(&w, dst); err != nil {
+		if err := p.Read(&w, whole(&w), dst); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -145,11 +145,11 @@ func TestReadConvertsToThePlansType(t *testing.T) {
 		t.Error("bytes changed")
 	}
 	w.DType = kernels.F16
-	if err := p.Read(&w, same); err == nil || !strings.Contains(err.Error(), `tensor "w": BF16 cannot be read as f16`) {
+	if err := p.Read(&w, whole(&w), same); err == nil || !strings.Contains(err.Error(), `tensor "w": BF16 cannot be read as f16`) {
 		t.Error(err)
 	}
 	w.DType = kernels.F32
-	if err := p.Read(&w, make(memory, 100)); !errors.Is(err, io.ErrShortWrite) {
+	if err := p.Read(&w, whole(&w), make(memory, 100)); !errors.Is(err, io.ErrShortWrite) {
 		t.Error(err)
 	}
 }
@@ -167,4 +167,9 @@ func TestCheckpointIsAModelFolder(t *testing.T) {
 	if err := CheckModel(s.place(4), weights, nil); err == nil {
 		t.Error("no error without a model")
 	}
+}
+
+// whole is all elements of a weight.
+func whole(w *plan.Tensor) []plan.Run {
+	return []plan.Run{{First: 0, N: int64(kernels.Elements(w.Shape()))}}
 }

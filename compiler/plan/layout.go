@@ -1,0 +1,75 @@
+package plan
+
+import (
+	"strings"
+
+	"github.com/gsc-project/gsc/kernels"
+)
+
+// Run is elements of a logical tensor that follow each other.
+type Run struct{ First, N int64 }
+
+// PartLen is the number of elements of a tensor that a rank keeps.
+func (p *Plan) PartLen(t *Tensor) int {
+	return kernels.Elements(t.Shape()) / max(1, p.Degree(t.Cut.Axis)) / max(1, p.Degree(t.Part))
+}
+
+// rows is a cut tensor as [rows][degree][each]: a rank keeps one of the middle of each row.
+func (p *Plan) rows(t *Tensor) (rows, degree, each int64) {
+	shape := t.Shape()
+	if t.Cut.Axis == "" {
+		return 1, 1, int64(kernels.Elements(shape))
+	}
+	degree = int64(p.Degree(t.Cut.Axis))
+	return int64(kernels.Elements(shape[:t.Cut.Dim])), degree, int64(kernels.Elements(shape[t.Cut.Dim:])) / degree
+}
+
+// Runs are the elements of a tensor that a rank keeps, in the order it keeps them in.
+func (p *Plan) Runs(t *Tensor, rank int) []Run {
+	rows, degree, each := p.rows(t)
+	kept := int64(p.PartLen(t))
+	from := int64(p.Place(rank, t.Part)) * kept // in what a cut leaves
+	var list []Run
+	for at := from; at < from+kept; {
+		n := min(each-at%each, from+kept-at)
+		list = append(list, Run{(at/each*degree+int64(p.Place(rank, t.Cut.Axis)))*each + at%each, n})
+		at += n
+	}
+	if rows == 1 || degree == 1 { // neighbours
+		return []Run{{list[0].First, kept}}
+	}
+	return list
+}
+
+// Keeper is the first rank that keeps an element of a tensor, its place there, and how many elements from it on follow each other in both.
+func (p *Plan) Keeper(t *Tensor, element int64) (rank int, at, n int64) {
+	_, degree, each := p.rows(t)
+	kept := int64(p.PartLen(t))
+	row, rest := element/(degree*each), element%(degree*each)
+	local := row*each + rest%each
+	if t.Cut.Axis != "" {
+		rank = p.Group(rank, t.Cut.Axis)[rest/each]
+	}
+	if t.Part != "" {
+		rank = p.Group(rank, t.Part)[local/kept]
+	}
+	return rank, local % kept, min(each-rest%each, kept-local%kept)
+}
+
+// placePrefix begins the names of scalars that are a rank's place.
+const placePrefix = "place."
+
+// PlaceScalar names the I64 scalar of a rank's place along axes, the last of them counting fastest.
+func PlaceScalar(axes []string) string { return placePrefix + strings.Join(axes, ",") }
+
+// PlaceOf is the value of a scalar of a rank, where it is one of a place.
+func (p *Plan) PlaceOf(scalar string, rank int) (place int, ok bool) {
+	axes, ok := strings.CutPrefix(scalar, placePrefix)
+	if !ok {
+		return 0, false
+	}
+	for axis := range strings.SplitSeq(axes, ",") {
+		place = place*p.Degree(axis) + p.Place(rank, axis)
+	}
+	return place, true
+}
