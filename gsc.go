@@ -97,6 +97,13 @@ func Plan(path string, o Options) (*plan.Plan, error) {
 	return p, nil
 }
 
+// Refused says whether an error is about what a strategy asks for, rather than about what happened on the way.
+func Refused(err error) bool {
+	var one *schema.Error
+	var list schema.Errors
+	return errors.As(err, &one) || errors.As(err, &list)
+}
+
 // The weights that generation can work with.
 const (
 	WeightsTrained = compiler.WeightsTrained // as they were trained

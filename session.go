@@ -19,6 +19,9 @@ import (
 	"github.com/gsc-project/gsc/runtime/data/token"
 )
 
+// Axes are the axes of a mesh.
+var Axes = plan.Axes
+
 // session is a plan bound to devices, with its data open.
 type session struct {
 	plan    *plan.Plan

@@ -1,6 +1,7 @@
 package compiler
 
 import (
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -27,7 +28,12 @@ func (u *unitOfWork) shard() error {
 	}
 	for _, b := range u.buckets {
 		for _, p := range []*graph.Program{b.forward, b.backward, b.evaluate} {
-			if err := s.run(p); err != nil {
+			err := s.run(p)
+			var refused *unshareable
+			if errors.As(err, &refused) {
+				return u.strategy.Wrong("parallel.mesh."+refused.axis, refused.message, "")
+			}
+			if err != nil {
 				return fmt.Errorf("program %s: %w", p.Name, err)
 			}
 		}
@@ -59,6 +65,11 @@ type sharder struct {
 	moved   map[move]*graph.Value
 	whole   map[uneven]bool
 }
+
+// unshareable is what a mesh asks for that a model does not have.
+type unshareable struct{ axis, message string }
+
+func (e *unshareable) Error() string { return e.message }
 
 // uneven is a dim that a rule names and that does not divide.
 type uneven struct {
@@ -450,7 +461,8 @@ func (s *sharder) sequenceIntoHeads(n *graph.Node, c *choice, main int) error {
 		size := s.sizeOf(n, name)
 		axes := append(c.axes(name), tokens...)
 		if size%s.degree(axes) != 0 {
-			return fmt.Errorf("%d heads do not divide among %d ranks along %s, and each needs all tokens of a row", size, s.degree(axes), strings.Join(axes, " and "))
+			return &unshareable{tokens[0], fmt.Sprintf("%d heads do not divide among %d ranks along %s, and each needs all tokens of a row",
+				size, s.degree(axes), strings.Join(axes, " and "))}
 		}
 		c.shared[name] = []shared{{size, axes}}
 	}

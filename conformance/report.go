@@ -6,6 +6,7 @@ import (
 	"os"
 	"path"
 	"path/filepath"
+	"strings"
 
 	"github.com/gsc-project/gsc"
 	"github.com/gsc-project/gsc/kernels"
@@ -14,10 +15,11 @@ import (
 
 // Report is what suites found.
 type Report struct {
-	Device string  `json:"device"`
-	Passed int     `json:"passed"`
-	Failed int     `json:"failed"`
-	Suites []Suite `json:"suites"`
+	Device  string  `json:"device"`
+	Passed  int     `json:"passed"`
+	Failed  int     `json:"failed"`
+	Skipped int     `json:"skipped,omitempty"`
+	Suites  []Suite `json:"suites"`
 }
 
 // Suite is a table of one kind of case.
@@ -29,10 +31,11 @@ type Suite struct {
 
 // Row is a case: its largest errors, in the order of the suite's columns.
 type Row struct {
-	Name   string    `json:"name"`
-	Values []float64 `json:"values"`
-	Pass   bool      `json:"pass"`
-	Why    string    `json:"why,omitempty"`
+	Name    string    `json:"name"`
+	Values  []float64 `json:"values"`
+	Pass    bool      `json:"pass"`
+	Skipped bool      `json:"skipped,omitempty"`
+	Why     string    `json:"why,omitempty"`
 }
 
 // Cells are the values as text.
@@ -47,9 +50,12 @@ func (r Row) Cells() []string {
 func (r *Report) add(s Suite) {
 	r.Suites = append(r.Suites, s)
 	for _, row := range s.Rows {
-		if row.Pass {
+		switch {
+		case row.Skipped:
+			r.Skipped++
+		case row.Pass:
 			r.Passed++
-		} else {
+		default:
 			r.Failed++
 		}
 	}
@@ -137,11 +143,18 @@ func References(folders []string, o ReferenceOptions) (Report, error) {
 }
 
 func referenceSuite(cases []string, o ReferenceOptions) Suite {
-	s := Suite{Name: "reference cases on " + atLevel(o.Device, o.Level), Columns: []string{"logits", "loss", "grad norm", "gradients", "weights"}}
+	name := "reference cases on " + atLevel(o.Device, o.Level)
+	if len(o.Mesh) > 0 {
+		name += " with " + strings.Join(o.Mesh, ", ")
+	}
+	s := Suite{Name: name, Columns: []string{"logits", "loss", "grad norm", "gradients", "weights"}}
 	for _, folder := range cases {
 		result := Reference(folder, o)
 		row := Row{Name: result.Case, Values: []float64{result.Logits, result.Loss, result.Norm, result.Gradients, result.Weights}, Pass: result.Pass}
-		if !row.Pass {
+		switch {
+		case result.Skipped != "":
+			row.Skipped, row.Why = true, result.Skipped
+		case !row.Pass:
 			row.Why = result.Error
 			if row.Why == "" {
 				row.Why = "farthest: " + result.Worst

@@ -51,7 +51,7 @@ func Evaluate(ctx context.Context, r *Ranks, set *data.Set, split data.Split) (S
 // scorer makes scores of a pass over a split. What it holds is reused from pass to pass.
 type scorer struct {
 	ranks       *Ranks
-	machine        *Machine
+	machine     *Machine
 	metrics     []string
 	batch       *data.Batch
 	predictions []int32

@@ -4,11 +4,13 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"text/tabwriter"
 
 	"github.com/spf13/cobra"
 
+	"github.com/gsc-project/gsc"
 	"github.com/gsc-project/gsc/conformance"
 )
 
@@ -42,19 +44,33 @@ type conformanceFlags struct {
 
 func (c *conformanceFlags) referenceCommand() *cobra.Command {
 	var strategies, recompute string
+	var mesh []string
 	cmd := &cobra.Command{
 		Use:   "reference FOLDER...",
 		Short: "Run reference cases and compare logits, losses, gradients and weights",
 		Args:  atLeast(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			report, err := conformance.References(args, conformance.ReferenceOptions{
-				Device: c.device, Threads: c.threads, Recompute: recompute, WriteStrategy: strategies})
+				Device: c.device, Threads: c.threads, Recompute: recompute, Mesh: meshSettings(mesh), WriteStrategy: strategies})
 			return c.print(cmd.OutOrStdout(), report, err)
 		},
 	}
 	cmd.Flags().StringVar(&strategies, "write-strategy", "", "keep the strategies the cases are run by in `FOLDER`")
+	cmd.Flags().StringSliceVar(&mesh, "mesh", nil, "share each case out as `AXIS=RANKS,…` says, or zero=STAGE, such as data=2,zero=1; the axes are "+strings.Join(gsc.Axes, ", "))
 	cmd.Flags().StringVar(&recompute, "recompute", "none", "memory.recompute of the strategies: none, selective or full")
 	return cmd
+}
+
+// meshSettings turns AXIS=RANKS and zero=STAGE into settings of a strategy's section parallel.
+func meshSettings(list []string) []string {
+	var settings []string
+	for _, s := range list {
+		if name, _, _ := strings.Cut(s, "="); slices.Contains(gsc.Axes, name) {
+			s = "mesh." + s
+		}
+		settings = append(settings, s)
+	}
+	return settings
 }
 
 func (c *conformanceFlags) kernelsCommand() *cobra.Command {
@@ -100,7 +116,10 @@ func printTable(w io.Writer, report conformance.Report) error {
 		fmt.Fprintf(t, "%s\t%s\t\n", s.Name, strings.Join(s.Columns, "\t"))
 		for _, row := range s.Rows {
 			verdict := "ok"
-			if !row.Pass {
+			switch {
+			case row.Skipped:
+				verdict = "skipped: " + row.Why
+			case !row.Pass:
 				verdict = "FAILED " + row.Why
 			}
 			fmt.Fprintf(t, "%s\t%s\t%s\n", row.Name, strings.Join(row.Cells(), "\t"), verdict)
@@ -110,6 +129,10 @@ func printTable(w io.Writer, report conformance.Report) error {
 		}
 		fmt.Fprintln(w)
 	}
-	_, err := fmt.Fprintf(w, "%d passed, %d failed\n", report.Passed, report.Failed)
+	skipped := ""
+	if report.Skipped > 0 {
+		skipped = fmt.Sprintf(", %d skipped", report.Skipped)
+	}
+	_, err := fmt.Fprintf(w, "%d passed, %d failed%s\n", report.Passed, report.Failed, skipped)
 	return err
 }

@@ -8,7 +8,7 @@ func (c *call) scored(label int32) bool {
 }
 
 // classes is how many there are in all parts.
-func (c *call) classes() int { return max(1, c.Places) * c.sizes["V"] + c.Classes }
+func (c *call) classes() int { return max(1, c.Places)*c.sizes["V"] + c.Classes }
 
 // first is the number of the first class of the part.
 func (c *call) first() int {
