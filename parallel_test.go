@@ -12,6 +12,7 @@ import (
 	"github.com/gsc-project/gsc/collectives"
 	"github.com/gsc-project/gsc/collectives/local"
 	"github.com/gsc-project/gsc/compiler/plan"
+	"github.com/gsc-project/gsc/kernels"
 	"github.com/gsc-project/gsc/runtime"
 	"github.com/gsc-project/gsc/runtime/data"
 )
@@ -27,7 +28,7 @@ var cuts = [][]string{
 	{mesh(2)}, {mesh(2), "batch.micro_batches=2"}, {mesh(4)}, {mesh(8)},
 	{"parallel.mesh.tensor=2"}, {"parallel.mesh.tensor=2", megatron}, {"parallel.mesh.sequence=2"},
 	{mesh(2), "parallel.mesh.tensor=2", "parallel.zero=2", "batch.micro_batches=2"},
-	{mesh(2), "parallel.mesh.sequence=2", "parallel.zero=1"},
+	{mesh(2), "parallel.mesh.sequence=2", "parallel.zero=3"},
 	{mesh(2), "parallel.mesh.tensor=2", megatron, `memory.recompute="full"`},
 }
 
@@ -112,7 +113,7 @@ func TestZeroChangesNoBit(t *testing.T) {
 				path := write(t, gpt2, stream)
 				var want []float64
 				var bits string
-				for zero := range 3 {
+				for zero := range 4 {
 					l := newLab(t, planOf(t, path, "batch.sequences=16", "batch.micro_batches=2", mesh(ranks), `parallel.reduce="each"`,
 						fmt.Sprintf("parallel.zero=%d", zero), fmt.Sprintf("optimizer={kind: %q, clip_norm: 1}", optimizer)), 1)
 					got := l.train(4)
@@ -258,5 +259,42 @@ func TestMeshPlaces(t *testing.T) {
 				}
 			}
 		}
+	}
+}
+
+// With ZeRO 3 a rank keeps its parts of weights, gradients and state, and the whole of one block's and the next one's weights at a time.
+func TestZeroSharesOutTheWeights(t *testing.T) {
+	path := write(t, strings.Replace(wide, "layers: 2", "layers: 6", 1), stream)
+	whole, shared := planOf(t, path, "batch.sequences=8", mesh(4)), planOf(t, path, "batch.sequences=8", mesh(4), "parallel.zero=3")
+	lasting := func(p *plan.Plan, class plan.Class) (bytes int64) {
+		for _, b := range p.Stages[0].Buffers {
+			if b.Class == class {
+				bytes += b.SizeBytes()
+			}
+		}
+		return bytes
+	}
+	for _, class := range []plan.Class{plan.Weight, plan.State, plan.Gradient} {
+		if lasting(whole, class) != 4*lasting(shared, class) {
+			t.Errorf("%d bytes of %s, %d shared out among 4", lasting(whole, class), class, lasting(shared, class))
+		}
+	}
+	begun := 0
+	for _, in := range shared.Stages[0].Program("forward").Instructions {
+		if in.Op == kernels.AllGather && in.Stream == 1 {
+			begun++
+		}
+	}
+	if begun == 0 {
+		t.Error("nothing is gathered beside what is computed")
+	}
+	l := newLab(t, shared, 1)
+	l.train(2)
+	if n := testing.AllocsPerRun(10, func() {
+		if _, err := l.ranks.Train(l.batch, 3, 0.01); err != nil {
+			t.Error(err)
+		}
+	}); n >= 1 {
+		t.Errorf("%v allocations a step", n)
 	}
 }

@@ -84,8 +84,14 @@ func (a *allocator) live(t int) {
 		for _, in := range p.Inputs {
 			a.touch(t, in.Value, at)
 		}
-		for _, n := range p.Nodes {
-			n.Uses(func(v *graph.Value, _ kernels.Role) { a.touch(t, v, at) })
+		first, ends := at, waits(p).ends
+		for i, n := range p.Nodes {
+			n.Uses(func(v *graph.Value, _ kernels.Role) {
+				a.touch(t, v, at)
+				if n.Async {
+					a.touch(t, v, first+ends[i])
+				}
+			})
 			at++
 		}
 		for _, out := range p.Outputs {
@@ -122,7 +128,7 @@ func (a *allocator) touch(t int, v *graph.Value, at int) {
 	if !ok {
 		s.from = at
 	}
-	s.to = at
+	s.to = max(s.to, at)
 	u.spans[t] = s
 }
 
@@ -139,6 +145,9 @@ func (a *allocator) inPlace(t int) {
 }
 
 func (a *allocator) takeOver(t int, n *graph.Node, at int) {
+	if n.Async {
+		return
+	}
 	c := n.Contract()
 	for _, pair := range c.InPlace {
 		out, in := n.Arg(pair[0]), n.Arg(pair[1])

@@ -26,6 +26,7 @@ type weight struct {
 	value  *graph.Value
 	dims   []plan.Dim // of the whole tensor
 	cut    plan.Cut
+	part   bool // ranks of data keep parts of it
 	stored []int
 	inOut  bool // a linear weight stored [in, out]
 	init   plan.Init

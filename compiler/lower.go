@@ -95,8 +95,21 @@ func (l *lowerer) ports(list []graph.Port) []plan.Port {
 
 func (l *lowerer) program(p *graph.Program) plan.Program {
 	out := plan.Program{Name: p.Name, Length: p.Length, Inputs: l.ports(p.Inputs), Outputs: l.ports(p.Outputs)}
-	for _, n := range p.Nodes {
-		out.Instructions = append(out.Instructions, l.instruction(n))
+	events := 0
+	for i, on := range waits(p).node {
+		in := l.instruction(p.Nodes[i])
+		if p.Nodes[i].Async {
+			in.Stream = collectiveStream
+		}
+		if on >= 0 {
+			before := &out.Instructions[on]
+			if before.Signal == 0 {
+				events++
+				before.Signal = events
+			}
+			in.Wait = []int{before.Signal}
+		}
+		out.Instructions = append(out.Instructions, in)
 	}
 	return out
 }

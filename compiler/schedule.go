@@ -112,6 +112,9 @@ func (u *unitOfWork) tensors(l *lowerer) []plan.Tensor {
 	for _, w := range u.weights.list {
 		t := plan.Tensor{Name: w.value.Name, Class: plan.Weight, Dims: w.dims, Cut: w.cut, DType: w.value.DType, Init: w.init,
 			Frozen: treat(u.strategy, w).frozen, Buffer: l.buffer(w.value), Pos: string(w.pos), Stored: w.stored}
+		if w.part {
+			t.Part = plan.AxisData
+		}
 		list = append(list, t)
 	}
 	for _, st := range u.states {

@@ -90,7 +90,12 @@ func update(g *graph.Graph, s *schema.Strategy, w *weights, backward []*graph.Pr
 	for _, n := range p.Nodes[from:] {
 		n.Guard = finite
 	}
-	u.gather(w)
+	if u.zero < 3 {
+		u.gather(w)
+	}
+	for _, weight := range w.list {
+		weight.part = u.zero >= 3 && u.shares(weight)
+	}
 	g.Programs = append(g.Programs, p)
 	return p, u.states, nil
 }
@@ -174,7 +179,7 @@ func (u *updater) reduceAfter(p *graph.Program, grad, part *graph.Value) {
 	from := p.Nodes[last]
 	e := graph.Emitter{Graph: u.Graph, Program: &graph.Program{}, Region: from.Region, Pos: from.Pos}
 	n := u.reduceScatter(&e, grad, part)
-	n.First = true
+	n.First, n.Async, n.Block = true, true, from.Block
 	p.Nodes = slices.Insert(p.Nodes, last+1, n)
 }
 

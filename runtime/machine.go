@@ -38,12 +38,15 @@ type Rank struct {
 type program struct {
 	plan  *plan.Program
 	steps []step
+	last  []collectives.Collective // waited for at its end
 }
 
-// step is a bound instruction. guard is nil, or the scalar that must not be 0.
+// step is a bound instruction. guard is nil, or the scalar that must not be 0. What is computed is done when it returns; a collective of
+// another stream goes on, until the steps that wait for it.
 type step struct {
 	run   kernels.Kernel
 	guard *plan.Buffer
+	wait  []collectives.Collective
 }
 
 // Bind allocates a rank's arenas on a device and binds its instructions. The
@@ -89,6 +92,7 @@ func (m *Machine) Close() error {
 
 func (m *Machine) bind(p *plan.Program) error {
 	bound := &program{plan: p, steps: make([]step, len(p.Instructions))}
+	signals := map[int]collectives.Collective{}
 	for i := range p.Instructions {
 		in := &p.Instructions[i]
 		args := m.stage.Tensors(in)
@@ -99,8 +103,17 @@ func (m *Machine) bind(p *plan.Program) error {
 		}
 		var run kernels.Kernel
 		var err error
+		for _, event := range in.Wait {
+			if c := signals[event]; c != nil {
+				bound.steps[i].wait = append(bound.steps[i].wait, c)
+			}
+		}
 		if kernels.Contracts[in.Op].Collective {
-			run, err = m.collective(in, args)
+			var c collectives.Collective
+			if run, c, err = m.collective(in, args); c != nil && in.Stream != 0 {
+				signals[in.Signal] = c
+				bound.last = append(bound.last, c)
+			}
 		} else {
 			run, err = m.device.Bind(kernels.Call{Op: in.Op, Attrs: in.Attrs, Args: args, Stream: in.Stream})
 		}
@@ -128,31 +141,64 @@ func collectiveCall(in *plan.Instruction, args []kernels.Tensor, ranks int) (col
 		In: x.Data, Out: y.Data, Add: in.Attrs.Accumulate}, err
 }
 
-// collective binds what the rank does with others. A rank that is alone fails when it comes to it.
-func (m *Machine) collective(in *plan.Instruction, args []kernels.Tensor) (kernels.Kernel, error) {
+// collective binds what the rank does with others: run takes part at once, or, on another stream, begins to. A rank that is alone fails
+// when it comes to it.
+func (m *Machine) collective(in *plan.Instruction, args []kernels.Tensor) (run kernels.Kernel, c collectives.Collective, err error) {
 	if m.rank.Join == nil {
-		return func() { m.failed = fmt.Errorf("%s (%v): this rank is alone", in.Name, in.Op) }, nil
+		return func() { m.failed = fmt.Errorf("%s (%v): this rank is alone", in.Name, in.Op) }, nil, nil
 	}
 	g, err := m.group(in.Attrs.Axis)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	call, err := collectiveCall(in, args, g.Size())
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	c, err := g.Bind(call)
-	if err != nil {
-		return nil, err
+	if c, err = g.Bind(call); err != nil {
+		return nil, nil, err
+	}
+	c = &named{c, in}
+	if in.Stream != 0 {
+		return func() {
+			if m.failed == nil {
+				c.Start()
+			}
+		}, c, nil
 	}
 	return func() {
-		if m.failed != nil {
-			return
+		if m.failed == nil {
+			m.failed = c.Run()
 		}
-		if err := c.Run(); err != nil {
-			m.failed = fmt.Errorf("%s (%v, %s): %w", in.Name, in.Op, in.Pos, err)
+	}, c, nil
+}
+
+// named is a collective whose errors name its instruction.
+type named struct {
+	collectives.Collective
+	in *plan.Instruction
+}
+
+// Run is the collective's.
+func (n *named) Run() error { return n.name(n.Collective.Run()) }
+
+// Wait is the collective's.
+func (n *named) Wait() error { return n.name(n.Collective.Wait()) }
+
+func (n *named) name(err error) error {
+	if err != nil {
+		err = fmt.Errorf("%s (%v, %s): %w", n.in.Name, n.in.Op, n.in.Pos, err)
+	}
+	return err
+}
+
+// await waits for collectives that were begun. Once one has failed none is begun.
+func (m *Machine) await(list []collectives.Collective) {
+	for _, c := range list {
+		if m.failed == nil {
+			m.failed = c.Wait()
 		}
-	}, nil
+	}
 }
 
 // group is the rank's part in its group along an axis.
@@ -171,26 +217,37 @@ func (m *Machine) address(b *plan.Buffer, element int) unsafe.Pointer {
 	return m.memories[b.Space].Pointer(b.Offset + int64(element)*int64(b.DType.Size()))
 }
 
-// Run runs one program.
+// Run runs one program. A rank whose collective failed goes no further; [Stepper] says so.
 func (m *Machine) Run(name string) {
-	for i := range m.programs[name].steps {
-		s := &m.programs[name].steps[i]
+	p := m.programs[name]
+	for i := range p.steps {
+		s := &p.steps[i]
+		m.await(s.wait)
 		if s.guard == nil || m.counter(s.guard) != 0 {
 			s.run()
 		}
 	}
+	m.await(p.last)
 }
 
-// runStep runs a program of a training step. A loss that is not finite, as squares of large errors are not though their
+// skips says whether a training step leaves an instruction out. A loss that is not finite, as squares of large errors are not though their
 // gradients are, skips what depends on a scalar, as a norm that is not finite does. The loss may become known in the program itself, as a
 // sum over ranks.
+func (m *Machine) skips(s *step) bool {
+	return s.guard != nil && (m.counter(s.guard) == 0 || bad(m.Real(plan.ScalarLoss)))
+}
+
+// runStep runs a program of a training step.
 func (m *Machine) runStep(name string) error {
-	for i := range m.programs[name].steps {
-		s := &m.programs[name].steps[i]
-		if s.guard == nil || m.counter(s.guard) != 0 && !bad(m.Real(plan.ScalarLoss)) {
+	p := m.programs[name]
+	for i := range p.steps {
+		s := &p.steps[i]
+		m.await(s.wait)
+		if !m.skips(s) {
 			s.run()
 		}
 	}
+	m.await(p.last)
 	return m.failed
 }
 

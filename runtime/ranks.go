@@ -22,21 +22,30 @@ type Ranks struct {
 	begin    []chan work
 	ended    sync.WaitGroup
 	results  []Result
+	found    []string
 	errs     []error
 }
 
-// work is a step to do, or, with evaluate, the evaluation of a micro-batch.
+// work is what all ranks do at a time.
 type work struct {
+	kind       workKind
 	batch      *data.Batch
 	step       int64
 	rate       float64
-	evaluate   bool
 	microBatch int
 }
 
+type workKind int
+
+const (
+	trains workKind = iota
+	evaluates
+	locates
+)
+
 // NewRanks takes the machines of ranks 0, 1, …. fail, which may be nil for one rank, ends the waiting of all others for a rank that cannot go on.
 func NewRanks(machines []*Machine, fail func(rank int, cause error)) (*Ranks, error) {
-	r := &Ranks{machines: machines, fail: fail, results: make([]Result, len(machines)), errs: make([]error, len(machines))}
+	r := &Ranks{machines: machines, fail: fail, results: make([]Result, len(machines)), found: make([]string, len(machines)), errs: make([]error, len(machines))}
 	for _, m := range machines {
 		s, err := NewStepper(m)
 		if err != nil {
@@ -62,10 +71,13 @@ func (r *Ranks) serve(rank int, begin <-chan work) {
 
 func (r *Ranks) do(rank int, w work) {
 	s := r.steppers[rank]
-	if w.evaluate {
-		r.results[rank].Loss, r.errs[rank] = s.Evaluate(w.batch, w.microBatch)
-	} else {
+	switch w.kind {
+	case trains:
 		r.results[rank], r.errs[rank] = s.Train(w.batch, w.step, w.rate)
+	case evaluates:
+		r.results[rank].Loss, r.errs[rank] = s.Evaluate(w.batch, w.microBatch)
+	case locates:
+		r.found[rank], r.errs[rank] = s.Locate(w.batch, w.step)
 	}
 	if r.errs[rank] != nil && r.fail != nil {
 		r.fail(rank, r.errs[rank])
@@ -112,7 +124,7 @@ func (r *Ranks) Train(b *data.Batch, step int64, rate float64) (Result, error) {
 
 // Evaluate is [Stepper.Evaluate] on all ranks.
 func (r *Ranks) Evaluate(b *data.Batch, microBatch int) (float64, error) {
-	result, err := r.together(work{batch: b, evaluate: true, microBatch: microBatch})
+	result, err := r.together(work{kind: evaluates, batch: b, microBatch: microBatch})
 	return result.Loss, err
 }
 
@@ -140,13 +152,12 @@ func (r *Ranks) cause(rank int, err error) error {
 	return fmt.Errorf("rank %d: %w", rank, err)
 }
 
-// Locate is [Stepper.Locate], of the first rank that finds something.
+// Locate is [Stepper.Locate] on all ranks, and what the first that finds something finds.
 func (r *Ranks) Locate(b *data.Batch, step int64) (string, error) {
-	for rank, s := range r.steppers {
-		found, err := s.Locate(b, step)
-		if err != nil {
-			return "", r.cause(rank, err)
-		}
+	if _, err := r.together(work{kind: locates, batch: b, step: step}); err != nil {
+		return "", err
+	}
+	for rank, found := range r.found {
 		if found != "" && len(r.machines) > 1 {
 			return fmt.Sprintf("rank %d: %s", rank, found), nil
 		}

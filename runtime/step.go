@@ -1,6 +1,7 @@
 package runtime
 
 import (
+	"cmp"
 	"fmt"
 	"math"
 
@@ -126,29 +127,31 @@ func (s *Stepper) Locate(b *data.Batch, step int64) (string, error) {
 	s.scalars(b, step)
 	found := ""
 	err := s.calls(plan.Train, b, func(program string) error {
-		if found == "" {
-			found = s.machine.runChecked(program)
-		}
-		return nil
+		found = cmp.Or(found, s.machine.runChecked(program))
+		return s.machine.failed
 	})
 	return found, err
 }
 
-// runChecked runs a program until an instruction's output holds NaN or Inf,
-// and describes it; −Inf is what the log-sum-exp of a query without keys is.
-func (m *Machine) runChecked(name string) string {
+// runChecked runs a program, all of it since other ranks do, too, and describes the first instruction with an output that
+// holds NaN or Inf; −Inf is what the log-sum-exp of a query without keys is.
+func (m *Machine) runChecked(name string) (found string) {
 	p := m.programs[name]
 	for i := range p.steps {
-		if s := &p.steps[i]; s.guard != nil && m.counter(s.guard) == 0 {
+		s, in := &p.steps[i], &p.plan.Instructions[i]
+		m.await(s.wait)
+		if m.skips(s) {
 			continue
 		}
-		p.steps[i].run()
-		in := &p.plan.Instructions[i]
+		if s.run(); found != "" || in.Stream != 0 { // what goes on is looked at where it is read
+			continue
+		}
 		if operand := m.badOutput(in); operand != "" {
-			return fmt.Sprintf("program %s, instruction %d: %v %s, output %s (%s)", name, i, in.Op, in.Name, operand, in.Pos)
+			found = fmt.Sprintf("program %s, instruction %d: %v %s, output %s (%s)", name, i, in.Op, in.Name, operand, in.Pos)
 		}
 	}
-	return ""
+	m.await(p.last)
+	return found
 }
 
 func bad(v float64) bool { return math.IsNaN(v) || math.IsInf(v, 0) }

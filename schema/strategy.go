@@ -112,7 +112,7 @@ type Memory struct {
 // Parallel is how a step is shared out among ranks.
 type Parallel struct {
 	Mesh   Mesh
-	Zero   int    // 1: ranks of data share out the optimizer's state, 2: and gradients
+	Zero   int    // 1: ranks of data share out the optimizer's state, 2: and gradients, 3: and weights
 	Reduce string // when gradients are summed over ranks: "once", or after "each" micro-batch
 	Rules  []Rule
 }

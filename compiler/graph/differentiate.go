@@ -20,7 +20,7 @@ func Differentiate(g *Graph, forward *Program, name string, trained func(*Value)
 	d.findNeeded(forward)
 	for i := len(forward.Nodes) - 1; i >= 0; i-- {
 		n := forward.Nodes[i]
-		d.Region, d.Pos = n.Region, n.Pos
+		d.Region, d.Pos, d.Block = n.Region, n.Pos, n.Block
 		if err := d.node(n); err != nil {
 			return nil, fmt.Errorf("%s: %w", n.Name, err)
 		}

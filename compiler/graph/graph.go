@@ -117,6 +117,7 @@ type Node struct {
 	Region string
 	Pos    string
 	Guard  *Value // an I64 scalar: the node is skipped while it is 0
+	Async  bool   // a collective that runs beside what follows it
 	First  bool   // writes the first term of a gradient: adds to it in programs for later micro-batches
 	Block  int    // number of the repeated block it belongs to, from 1; 0: none
 }

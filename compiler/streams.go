@@ -1,0 +1,64 @@
+package compiler
+
+import (
+	"slices"
+
+	"github.com/gsc-project/gsc/compiler/graph"
+	"github.com/gsc-project/gsc/kernels"
+)
+
+// Collectives that are not waited for at once run on a stream of their own, in their order, beside what is computed.
+const collectiveStream = 1
+
+// waiting is what the streams of a program wait for.
+type waiting struct {
+	node []int // by node: the node of the other stream that must have ended before it begins; -1: none
+	ends []int // by node of the other stream: the first node that begins after it has ended; the last one where none waits
+}
+
+// waits finds them. A collective begins when all before it is computed. It is waited for by the first node that reads what it
+// writes, or writes what it uses; and when the second block after its own begins, so that no more are under way than memory is meant for.
+func waits(p *graph.Program) waiting {
+	w := waiting{node: make([]int, len(p.Nodes)), ends: make([]int, len(p.Nodes))}
+	var open []int
+	opened := map[int]int{} // the run of blocks that each was begun in
+	last, run := -1, 0
+	for i, n := range p.Nodes {
+		w.node[i], w.ends[i] = -1, len(p.Nodes)-1
+		if n.Async {
+			w.node[i] = last
+			open, opened[i] = append(open, i), run
+			continue
+		}
+		if last >= 0 && n.Block != p.Nodes[last].Block {
+			run++
+		}
+		last = i
+		until := -1
+		for k, a := range open {
+			if opened[a] < run-1 || touches(n, p.Nodes[a]) {
+				until = k
+			}
+		}
+		if until < 0 {
+			continue
+		}
+		w.node[i] = open[until]
+		for _, a := range open[:until+1] {
+			w.ends[a] = i
+		}
+		open = open[until+1:]
+	}
+	return w
+}
+
+// touches says whether a node uses what another writes, or writes what it uses.
+func touches(n, other *graph.Node) bool {
+	written, used := outputs(other), map[*graph.Value]bool{}
+	other.Uses(func(v *graph.Value, _ kernels.Role) { used[v.Root()] = true })
+	found := false
+	n.Uses(func(v *graph.Value, role kernels.Role) {
+		found = found || slices.Contains(written, v.Root()) || role.Writes() && used[v.Root()]
+	})
+	return found
+}

@@ -1,0 +1,112 @@
+package compiler
+
+import (
+	"slices"
+
+	"github.com/gsc-project/gsc/compiler/graph"
+	"github.com/gsc-project/gsc/compiler/plan"
+	"github.com/gsc-project/gsc/kernels"
+)
+
+// keepParts leaves each rank of data its part of the weights that it updates alone: the third stage of ZeRO (Rajbhandari et al.,
+// arXiv:1910.02054, section 5.3). Before a block of nodes reads a weight its parts are gathered, while the block before is computed, and the
+// whole is given up behind it: the backward program gathers anew.
+func (u *unitOfWork) keepParts() error {
+	if u.strategy.Parallel.Zero < 3 || u.strategy.Parallel.Mesh.DataRanks() == 1 {
+		return nil
+	}
+	k := &keeper{graph: u.graph, whole: map[*graph.Value][]plan.Dim{}}
+	ranks := u.strategy.Parallel.Mesh.DataRanks()
+	for _, w := range u.weights.list {
+		if w.part {
+			k.whole[w.value] = w.value.Dims
+			w.value.Dims = []plan.Dim{{Name: "part", Size: w.value.Len() / ranks}}
+		}
+	}
+	for _, b := range u.buckets {
+		for _, p := range []*graph.Program{b.forward, b.backward, b.evaluate} {
+			k.program(p)
+		}
+	}
+	for _, n := range u.update.Nodes {
+		for i, a := range n.Args {
+			if a.Value != nil && a.Value.View != nil && k.whole[a.Value.View.Of] != nil {
+				n.Args[i] = graph.Is(a.Value.View.Of)
+			}
+		}
+	}
+	return nil
+}
+
+// keeper rewrites programs for weights that ranks keep parts of.
+type keeper struct {
+	graph *graph.Graph
+	whole map[*graph.Value][]plan.Dim // the dims of those weights
+}
+
+// program gathers weights for each of its runs of nodes of one block, at the beginning of the run before.
+func (k *keeper) program(p *graph.Program) {
+	runs := blocks(p.Nodes)
+	gathers := make([][]*graph.Node, len(runs))
+	for i, run := range runs {
+		gathers[i] = k.gather(run)
+	}
+	var nodes []*graph.Node
+	for i, run := range runs {
+		if i == 0 {
+			nodes = append(nodes, gathers[0]...)
+		}
+		if i+1 < len(runs) {
+			nodes = append(nodes, gathers[i+1]...)
+		}
+		nodes = append(nodes, run...)
+	}
+	p.Nodes = nodes
+}
+
+// blocks cuts nodes where they change from one repeated block to another.
+func blocks(nodes []*graph.Node) (runs [][]*graph.Node) {
+	for len(nodes) > 0 {
+		n := slices.IndexFunc(nodes, func(n *graph.Node) bool { return n.Block != nodes[0].Block })
+		if n < 0 {
+			n = len(nodes)
+		}
+		runs, nodes = append(runs, nodes[:n:n]), nodes[n:]
+	}
+	return runs
+}
+
+// gather makes the nodes of a run read whole weights, and gives those that gather them.
+func (k *keeper) gather(run []*graph.Node) []*graph.Node {
+	made := map[*graph.Value]*graph.Value{}
+	var list []*graph.Node
+	for _, n := range run {
+		for i, a := range n.Args {
+			dims := k.whole[a.Value]
+			if dims == nil {
+				continue
+			}
+			if made[a.Value] == nil {
+				whole := k.graph.Add(a.Value.Name+".whole", plan.Workspace, a.Value.DType, dims...)
+				e := graph.Emitter{Graph: k.graph, Program: &graph.Program{}, Region: n.Region, Pos: n.Pos, Block: n.Block}
+				g := e.Emit(kernels.AllGather, "gather."+a.Value.Name, kernels.Attrs{Axis: plan.AxisData},
+					graph.Args{"x": graph.Is(a.Value), "y": graph.As(whole, whole.Len())})
+				g.Async = true
+				made[a.Value], list = whole, append(list, g)
+			}
+			if a.Shape == nil {
+				a.Shape = shapeOf(dims)
+			}
+			n.Args[i] = graph.Arg{Value: made[a.Value], Shape: a.Shape}
+		}
+	}
+	return list
+}
+
+func shapeOf(dims []plan.Dim) []int {
+	shape := make([]int, len(dims))
+	for i, d := range dims {
+		shape[i] = d.Size
+	}
+	return shape
+}
