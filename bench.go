@@ -138,7 +138,7 @@ func (b *Benchmark) measure(ctx context.Context, s *session, profile *compiler.P
 		}
 	}
 	stage := &s.plan.Stages[0]
-	b.table(stage, clocks.Times(), compiler.Predict(profile, stage, schedule, s.plan.RankThreads(b.Threads)))
+	b.table(stage, clocks.Times(), compiler.Predict(profile, s.plan, schedule, s.plan.RankThreads(b.Threads)))
 	b.count(stage, schedule, float64(s.plan.Ranks()))
 	return nil
 }

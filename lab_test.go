@@ -12,6 +12,7 @@ import (
 	"testing"
 
 	"github.com/gsc-project/gsc"
+	"github.com/gsc-project/gsc/collectives"
 	"github.com/gsc-project/gsc/collectives/local"
 	"github.com/gsc-project/gsc/compiler/plan"
 	"github.com/gsc-project/gsc/kernels"
@@ -133,13 +134,19 @@ type lab struct {
 // newLab binds each rank of a plan to so many threads and gives its tensors their starting values.
 func newLab(t testing.TB, p *plan.Plan, threads int) *lab {
 	t.Helper()
-	l := &lab{t: t, plan: p}
 	world := local.NewWorld(p.Ranks(), local.Options{})
+	return joinLab(t, p, threads, world, world.Group)
+}
+
+// joinLab is newLab with ranks that are joined in another way.
+func joinLab(t testing.TB, p *plan.Plan, threads int, world *local.World, join func(axis string, ranks []int, rank int) (collectives.Group, error)) *lab {
+	t.Helper()
+	l := &lab{t: t, plan: p}
 	for rank := range p.Ranks() {
 		device, err := gsc.NewDevice(p.Device, threads)
 		l.check(err)
 		t.Cleanup(func() { device.Close() })
-		m, err := runtime.Bind(p, device, runtime.Rank{Number: rank, Join: world.Group})
+		m, err := runtime.Bind(p, device, runtime.Rank{Number: rank, Join: join})
 		l.check(err)
 		t.Cleanup(func() { m.Close() })
 		l.machines = append(l.machines, m)

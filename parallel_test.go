@@ -6,6 +6,7 @@ import (
 	"math"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/gsc-project/gsc"
@@ -182,6 +183,66 @@ func TestRanksSkipTogether(t *testing.T) {
 	if !strings.HasPrefix(where, "rank 0: program forward") {
 		t.Errorf("it is said to come from %q", where)
 	}
+}
+
+// What ranks send is what the plan says, byte by byte.
+func TestTrafficIsAsPlanned(t *testing.T) {
+	for _, cut := range append(cuts, []string{mesh(4), "parallel.zero=3", "batch.micro_batches=2"}) {
+		p := planOf(t, write(t, llama, stream), append(cut, "batch.sequences=16", "data.length=16")...)
+		type kind struct {
+			axis string
+			op   string
+		}
+		var mu sync.Mutex
+		sent, calls := map[kind]int64{}, map[kind]int{}
+		world := local.NewWorld(p.Ranks(), local.Options{})
+		l := joinLab(t, p, 1, world, func(axis string, ranks []int, rank int) (collectives.Group, error) {
+			g, err := world.Group(axis, ranks, rank)
+			return counted{g, func(c collectives.Call, n int) {
+				mu.Lock()
+				defer mu.Unlock()
+				k := kind{axis, c.Op.String()}
+				sent[k], calls[k] = sent[k]+c.Traffic(n), calls[k]+1
+			}}, err
+		})
+		l.step(1, 0.01)
+		list := p.Traffic()
+		for _, planned := range list {
+			k := kind{planned.Axis, planned.Op.String()}
+			if sent[k] != planned.SentBytes*int64(p.Ranks()) || calls[k] != planned.Calls*p.Ranks() {
+				t.Errorf("%v: %v: %d ranks sent %d bytes in %d calls, planned are %d in %d each", cut, k, p.Ranks(), sent[k], calls[k], planned.SentBytes, planned.Calls)
+			}
+		}
+		if len(list) != len(sent) || len(list) == 0 {
+			t.Errorf("%v: %v were planned, %v sent", cut, list, sent)
+		}
+	}
+}
+
+// counted is a group that tells of its calls.
+type counted struct {
+	collectives.Group
+	tell func(c collectives.Call, ranks int)
+}
+
+func (g counted) Bind(c collectives.Call) (collectives.Collective, error) {
+	b, err := g.Group.Bind(c)
+	return countedCall{b, func() { g.tell(c, g.Size()) }}, err
+}
+
+type countedCall struct {
+	collectives.Collective
+	tell func()
+}
+
+func (c countedCall) Run() error {
+	c.tell()
+	return c.Collective.Run()
+}
+
+func (c countedCall) Start() {
+	c.tell()
+	c.Collective.Start()
 }
 
 // A rank that cannot go on ends the step on all, and the error names it.

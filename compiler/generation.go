@@ -425,7 +425,7 @@ func (g *generation) estimate(p *plan.Plan, profile *Profile, threads int) {
 	for _, c := range schedule.Calls {
 		e.FlopsPerStep += flops(stage, stage.Program(c.Program))
 	}
-	e.StepSeconds = seconds(profile, stage, schedule, threads)
+	e.StepSeconds, _ = seconds(profile, p, schedule, threads)
 	e.FlopsPerToken = e.FlopsPerStep
 	p.Estimate = e
 }

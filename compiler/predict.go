@@ -7,9 +7,17 @@ import (
 
 // Predict gives the seconds that a profile expects each instruction of a schedule to take, by program, the
 // calls of the schedule together. The plan must have passed Verify.
-func Predict(p *Profile, st *plan.Stage, s *plan.Schedule, threads int) map[string][]float64 {
+func Predict(p *Profile, pl *plan.Plan, s *plan.Schedule, threads int) map[string][]float64 {
+	predicted, _ := predict(p, pl, s, threads)
+	return predicted
+}
+
+// predict also gives the time that collectives add to what is computed: those that all else waits for, and of those that run beside it what
+// is not done when it is waited for.
+func predict(p *Profile, pl *plan.Plan, s *plan.Schedule, threads int) (predicted map[string][]float64, exposed float64) {
+	st := &pl.Stages[0]
 	c := newCache(max(1, p.CacheBytes), st)
-	predicted := map[string][]float64{}
+	predicted = map[string][]float64{}
 	for _, call := range s.Calls {
 		program := st.Program(call.Program)
 		predicted[call.Program] = make([]float64, len(program.Instructions))
@@ -19,22 +27,56 @@ func Predict(p *Profile, st *plan.Stage, s *plan.Schedule, threads int) map[stri
 	}
 	for _, call := range s.Calls {
 		program := st.Program(call.Program)
+		r := race{ends: map[int]float64{}}
 		for i := range program.Instructions {
 			in := &program.Instructions[i]
-			predicted[call.Program][i] += p.instruction(st, in, threads, c.touch(in))
+			seconds := p.instruction(pl, st, in, threads, c.touch(in))
+			predicted[call.Program][i] += seconds
+			r.instruction(in, seconds)
 		}
+		exposed += max(r.now[0], r.now[1]) - r.computed
 	}
-	return predicted
+	return predicted, exposed
+}
+
+// race follows the two streams of a program.
+type race struct {
+	now      [2]float64      // when each is done with what it was given
+	ends     map[int]float64 // events
+	computed float64
+}
+
+func (r *race) instruction(in *plan.Instruction, seconds float64) {
+	now := &r.now[min(in.Stream, 1)]
+	for _, event := range in.Wait {
+		*now = max(*now, r.ends[event])
+	}
+	*now += seconds
+	if in.Signal > 0 {
+		r.ends[in.Signal] = *now
+	}
+	if !kernels.Contracts[in.Op].Collective {
+		r.computed += seconds
+	}
 }
 
 // instruction is the time of one instruction; 0 of one that verify refuses, and says where.
-func (p *Profile) instruction(st *plan.Stage, in *plan.Instruction, threads int, cold float64) float64 {
+func (p *Profile) instruction(pl *plan.Plan, st *plan.Stage, in *plan.Instruction, threads int, cold float64) float64 {
 	args := st.Tensors(in)
+	if kernels.Contracts[in.Op].Collective {
+		return p.collective(pl, st, in)
+	}
 	sizes, err := kernels.Check(in.Op, in.Attrs, args)
 	if err != nil {
 		return 0
 	}
 	return p.Seconds(threads, Call{Op: in.Op, Attrs: in.Attrs, Args: args, Sizes: sizes, Cold: cold})
+}
+
+// collective is the time of a collective among ranks of one process: the bytes that all of them read and write.
+func (p *Profile) collective(pl *plan.Plan, st *plan.Stage, in *plan.Instruction) float64 {
+	bytes := kernels.TrafficBytes(in.Op, in.Attrs, st.Tensors(in)) * int64(pl.Degree(in.Attrs.Axis))
+	return p.CallSeconds + float64(bytes)/p.BytesPerSecond
 }
 
 // cache follows what a processor's last cache holds: what was touched within so many bytes of traffic. It knows
@@ -98,18 +140,22 @@ func (c *cache) span(space kernels.Space, from, n int64, used float64) float64 {
 
 // Reprice puts what another profile expects into a plan's estimate, the threads being those of all ranks together. Nothing else of the plan changes.
 func Reprice(pl *plan.Plan, p *Profile, threads int) {
-	stage := &pl.Stages[0]
-	pl.Estimate.Profile = p.Name
-	pl.Estimate.StepSeconds = seconds(p, stage, stage.Schedule(plan.Train, pl.Data.Length), pl.RankThreads(threads))
+	e := &pl.Estimate
+	e.Profile = p.Name
+	e.StepSeconds, e.ExposedSeconds = seconds(p, pl, pl.Stages[0].Schedule(plan.Train, pl.Data.Length), pl.RankThreads(threads))
 }
 
-// seconds is what a profile expects of a whole schedule.
-func seconds(p *Profile, stage *plan.Stage, s *plan.Schedule, threads int) (total float64) {
-	predicted := Predict(p, stage, s, threads)
+// seconds is what a profile expects of a whole schedule, and how much of that is exposed communication.
+func seconds(p *Profile, pl *plan.Plan, s *plan.Schedule, threads int) (total, exposed float64) {
+	predicted, exposed := predict(p, pl, s, threads)
+	stage := &pl.Stages[0]
 	for i := range stage.Programs { // in their order, so that the sum is the same each time
-		for _, seconds := range predicted[stage.Programs[i].Name] {
-			total += seconds
+		program := &stage.Programs[i]
+		for k, seconds := range predicted[program.Name] {
+			if !kernels.Contracts[program.Instructions[k].Op].Collective {
+				total += seconds
+			}
 		}
 	}
-	return total
+	return total + exposed, exposed
 }

@@ -55,3 +55,12 @@ func ExchangeOf(op Op, a Attrs, x, y []int, ranks int) (Exchange, error) {
 	}
 	return e, nil
 }
+
+// SentBytes is what a rank sends for a collective of elements of a size, by the algorithms that move the least: rings for what is added up or gathered.
+func (e Exchange) SentBytes(op Op, size, ranks int) int64 {
+	part := int64(e.Rows) * int64(e.Mid) * int64(e.Count) * int64(size)
+	if op == AllReduce {
+		return 2 * part * int64(ranks-1) / int64(ranks)
+	}
+	return part * int64(ranks-1)
+}

@@ -408,4 +408,6 @@ type Estimate struct {
 	FlopsPerStep  float64 `json:"flops_per_step"`
 	StepSeconds   float64 `json:"step_seconds"`
 	TokensPerStep int64   `json:"tokens_per_step"`
+
+	ExposedSeconds float64 `json:"exposed_seconds,omitempty"` // of a step: collectives that nothing is computed beside
 }

@@ -27,6 +27,7 @@ func (p *Plan) Summary() string {
 	}
 	w.Flush()
 	b.WriteString(p.memoryTable())
+	b.WriteString(p.trafficTable())
 	b.WriteString(p.operationTable())
 	b.WriteString(p.choiceList())
 	return b.String()
@@ -156,13 +157,17 @@ func (p *Plan) runRows() [][2]string {
 	if rows := p.Data.Splits.Train.Rows; rows > 0 {
 		run += fmt.Sprintf(", %s epochs", FormatCount(float64(t.Steps)*float64(t.Sequences)/float64(rows)))
 	}
+	step := FormatSeconds(e.StepSeconds) + " a step"
+	if e.ExposedSeconds > 0 {
+		step += fmt.Sprintf(" (%.0f %% of it waiting for other ranks)", 100*e.ExposedSeconds/e.StepSeconds)
+	}
 	return [][2]string{
 		{"batch", batch},
 		{"run", run},
 		{"rate", t.Rate.brief()},
 		{"update", p.updateBrief()},
 		{"arithmetic", fmt.Sprintf("%sFLOP a token, %sFLOP a step", FormatCount(e.FlopsPerToken), FormatCount(e.FlopsPerStep))},
-		{"time", fmt.Sprintf("%s a step, %s for the run, by estimate", FormatSeconds(e.StepSeconds), FormatSeconds(e.StepSeconds*float64(t.Steps)))},
+		{"time", fmt.Sprintf("%s, %s for the run, by estimate", step, FormatSeconds(e.StepSeconds*float64(t.Steps)))},
 	}
 }
 

@@ -1,0 +1,81 @@
+package plan
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+
+	"github.com/gsc-project/gsc/kernels"
+)
+
+// Traffic is what a rank sends to others along an axis in a training step, in one kind of collective.
+type Traffic struct {
+	Axis      string
+	Op        kernels.Op
+	Calls     int
+	SentBytes int64
+	Beside    int // of the calls: those that run beside what is computed
+}
+
+// Traffic lists what a rank sends in a training step of the longest rows, by axis and kind. The plan must have passed Verify.
+func (p *Plan) Traffic() (list []Traffic) {
+	st := &p.Stages[0]
+	s := st.Schedule(Train, p.Data.Length)
+	if s == nil {
+		return nil
+	}
+	for _, c := range s.Calls {
+		program := st.Program(c.Program)
+		for i := range program.Instructions {
+			in := &program.Instructions[i]
+			if !kernels.Contracts[in.Op].Collective {
+				continue
+			}
+			k := 0
+			for k < len(list) && (list[k].Axis != in.Attrs.Axis || list[k].Op != in.Op) {
+				k++
+			}
+			if k == len(list) {
+				list = append(list, Traffic{Axis: in.Attrs.Axis, Op: in.Op})
+			}
+			list[k].Calls++
+			list[k].SentBytes += p.SentBytes(st, in)
+			if in.Stream != 0 {
+				list[k].Beside++
+			}
+		}
+	}
+	return list
+}
+
+// SentBytes is what a rank sends in a collective.
+func (p *Plan) SentBytes(st *Stage, in *Instruction) int64 {
+	args, ranks := st.Tensors(in), p.Degree(in.Attrs.Axis)
+	e, err := kernels.ExchangeOf(in.Op, in.Attrs, args[0].Shape, args[1].Shape, ranks)
+	if err != nil {
+		return 0 // Verify says so
+	}
+	return e.SentBytes(in.Op, args[0].DType.Size(), ranks)
+}
+
+// Span is how many neighbours in number the ranks of a group along an axis lie among.
+func (p *Plan) Span(axis string) int {
+	group := p.Group(0, axis)
+	return group[len(group)-1] + 1
+}
+
+// trafficTable says what a rank sends, by axis and kind.
+func (p *Plan) trafficTable() string {
+	list := p.Traffic()
+	if len(list) == 0 {
+		return ""
+	}
+	slices.SortStableFunc(list, func(a, b Traffic) int {
+		return cmp.Or(cmp.Compare(slices.Index(Axes, a.Axis), slices.Index(Axes, b.Axis)), cmp.Compare(b.SentBytes, a.SentBytes))
+	})
+	lines := [][]string{{"sent by a rank in a step", "along", "calls", "beside what is computed", "bytes"}}
+	for _, t := range list {
+		lines = append(lines, []string{"  " + t.Op.String(), t.Axis, fmt.Sprint(t.Calls), fmt.Sprint(t.Beside), FormatBytes(t.SentBytes)})
+	}
+	return "\n" + Columns(lines)
+}
