@@ -92,8 +92,8 @@ func (g *given) changes(dir string, stored *plan.Plan) string {
 	return indent(diff)
 }
 
-// diffJSON lists the values that differ between two strategies, by path.
-func diffJSON(a, b []byte) string {
+// diffJSON lists the values that differ between two strategies, by path, but for those whose paths begin in one of some ways.
+func diffJSON(a, b []byte, but ...string) string {
 	before, after := leaves(a), leaves(b)
 	paths := slices.Sorted(maps.Keys(before))
 	for path := range after {
@@ -105,7 +105,7 @@ func diffJSON(a, b []byte) string {
 	var out strings.Builder
 	for _, path := range paths {
 		old, new := before[path], after[path]
-		if old != new {
+		if old != new && !slices.ContainsFunc(but, func(prefix string) bool { return strings.HasPrefix(path, prefix) }) {
 			fmt.Fprintf(&out, "%s: %s → %s\n", path, orNothing(old), orNothing(new))
 		}
 	}

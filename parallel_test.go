@@ -3,7 +3,9 @@ package gsc_test
 import (
 	"errors"
 	"fmt"
+	"io"
 	"math"
+	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -15,6 +17,7 @@ import (
 	"github.com/gsc-project/gsc/compiler/plan"
 	"github.com/gsc-project/gsc/kernels"
 	"github.com/gsc-project/gsc/runtime"
+	"github.com/gsc-project/gsc/runtime/checkpoint"
 	"github.com/gsc-project/gsc/runtime/data"
 )
 
@@ -357,5 +360,66 @@ func TestZeroSharesOutTheWeights(t *testing.T) {
 		}
 	}); n >= 1 {
 		t.Errorf("%v allocations a step", n)
+	}
+}
+
+// What one mesh saved any other goes on from, with the same bits of every weight and of all state, and back again.
+func TestCheckpointsFitEveryMesh(t *testing.T) {
+	path := write(t, llama, stream)
+	set := func(mesh ...string) gsc.Options {
+		return gsc.Options{Set: append([]string{"batch.sequences=8", "data.length=16", "schedule.steps=40", "checkpoint.every=1"}, mesh...)}
+	}
+	meshes := [][]string{
+		{}, {mesh(2), "parallel.mesh.tensor=2", "parallel.zero=3"}, {mesh(4), "parallel.zero=2", "batch.micro_batches=2"},
+		{"parallel.mesh.tensor=2", megatron}, {"parallel.mesh.sequence=2", "parallel.mesh.data=2", "parallel.zero=1"}, {},
+	}
+	run := filepath.Join(t.TempDir(), "run")
+	tensors := func(o gsc.Options) map[string][]float64 {
+		p, err := gsc.Plan(path, o)
+		if err != nil {
+			t.Fatal(err)
+		}
+		ranks, closer, err := gsc.Bind(p, "", 1)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer closer.Close()
+		saved, _, err := checkpoint.Newest(filepath.Join(run, runtime.CheckpointsDir))
+		if err != nil || saved == nil {
+			t.Fatal(saved, err)
+		}
+		defer saved.Close()
+		if err := ranks.Load(saved); err != nil {
+			t.Fatal(err)
+		}
+		values := map[string][]float64{}
+		for _, tensor := range p.Tensors {
+			if values[tensor.Name], err = ranks.Tensor(tensor.Name); err != nil {
+				t.Fatal(err)
+			}
+		}
+		return values
+	}
+	for i, m := range meshes {
+		var said strings.Builder
+		o := gsc.TrainOptions{Options: set(m...), Run: run, Out: &said, Reshard: i > 0}
+		if err := gsc.Train(&patient{t.Context(), 3}, path, o); err != nil {
+			t.Fatalf("%v: %v", m, err)
+		}
+		if i > 0 && !strings.Contains(said.String(), "resumed from") {
+			t.Errorf("%v: it began anew: %s", m, said.String())
+		}
+		want := tensors(set(m...))
+		for _, other := range meshes {
+			for name, values := range tensors(set(other...)) {
+				if !slices.Equal(values, want[name]) {
+					t.Errorf("saved by %v, loaded by %v: %s has other bits", m, other, name)
+				}
+			}
+		}
+	}
+	o := gsc.TrainOptions{Options: set("optimizer.weight_decay=0.5"), Run: run, Out: io.Discard, Reshard: true}
+	if err := gsc.Train(t.Context(), path, o); err == nil || !strings.Contains(err.Error(), "cannot go on as another run") {
+		t.Errorf("another optimizer: %v", err)
 	}
 }

@@ -20,6 +20,7 @@ type TrainOptions struct {
 	Options
 	Run       string    // folder; empty: runs/NAME
 	From      string    // a run whose newest weights the new run starts from
+	Reshard   bool      // go on with a run on another mesh, or with other settings of memory
 	Sample    string    // a prompt to continue at the end
 	Baselines bool      // compare with byte models at the end
 	Out       io.Writer // progress and result
@@ -71,8 +72,9 @@ func (s *session) train(ctx context.Context, dir string, r *recorder) (runtime.S
 type run struct {
 	dir     string
 	plan    *plan.Plan
-	threads int    // 0: as many as processors
-	given   *given // what a new run begins with; nil: the folder holds the run
+	threads int        // 0: as many as processors
+	given   *given     // what a new run begins with; nil: the folder holds the run
+	former  *plan.Plan // that the run was begun with, where it goes on by another
 	unlock  func() error
 }
 
@@ -97,12 +99,39 @@ func openRun(path string, o TrainOptions) (*run, error) {
 	case o.From != "":
 		return nil, fmt.Errorf("%s holds a run already: --from starts a new one, in a folder that --run names", r.dir)
 	}
-	if changes := g.changes(r.dir, r.plan); changes != "" {
+	if changes := g.changes(r.dir, r.plan); changes != "" && o.Reshard {
+		r.former = r.plan
+		if r.plan, err = g.reshard(r.dir, r.former); err != nil {
+			return nil, err
+		}
+		r.given = g
+	} else if changes != "" {
 		return nil, fmt.Errorf("%s was begun by another %s:\n%sresume it with what it was begun with, or start anew with --run FOLDER (and --from %s to take over its weights)",
 			r.dir, g.what(), changes, r.dir)
 	}
 	r.unlock, err = lock(r.dir)
 	return r, err
+}
+
+// reshard is the plan by which a run goes on that was begun by another: what is learnt, and of what, must be the same.
+func (g *given) reshard(dir string, former *plan.Plan) (*plan.Plan, error) {
+	if g.strategy == nil {
+		return nil, errors.New("--reshard takes a strategy: what a plan was made of is not known")
+	}
+	p, err := g.plan()
+	if err != nil {
+		return nil, err
+	}
+	p.Model.From = former.Model.From
+	old, err := os.ReadFile(filepath.Join(dir, runtime.StrategyFile))
+	if err != nil {
+		return nil, fmt.Errorf("%s: --reshard compares strategies: %w", dir, err)
+	}
+	changes := diffJSON(old, g.strategy.Evaluated, "parallel.", "memory.", "batch.micro_batches", "devices.", "compile.")
+	if changes += plan.Diff(former.Logical(), p.Logical()); changes != "" {
+		return nil, fmt.Errorf("%s cannot go on as another run: --reshard changes how the work is shared out, and what memory it takes, but not\n%s", dir, indent(changes))
+	}
+	return p, nil
 }
 
 // storedPlan is the plan of a run folder; nil when there is no run in it.
@@ -137,8 +166,14 @@ func (g *given) start(from string) (*plan.Plan, error) {
 
 // begin makes the folder of a new run and locks it. The plan is written last: a folder without it is no run.
 func (r *run) begin() error {
-	if r.given == nil {
+	switch {
+	case r.given == nil:
 		return nil
+	case r.former != nil: // its checkpoints are this plan's, too
+		if err := addFormer(r.dir, r.former.Digest()); err != nil {
+			return err
+		}
+		return r.write()
 	}
 	if err := os.MkdirAll(r.dir, 0o777); err != nil {
 		return err
@@ -151,6 +186,21 @@ func (r *run) begin() error {
 	if p, err := storedPlan(r.dir); p != nil || err != nil {
 		return errors.Join(err, fmt.Errorf("another process began a run in %s meanwhile: name another folder with --run", r.dir))
 	}
+	return r.write()
+}
+
+// addFormer notes the digest of a plan whose checkpoints a run may go on from.
+func addFormer(dir, digest string) error {
+	file := filepath.Join(dir, runtime.FormerFile)
+	known, err := os.ReadFile(file)
+	if err != nil && !errors.Is(err, os.ErrNotExist) {
+		return err
+	}
+	return renameio.WriteFile(file, append(known, digest+"\n"...), 0o666)
+}
+
+// write writes what the run is done by: the plan last.
+func (r *run) write() error {
 	if s := r.given.strategy; s != nil {
 		if err := renameio.WriteFile(filepath.Join(r.dir, runtime.StrategyFile), s.Evaluated, 0o666); err != nil {
 			return err

@@ -5,7 +5,10 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"os"
 	"path/filepath"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/gsc-project/gsc/compiler/plan"
@@ -22,6 +25,7 @@ const (
 	CheckpointsDir  = "checkpoints"
 	StrategyFile    = "strategy.json"
 	LogFile         = "log.txt"
+	FormerFile      = "former.txt" // digests of the plans that the run was done by before, a line each
 	tokenizerConfig = "gsc_tokenizer.json"
 )
 
@@ -67,6 +71,7 @@ type Trainer struct {
 	set      *data.Set
 	store    *checkpoint.Store
 	saver    *checkpoint.Saver
+	dir      string
 	recorder Recorder
 	digest   string
 	step     int64 // done
@@ -84,7 +89,7 @@ func NewTrainer(r *Ranks, set *data.Set, dir string, recorder Recorder) (*Traine
 	if err != nil {
 		return nil, err
 	}
-	t := &Trainer{ranks: r, machine: m, set: set, store: store, recorder: recorder, digest: m.Plan.Digest(), saved: -1}
+	t := &Trainer{ranks: r, machine: m, set: set, dir: dir, store: store, recorder: recorder, digest: m.Plan.Digest(), saved: -1}
 	if reserved := m.reserved(); reserved != nil {
 		t.saver = checkpoint.NewSaver(store, reserved)
 	}
@@ -107,7 +112,7 @@ func (t *Trainer) restore() error {
 		return err
 	}
 	defer saved.Close()
-	if saved.Plan != t.digest {
+	if former, err := os.ReadFile(filepath.Join(t.dir, FormerFile)); saved.Plan != t.digest && (err != nil || !slices.Contains(strings.Fields(string(former)), saved.Plan)) {
 		return fmt.Errorf("%s was made by another plan (%.12s, this one is %.12s)", saved.Path, saved.Plan, t.digest)
 	}
 	if err := t.ranks.Load(saved); err != nil {

@@ -31,7 +31,7 @@ func conformanceCommand() *cobra.Command {
 	f.IntVar(&c.threads, "threads", 0, "`N` threads; 0: as many as processors")
 	f.BoolVar(&c.json, "json", false, "print a report as JSON instead of a table")
 	cmd.Flags().IntVar(&c.kernels.CasesPerOp, "cases", 0, "`N` random cases for each operation; 0: the default")
-	cmd.AddCommand(c.referenceCommand(), c.kernelsCommand())
+	cmd.AddCommand(c.referenceCommand(), c.kernelsCommand(), c.strategiesCommand())
 	return cmd
 }
 
@@ -71,6 +71,24 @@ func meshSettings(list []string) []string {
 		settings = append(settings, s)
 	}
 	return settings
+}
+
+func (c *conformanceFlags) strategiesCommand() *cobra.Command {
+	var o conformance.StrategyOptions
+	cmd := &cobra.Command{
+		Use:   "strategies",
+		Short: "Train random models on random meshes, and compare with one rank",
+		Args:  exactly(0),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			o.Device, o.Threads = c.device, c.threads
+			report, err := conformance.Strategies(o)
+			return c.print(cmd.OutOrStdout(), report, err)
+		},
+	}
+	f := cmd.Flags()
+	f.IntVar(&o.Seeds, "seeds", 30, "`N` random strategies")
+	f.IntVar(&o.First, "first", 1, "the first `SEED`")
+	return cmd
 }
 
 func (c *conformanceFlags) kernelsCommand() *cobra.Command {

@@ -18,7 +18,8 @@ func trainCommand() *cobra.Command {
 		Short: "Train by a strategy or a plan; resume a run that was stopped",
 		Long: `Train compiles the strategy and runs the plan in a run folder, runs/NAME unless --run names another.
 Where the folder holds a run already, it is resumed with its stored plan from its newest intact checkpoint;
-if the strategy has changed since, gsc says how and stops. Ctrl-C saves and ends cleanly.`,
+if the strategy has changed since, gsc says how and stops; with --reshard it goes on where only the mesh or the
+settings of memory have. Ctrl-C saves and ends cleanly.`,
 		Args: exactly(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			t.Options = *o
@@ -32,6 +33,7 @@ if the strategy has changed since, gsc says how and stops. Ctrl-C saves and ends
 	o = strategyFlags(cmd)
 	cmd.Flags().StringVar(&t.Run, "run", "", "run `FOLDER`; runs/NAME of the strategy when left out")
 	cmd.Flags().StringVar(&t.From, "from", "", "start a new run from the newest weights of another `RUN`")
+	cmd.Flags().BoolVar(&t.Reshard, "reshard", false, "go on with the run on the mesh, and with the settings of memory, that the strategy now has")
 	cmd.Flags().StringVar(&t.Sample, "sample", "", "at the end, continue this `PROMPT`")
 	cmd.Flags().BoolVar(&t.Baselines, "baselines", false, "at the end, fit byte models of order 3 and 4 on the same data and compare")
 	return cmd

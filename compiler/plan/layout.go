@@ -1,10 +1,24 @@
 package plan
 
 import (
+	"cmp"
+	"slices"
 	"strings"
 
 	"github.com/gsc-project/gsc/kernels"
 )
+
+// Logical is what a plan says of what is learnt, and of what: without how the work is shared out, and how it is done.
+func (p *Plan) Logical() *Plan {
+	l := &Plan{Version: p.Version, Name: p.Name, Device: p.Device, Model: p.Model, Training: p.Training, Data: p.Data}
+	l.Training.MicroBatches = 0
+	for _, t := range p.Tensors {
+		t.Cut, t.Part, t.Buffer, t.Pos = Cut{}, "", 0, ""
+		l.Tensors = append(l.Tensors, t)
+	}
+	slices.SortFunc(l.Tensors, func(a, b Tensor) int { return cmp.Compare(a.Name, b.Name) })
+	return l
+}
 
 // Run is elements of a logical tensor that follow each other.
 type Run struct{ First, N int64 }

@@ -1,0 +1,326 @@
+package conformance
+
+import (
+	"fmt"
+	"math"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/gsc-project/gsc"
+	"github.com/gsc-project/gsc/compiler/plan"
+	"github.com/gsc-project/gsc/kernels"
+	"github.com/gsc-project/gsc/runtime/data"
+)
+
+// StrategyOptions say how many random strategies are tried, and on what.
+type StrategyOptions struct {
+	Device  string
+	Threads int
+	Seeds   int // 0: 30
+	First   int // the first seed
+}
+
+// strategySteps is how long each strategy trains.
+const strategySteps = 10
+
+// Strategies trains random models on random batches, shared out among up to 8 ranks in random ways, and compares what they learn with what
+// one rank learns; and the stages of ZeRO with each other, and a run with itself, bit by bit.
+func Strategies(o StrategyOptions) (Report, error) {
+	r := Report{Device: o.Device}
+	dir, err := os.MkdirTemp("", "gsc-strategies-")
+	if err != nil {
+		return r, err
+	}
+	defer os.RemoveAll(dir)
+	if err := writeTexts(dir); err != nil {
+		return r, err
+	}
+	s := Suite{Name: "random strategies on " + o.Device, Columns: []string{"ranks", "loss", "weights"}}
+	seeds := o.Seeds
+	if seeds == 0 {
+		seeds = 30
+	}
+	for seed := o.First; seed < o.First+seeds; seed++ {
+		s.Rows = append(s.Rows, tryStrategy(dir, seed, o))
+	}
+	r.add(s)
+	return r, nil
+}
+
+// tryStrategy tries the strategy of a seed.
+func tryStrategy(dir string, seed int, o StrategyOptions) Row {
+	d := draw(seed, o.Device)
+	row := Row{Name: fmt.Sprintf("%d %s", seed, d), Values: []float64{float64(d.ranks()), 0, 0}}
+	file := filepath.Join(dir, fmt.Sprintf("strategy-%d.cue", seed))
+	why := func() error {
+		if err := os.WriteFile(file, []byte(d.text()), 0o666); err != nil {
+			return err
+		}
+		one, err := learn(file, o, nil)
+		if err != nil {
+			return fmt.Errorf("on one rank: %w", err)
+		}
+		shared, err := learn(file, o, d.mesh())
+		if err != nil {
+			return err
+		}
+		row.Values[1], row.Values[2] = shared.apart(one)
+		limit := tolerances[kernels.Kinds[o.Device].Compute]
+		if !(row.Values[1] <= limit.values) || !(row.Values[2] <= limit.tensors) {
+			return fmt.Errorf("it learns something else than one rank")
+		}
+		return d.sameBits(file, o, shared)
+	}()
+	row.Pass = why == nil
+	if why != nil {
+		row.Why = why.Error() + "; parallel: " + strings.Join(d.mesh(), ", ")
+	}
+	return row
+}
+
+// sameBits trains again, and at other stages of ZeRO, which change no bit of the sums that are taken after each micro-batch.
+func (d *drawn) sameBits(file string, o StrategyOptions, first *learnt) error {
+	again, err := learn(file, o, d.mesh())
+	if err != nil {
+		return err
+	}
+	if !first.same(again) {
+		return fmt.Errorf("trained again it holds other bits")
+	}
+	if d.data == 1 {
+		return nil
+	}
+	var want *learnt
+	for stage := range 4 {
+		other := *d
+		other.zero, other.each = stage, true
+		got, err := learn(file, o, other.mesh())
+		if err != nil {
+			return fmt.Errorf("zero %d: %w", stage, err)
+		}
+		if want == nil {
+			want = got
+		}
+		if !got.same(want) {
+			return fmt.Errorf("zero %d holds other bits than zero 0", stage)
+		}
+	}
+	return nil
+}
+
+// drawn is a random strategy.
+type drawn struct {
+	model, rows, optimizer, recompute string
+	sequences, micro, length          int
+	data, sequence, tensor, zero      int
+	megatron, each                    bool
+}
+
+func (d *drawn) ranks() int { return d.data * d.sequence * d.tensor }
+
+func (d *drawn) String() string {
+	words := []string{strings.TrimPrefix(d.model[:strings.Index(d.model, " ")], "schema.#")}
+	for _, m := range d.mesh() {
+		words = append(words, strings.TrimPrefix(m, "mesh."))
+	}
+	if d.megatron {
+		words[len(words)-1] = "megatron"
+	}
+	return strings.Join(words, " ")
+}
+
+// mesh is the settings of the strategy's section parallel.
+func (d *drawn) mesh() []string {
+	list := []string{fmt.Sprintf("mesh.data=%d", d.data), fmt.Sprintf("mesh.sequence=%d", d.sequence), fmt.Sprintf("mesh.tensor=%d", d.tensor), fmt.Sprintf("zero=%d", d.zero)}
+	if d.each {
+		list = append(list, `reduce="each"`)
+	}
+	if d.megatron {
+		list = append(list, `rules=[{kind: "activation", region: "residual", dim: "seq", axis: "tensor"}]`)
+	}
+	return list
+}
+
+func (d *drawn) text() string {
+	return fmt.Sprintf(`package strategy
+
+import "github.com/gsc-project/gsc/schema"
+
+schema.#Strategy & {
+	name:  "random"
+	model: %s
+	data:  %s & {length: %d}
+	batch: {sequences: %d, micro_batches: %d}
+	optimizer: %s
+	schedule: {kind: "constant", peak: 0.01, steps: %d}
+	memory: recompute: %q
+	evaluate: every: 0
+	checkpoint: every: 0
+}
+`, d.model, d.rows, d.length, d.sequences, d.micro, d.optimizer, strategySteps, d.recompute)
+}
+
+// draw makes the strategy of a seed. Sizes divide among the ranks where they must.
+func draw(seed int, device string) *drawn {
+	r := rand.New(rand.NewPCG(uint64(seed), 7))
+	pick := func(list ...int) int { return list[r.IntN(len(list))] }
+	d := &drawn{zero: r.IntN(4), each: r.IntN(2) == 0, recompute: []string{"none", "selective", "full"}[r.IntN(3)]}
+	for d.data, d.sequence, d.tensor = 1, 1, 1; d.ranks() == 1 || d.ranks() > 8; {
+		d.data, d.sequence, d.tensor = pick(1, 2, 3, 4), pick(1, 1, 2, 4), pick(1, 1, 2, 4)
+	}
+	kv := d.sequence * d.tensor * pick(1, 1, 2)
+	heads := kv * pick(1, 2)
+	head := pick(4, 6, 8)
+	mlp := d.tensor * (3 + r.IntN(8))
+	d.length = d.sequence * d.tensor * (2 + r.IntN(4))
+	d.megatron = d.tensor > 1 && r.IntN(2) == 0
+	d.micro = pick(1, 2, 3)
+	d.sequences = d.micro * d.data * pick(1, 2)
+	layers := 1 + r.IntN(3)
+	dropout := pick(0, 1)
+	rate := []string{"0", "0.1"}[dropout]
+	text := `{train: files: ["text.txt"], split: {by: "bytes", validation: 0.1}, order: "random"}`
+	common := fmt.Sprintf("layers: %d, heads: %d, context: %d, std: 0.2", layers, heads, d.length)
+	switch r.IntN(7) {
+	case 0, 1:
+		d.model = fmt.Sprintf("schema.#GPT2 & {%s, width: %d, mlp: %d, epsilon: 1e-3, tie: %t, dropout: {embedding: %s, attention: %s, residual: %s}}",
+			common, heads*head, mlp, r.IntN(2) == 0, rate, rate, rate)
+		d.rows = text
+	case 2, 3:
+		d.model = fmt.Sprintf("schema.#Llama & {%s, kv_heads: %d, width: %d, mlp: %d, dropout: attention: %s}", common, kv, heads*head, mlp, rate)
+		d.rows = []string{text, `{format: "jsonl", train: files: ["lines.jsonl"], rows: "padded"}`, `{format: "jsonl", train: files: ["lines.jsonl"], rows: "packed"}`}[r.IntN(3)]
+	case 4:
+		d.model = fmt.Sprintf("schema.#Qwen2 & {%s, kv_heads: %d, width: %d, mlp: %d, tie: true}", common, kv, heads*head, mlp)
+		d.rows = text
+	case 5:
+		d.model = fmt.Sprintf("schema.#GPTNeoX & {%s, width: %d, mlp: %d, rotary_share: 0.5, dropout: {hidden: %s, attention: %s}}", common, heads*8, mlp, rate, rate)
+		d.rows = text
+	case 6:
+		d.model = fmt.Sprintf(`schema.#BERT & {task: %q, %s, width: %d, mlp: %d, epsilon: 1e-3, dropout: {hidden: %s, attention: %s}}`,
+			[]string{"tokens", "sequence"}[dropout], common, heads*head, mlp, rate, rate)
+		d.rows = []string{`{format: "conll", train: files: ["tags.conll"], validation: files: ["tags.conll"]}`,
+			`{format: "jsonl", label: "kind", train: files: ["lines.jsonl"], rows: "padded"}`}[dropout]
+	}
+	// Where a gradient is 0 but for rounding, AdamW makes much of it: float32 is not asked to.
+	d.optimizer = `{kind: "sgd", momentum: 0.9, clip_norm: 1}`
+	if device == "ref" {
+		d.optimizer = fmt.Sprintf(`{kind: %q, clip_norm: 1}`, []string{"adamw", "adam", "sgd"}[r.IntN(3)])
+		if !strings.Contains(d.optimizer, "sgd") {
+			d.optimizer = strings.Replace(d.optimizer, "}", ", epsilon: 1e-6}", 1)
+		}
+	}
+	return d
+}
+
+// learnt is what a run learns.
+type learnt struct {
+	losses  []float64
+	weights map[string][]float64
+}
+
+// learn trains by a strategy with some settings of parallel.
+func learn(file string, o StrategyOptions, mesh []string) (*learnt, error) {
+	options := gsc.Options{Device: o.Device, Threads: o.Threads}
+	for _, setting := range mesh {
+		options.Set = append(options.Set, "parallel."+setting)
+	}
+	p, err := gsc.Plan(file, options)
+	if err != nil {
+		return nil, err
+	}
+	ranks, closer, err := gsc.Bind(p, "", o.Threads)
+	if err != nil {
+		return nil, err
+	}
+	defer closer.Close()
+	set, err := data.Open(p.Data)
+	if err != nil {
+		return nil, err
+	}
+	if err := ranks.Start(); err != nil {
+		return nil, err
+	}
+	l := &learnt{weights: map[string][]float64{}}
+	b := data.NewBatch(p.Data, p.Training.Sequences)
+	for step := int64(1); step <= strategySteps; step++ {
+		if err := set.Fill(p.Training.Seed, step, b); err != nil {
+			return nil, err
+		}
+		result, err := ranks.Train(b, step, p.Training.Rate.Peak)
+		if err != nil {
+			return nil, err
+		}
+		l.losses = append(l.losses, result.Loss)
+	}
+	for i := range p.Tensors {
+		if t := &p.Tensors[i]; t.Class == plan.Weight {
+			if l.weights[t.Name], err = ranks.Tensor(t.Name); err != nil {
+				return nil, err
+			}
+		}
+	}
+	return l, nil
+}
+
+// apart is the largest error of the losses and of a weight, relative to those of another run.
+func (l *learnt) apart(from *learnt) (losses, weights float64) {
+	losses = relative(l.losses, from.losses)
+	for name, want := range from.weights {
+		if e := relative(l.weights[name], want); !(e <= weights) {
+			weights = e
+		}
+	}
+	return losses, weights
+}
+
+// relative is ‖a−b‖ over ‖b‖, or over that of as many elements of a hundredth where that is more: a weight that starts from zero may have learnt
+// nothing but noise.
+func relative(a, b []float64) float64 {
+	difference, norm := 0.0, 0.0
+	for i, v := range b {
+		difference += (a[i] - v) * (a[i] - v)
+		norm += v * v
+	}
+	return math.Sqrt(difference / max(norm, 1e-4*float64(len(b))))
+}
+
+func (l *learnt) same(as *learnt) bool {
+	if !slices.Equal(l.losses, as.losses) {
+		return false
+	}
+	for name, want := range as.weights {
+		if !slices.Equal(l.weights[name], want) {
+			return false
+		}
+	}
+	return true
+}
+
+// writeTexts writes what the strategies learn: random words, the same each time.
+func writeTexts(dir string) error {
+	r := rand.New(rand.NewPCG(1, 2))
+	words := []string{"the", "rank", "of", "a", "mesh", "gathers", "its", "part", "and", "sums", "what", "others", "hold"}
+	var text, lines, tags strings.Builder
+	for range 150 {
+		var line []string
+		for range 3 + r.IntN(9) {
+			line = append(line, words[r.IntN(len(words))])
+		}
+		sentence := strings.Join(line, " ")
+		text.WriteString(sentence + ".\n")
+		fmt.Fprintf(&lines, "{\"text\": %q, \"kind\": %q}\n", sentence, []string{"short", "long"}[min(1, len(line)/7)])
+		for _, w := range line {
+			fmt.Fprintf(&tags, "%s %s\n", w, []string{"O", "B-X", "I-X"}[len(w)%3])
+		}
+		tags.WriteString("\n")
+	}
+	for name, b := range map[string]*strings.Builder{"text.txt": &text, "lines.jsonl": &lines, "tags.conll": &tags} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(b.String()), 0o666); err != nil {
+			return err
+		}
+	}
+	return nil
+}
