@@ -10,6 +10,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/gsc-project/gsc"
 	"github.com/gsc-project/gsc/collectives"
@@ -289,6 +290,64 @@ func TestRankFails(t *testing.T) {
 	if err == nil || !errors.Is(err, errBroken) || !strings.HasPrefix(err.Error(), "step 1: rank 1: reduce.") || !strings.Contains(err.Error(), "all_reduce") {
 		t.Errorf("the error is %v", err)
 	}
+}
+
+// A rank that hangs ends the step on all, and the error names it, and what it is at.
+func TestRankHangs(t *testing.T) {
+	for hung := range 2 {
+		p := planOf(t, write(t, gpt2, stream), mesh(2))
+		machines := make([]*runtime.Machine, 0, 2)
+		world := local.NewWorld(2, local.Options{Deadline: 200 * time.Millisecond, Look: func(rank int) (int64, string) { return machines[rank].Look() }})
+		for rank := range 2 {
+			device, err := gsc.NewDevice(p.Device, 1)
+			if err != nil {
+				t.Fatal(err)
+			}
+			m, err := runtime.Bind(p, hanging{device, rank == hung, new(int)}, runtime.Rank{Number: rank, Join: world.Group})
+			if err != nil {
+				t.Fatal(err)
+			}
+			machines = append(machines, m)
+		}
+		ranks, err := runtime.NewRanks(machines, world.Fail)
+		if err != nil {
+			t.Fatal(err)
+		}
+		set, err := data.Open(p.Data)
+		if err != nil {
+			t.Fatal(err)
+		}
+		b := data.NewBatch(p.Data, p.Training.Sequences)
+		if err := errors.Join(ranks.Start(), set.Fill(p.Training.Seed, 1, b)); err != nil {
+			t.Fatal(err)
+		}
+		begin := time.Now()
+		_, err = ranks.Train(b, 1, 0.01)
+		want := fmt.Sprintf("step 1: rank %d: at h.1.ln_2 (layer_norm, gsc/gpt2.cue:", hung)
+		if err == nil || !strings.HasPrefix(err.Error(), want) || !strings.Contains(err.Error(), "has done nothing for") || !ranks.Stuck() {
+			t.Errorf("the error is %v", err)
+		}
+		if took := time.Since(begin); took > 8*time.Second {
+			t.Errorf("it took %v", took)
+		}
+	}
+}
+
+// hanging is a device whose fourth norm, that of the second block's MLP, never ends where it is to hang.
+type hanging struct {
+	kernels.Device
+	hangs bool
+	norms *int
+}
+
+func (d hanging) Bind(c kernels.Call) (kernels.Kernel, error) {
+	run, err := d.Device.Bind(c)
+	if c.Op == kernels.LayerNorm {
+		if *d.norms++; d.hangs && *d.norms == 4 {
+			return func() { select {} }, nil
+		}
+	}
+	return run, err
 }
 
 var errBroken = errors.New("the cable is broken")

@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/gsc-project/gsc/collectives/local"
 	"github.com/gsc-project/gsc/compiler/plan"
@@ -65,14 +66,15 @@ func Bind(p *plan.Plan, level string, threads int) (*runtime.Ranks, io.Closer, e
 func (s *session) bindRanks(threads int) error {
 	threads = s.plan.RankThreads(processors(threads))
 	var world *local.World
-	var machines []*runtime.Machine
+	machines := make([]*runtime.Machine, 0, s.plan.Ranks())
+	look := func(rank int) (int64, string) { return machines[rank].Look() }
 	for rank := range s.plan.Ranks() {
 		device, err := s.open(threads)
 		if err != nil {
 			return err
 		}
 		if world == nil {
-			world = newWorld(s.plan.Ranks(), device)
+			world = newWorld(s.plan.Ranks(), device, look)
 		}
 		m, err := s.bind(device, runtime.Rank{Number: rank, Join: world.Group})
 		if err != nil {
@@ -107,9 +109,12 @@ func (s *session) bind(device kernels.Device, rank runtime.Rank) (*runtime.Machi
 	return m, nil
 }
 
+// deadline is for how long a rank may be at one instruction while others wait for it.
+const deadline = 8 * time.Second
+
 // newWorld makes the world of a process's ranks, who add up as their devices do.
-func newWorld(ranks int, device kernels.Device) *local.World {
-	o := local.Options{}
+func newWorld(ranks int, device kernels.Device, look func(rank int) (int64, string)) *local.World {
+	o := local.Options{Deadline: deadline, Look: look}
 	if d, ok := device.(interface{ Add(z, x, y []float32) }); ok {
 		o.Add = d.Add
 	}
@@ -131,6 +136,9 @@ func (s *session) Close() error {
 	var errs []error
 	if s.ranks != nil {
 		s.ranks.Close()
+		if s.ranks.Stuck() { // a rank that was left behind may still write
+			return nil
+		}
 	}
 	for _, c := range slices.Backward(s.closers) {
 		errs = append(errs, c.Close())

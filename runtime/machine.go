@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"sync/atomic"
 	"unsafe"
 
 	"github.com/gsc-project/gsc/collectives"
@@ -25,6 +26,24 @@ type Machine struct {
 	programs map[string]*program
 	scalars  map[string]*plan.Buffer
 	word     [8]byte
+
+	// What others may look at while the machine runs.
+	done atomic.Int64 // instructions begun
+	at   atomic.Pointer[plan.Instruction]
+}
+
+// Look tells how far the machine is, as a number that grows with all it does, and what it is at. It may be called while it runs.
+func (m *Machine) Look() (progress int64, at string) {
+	if in := m.at.Load(); in != nil {
+		at = fmt.Sprintf("%s (%v, %s)", in.Name, in.Op, in.Pos)
+	}
+	return m.done.Load(), at
+}
+
+// begin notes what the machine is at.
+func (m *Machine) begin(in *plan.Instruction) {
+	m.at.Store(in)
+	m.done.Add(1)
 }
 
 // Rank is a rank's number in the plan's mesh, and what joins it with others.
@@ -222,6 +241,7 @@ func (m *Machine) Run(name string) {
 	p := m.programs[name]
 	for i := range p.steps {
 		s := &p.steps[i]
+		m.begin(&p.plan.Instructions[i])
 		m.await(s.wait)
 		if s.guard == nil || m.counter(s.guard) != 0 {
 			s.run()
@@ -242,6 +262,7 @@ func (m *Machine) runStep(name string) error {
 	p := m.programs[name]
 	for i := range p.steps {
 		s := &p.steps[i]
+		m.begin(&p.plan.Instructions[i])
 		m.await(s.wait)
 		if !m.skips(s) {
 			s.run()

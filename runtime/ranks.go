@@ -4,7 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"sync"
+	"time"
 
 	"github.com/gsc-project/gsc/collectives"
 	"github.com/gsc-project/gsc/compiler/plan"
@@ -20,7 +20,9 @@ type Ranks struct {
 	steppers []*Stepper
 	fail     func(rank int, cause error)
 	begin    []chan work
-	ended    sync.WaitGroup
+	ended    chan int // ranks whose work is done
+	over     []bool   // of the current work
+	stuck    bool     // a rank does not end
 	results  []Result
 	found    []string
 	errs     []error
@@ -53,10 +55,14 @@ func NewRanks(machines []*Machine, fail func(rank int, cause error)) (*Ranks, er
 		}
 		r.steppers = append(r.steppers, s)
 	}
-	for rank := range machines[1:] {
+	r.ended, r.over = make(chan int, len(machines)), make([]bool, len(machines))
+	for rank := range machines {
+		if len(machines) == 1 {
+			break
+		}
 		begin := make(chan work)
 		r.begin = append(r.begin, begin)
-		go r.serve(rank+1, begin)
+		go r.serve(rank, begin)
 	}
 	return r, nil
 }
@@ -65,7 +71,7 @@ func NewRanks(machines []*Machine, fail func(rank int, cause error)) (*Ranks, er
 func (r *Ranks) serve(rank int, begin <-chan work) {
 	for w := range begin {
 		r.do(rank, w)
-		r.ended.Done()
+		r.ended <- rank
 	}
 }
 
@@ -84,21 +90,40 @@ func (r *Ranks) do(rank int, w work) {
 	}
 }
 
-// together has all ranks do the same work, and gives the first one's result.
+// grace is for how long ranks are waited for that do not end after another one failed.
+const grace = time.Second
+
+// together has all ranks do the same work, and gives the first one's result. A rank that does not end once another has failed is left behind.
 func (r *Ranks) together(w work) (Result, error) {
-	r.ended.Add(len(r.begin))
+	if len(r.begin) == 0 {
+		r.do(0, w)
+		return r.results[0], r.errs[0]
+	}
 	for _, begin := range r.begin {
 		begin <- w
 	}
-	r.do(0, w)
-	r.ended.Wait()
-	for _, err := range r.errs {
-		if err != nil {
+	clear(r.over)
+	var late <-chan time.Time
+	for range r.machines {
+		select {
+		case rank := <-r.ended:
+			r.over[rank] = true
+			if r.errs[rank] != nil && late == nil {
+				late = time.After(grace)
+			}
+		case <-late:
+			r.stuck = true
 			return Result{}, r.failure()
 		}
 	}
+	if late != nil {
+		return Result{}, r.failure()
+	}
 	return r.results[0], nil
 }
+
+// Stuck says whether a rank was left behind: its memory must stay.
+func (r *Ranks) Stuck() bool { return r.stuck }
 
 // Close ends the goroutines. The machines are their makers' to close.
 func (r *Ranks) Close() {
@@ -132,8 +157,11 @@ func (r *Ranks) Evaluate(b *data.Batch, microBatch int) (float64, error) {
 func (r *Ranks) failure() error {
 	var told *collectives.Failure
 	var first error
-	for rank, err := range r.errs {
-		switch {
+	for rank, over := range r.over {
+		if !over {
+			continue
+		}
+		switch err := r.errs[rank]; {
 		case err == nil:
 		case !errors.As(err, &told):
 			return r.cause(rank, err)

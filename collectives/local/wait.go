@@ -25,6 +25,10 @@ func (m *member) await(counter *atomic.Int64, n int64, rank int) error {
 
 func (m *member) awaitLong(counter *atomic.Int64, n int64, rank int) error {
 	w := m.team.world
+	me, other := m.team.ranks[m.rank], m.team.ranks[rank]
+	w.waits[me].Store(int32(other) + 1)
+	defer w.waits[me].Store(0)
+	var seen int64
 	for begin, i := time.Now(), 0; ; i++ {
 		if counter.Load() >= n {
 			return nil
@@ -36,8 +40,16 @@ func (m *member) awaitLong(counter *atomic.Int64, n int64, rank int) error {
 			goruntime.Gosched()
 			continue
 		}
+		idle := w.idle(other)
+		progress, at := w.look(idle)
+		if progress != seen {
+			seen, begin = progress, time.Now()
+		}
 		if limit := w.options.Deadline; limit > 0 && time.Since(begin) > limit {
-			w.Fail(m.team.ranks[rank], fmt.Errorf("it did not come to a call of group %s within %v", m.team.name, limit))
+			if at != "" {
+				at = "at " + at + ": "
+			}
+			w.Fail(idle, fmt.Errorf("%sit has done nothing for %v, and others wait for it in group %s", at, limit, m.team.name))
 			return w.Err()
 		}
 		time.Sleep(nap)
