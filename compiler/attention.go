@@ -27,7 +27,7 @@ func (b *builder) attention(a *schema.Attention, name string, x *graph.Value) *g
 	lse := b.activation(name+".lse", q.Dims[0], q.Dims[2], q.Dims[1])
 	args := graph.Args{"q": graph.Is(q), "k": graph.Is(k), "v": graph.Is(v), "o": graph.Is(o), "lse": graph.Is(lse), "offset": b.cachePosition()}
 	attrs := kernels.Attrs{Causal: a.Causal, Window: a.Window, Scale: a.Scale, Cap: a.Cap}
-	b.masks(args)
+	b.masks(args, a.Causal)
 	if a.Dropout > 0 && b.mode.kind == plan.Train {
 		attrs.Rate, attrs.Key = a.Dropout, kernels.StreamKey(kernels.PurposeDropout, name)
 		b.random(args)
@@ -98,8 +98,10 @@ func (b *builder) cache(name string, x *graph.Value) *graph.Value {
 }
 
 // masks adds what the batch says of which keys may be seen.
-func (b *builder) masks(args graph.Args) {
-	if b.given(plan.InputLengths) {
+func (b *builder) masks(args graph.Args, causal bool) {
+	// What pads rows lies behind the tokens: a query that sees what is before it alone does not see it, nor one that is told whose keys it sees.
+	padded := b.mode.tokens > b.mode.length && !causal && !b.given(plan.InputSegments) && !b.given(plan.InputMask)
+	if b.given(plan.InputLengths) || padded {
 		args["lengths"] = graph.Is(b.input(plan.InputLengths, kernels.I32, b.batchSeq()[0]))
 	}
 	if b.given(plan.InputSegments) {

@@ -1,6 +1,7 @@
 package compiler
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strconv"
@@ -17,6 +18,7 @@ type mode struct {
 	kind   string // plan.Train, plan.Evaluate, plan.Prefill or plan.Decode
 	rows   int    // B of one call
 	length int    // T of one call
+	tokens int    // T with what pads it so that ranks can share it out; 0: T
 }
 
 func (m mode) cached() bool { return m.kind == plan.Prefill || m.kind == plan.Decode }
@@ -101,7 +103,7 @@ func (b *builder) given(name string) bool {
 }
 
 func (b *builder) batchSeq() []plan.Dim {
-	return []plan.Dim{{Name: "batch", Size: b.mode.rows}, {Name: "seq", Size: b.mode.length}}
+	return []plan.Dim{{Name: "batch", Size: b.mode.rows}, {Name: "seq", Size: cmp.Or(b.mode.tokens, b.mode.length)}}
 }
 
 func (b *builder) activation(name string, dims ...plan.Dim) *graph.Value {

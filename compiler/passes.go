@@ -2,6 +2,7 @@ package compiler
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/gsc-project/gsc/compiler/graph"
 	"github.com/gsc-project/gsc/compiler/plan"
@@ -75,8 +76,27 @@ func (u *unitOfWork) run(after func(pass string, u *unitOfWork) error) error {
 	return nil
 }
 
-// rows is how many a micro-batch has.
-func (u *unitOfWork) rows() int { return u.strategy.Batch.Sequences / u.settings.microBatches }
+// rows is how many a micro-batch has, with those that pad it.
+func (u *unitOfWork) rows() int {
+	return u.padded("batch", u.strategy.Batch.Sequences/u.settings.microBatches)
+}
+
+// padded is the length of a dim of activations, made one that divides among the ranks that the rules share it out among. It says so.
+func (u *unitOfWork) padded(dim string, n int) int {
+	ways, axes := 1, map[string]bool{}
+	for _, a := range u.mesh() {
+		for _, r := range u.strategy.Parallel.Table() {
+			if r.Dim == dim && r.Axis == a.Name && r.Kind != "weight" && !axes[a.Name] {
+				ways, axes[a.Name] = ways*a.Degree, true
+			}
+		}
+	}
+	made := (n + ways - 1) / ways * ways
+	if c := (plan.Choice{What: "parallel.mesh", Value: fmt.Sprintf("%s %d is padded to %d", dim, n, made), Why: fmt.Sprintf("%d ranks share it out", ways)}); made != n && !slices.Contains(u.choices, c) {
+		u.choices = append(u.choices, c)
+	}
+	return made
+}
 
 func (u *unitOfWork) build() error {
 	u.graph = graph.New()
@@ -92,10 +112,10 @@ func (u *unitOfWork) build() error {
 		}
 		b := bucket{length: length}
 		var err error
-		if b.forward, err = u.buildOne(mode{plan.Train, u.rows(), length}, "forward"+suffix); err != nil {
+		if b.forward, err = u.buildOne(mode{plan.Train, u.rows(), length, u.padded("seq", length)}, "forward"+suffix); err != nil {
 			return err
 		}
-		if b.evaluate, err = u.buildOne(mode{plan.Evaluate, u.rows(), length}, "evaluate"+suffix); err != nil {
+		if b.evaluate, err = u.buildOne(mode{plan.Evaluate, u.rows(), length, u.padded("seq", length)}, "evaluate"+suffix); err != nil {
 			return err
 		}
 		u.buckets = append(u.buckets, b)
@@ -115,7 +135,7 @@ func (u *unitOfWork) buildGeneration() error {
 	if u.strategy.Model.Task != "causal" || u.strategy.Parallel.Mesh.Ranks() > 1 {
 		return nil
 	}
-	for _, m := range []mode{{plan.Prefill, 1, min(prefillLength, u.strategy.Model.Context)}, {plan.Decode, 1, 1}} {
+	for _, m := range []mode{{kind: plan.Prefill, rows: 1, length: min(prefillLength, u.strategy.Model.Context)}, {kind: plan.Decode, rows: 1, length: 1}} {
 		p, err := u.buildOne(m, m.kind)
 		if err != nil {
 			return err

@@ -1,7 +1,6 @@
 package compiler
 
 import (
-	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -28,12 +27,7 @@ func (u *unitOfWork) shard() error {
 	}
 	for _, b := range u.buckets {
 		for _, p := range []*graph.Program{b.forward, b.backward, b.evaluate} {
-			err := s.run(p)
-			var refused *unshareable
-			if errors.As(err, &refused) {
-				return u.strategy.Wrong("parallel.mesh."+refused.axis, refused.message, "")
-			}
-			if err != nil {
+			if err := s.run(p); err != nil {
 				return fmt.Errorf("program %s: %w", p.Name, err)
 			}
 		}
@@ -65,11 +59,6 @@ type sharder struct {
 	moved   map[move]*graph.Value
 	whole   map[uneven]bool
 }
-
-// unshareable is what a mesh asks for that a model does not have.
-type unshareable struct{ axis, message string }
-
-func (e *unshareable) Error() string { return e.message }
 
 // uneven is a dim that a rule names and that does not divide.
 type uneven struct {
@@ -318,10 +307,7 @@ func (c *choice) axes(name string) (axes []string) {
 
 // node appends a node, with what its operands need before it and what its outputs need after it.
 func (s *sharder) node(n *graph.Node) error {
-	c, err := s.choose(n)
-	if err != nil {
-		return err
-	}
+	c := s.choose(n)
 	for i := range n.Args {
 		if n.Args[i].Value != nil && n.Contract().RoleOf(i, n.Attrs) == kernels.In {
 			if err := s.input(n, i, c); err != nil {
@@ -331,6 +317,7 @@ func (s *sharder) node(n *graph.Node) error {
 	}
 	bias := s.deferBias(n, c)
 	s.localTable(n, c)
+	s.ownQueries(n, c)
 	if s.partOfClasses(n, c) {
 		return s.crossEntropy(n, c)
 	}
@@ -347,7 +334,7 @@ func (s *sharder) node(n *graph.Node) error {
 
 // choose settles how a node shares out each letter: as its weights are, whose layout no node changes; else as the rules say of its first
 // output; else as its inputs are.
-func (s *sharder) choose(n *graph.Node) (*choice, error) {
+func (s *sharder) choose(n *graph.Node) *choice {
 	c := &choice{op: n.Op, shared: map[string][]shared{}}
 	fixed := func(i int) bool {
 		class := n.Args[i].Value.Root().Class
@@ -381,9 +368,9 @@ func (s *sharder) choose(n *graph.Node) (*choice, error) {
 		}
 	}
 	if n.Op == kernels.Attention || n.Op == kernels.AttentionGrad {
-		return c, s.sequenceIntoHeads(n, c, main)
+		s.sequenceIntoHeads(n, c, main)
 	}
-	return c, nil
+	return c
 }
 
 // takeMost settles the letters of an input, by that input of the node whose dim most ranks share out.
@@ -442,31 +429,40 @@ func (s *sharder) wanted(v *graph.Value, n *graph.Node) [][]string {
 }
 
 // sequenceIntoHeads lets attention share heads out along the axes that share its tokens out: a head needs all tokens.
-// Source: Jacobs et al., DeepSpeed Ulysses, arXiv:2309.14509, section 3.1.
-func (s *sharder) sequenceIntoHeads(n *graph.Node, c *choice, main int) error {
-	var tokens []string
+// Source: Jacobs et al., DeepSpeed Ulysses, arXiv:2309.14509, section 3.1. Where heads do not divide, each rank works on its own queries, and
+// keys and values are gathered.
+func (s *sharder) sequenceIntoHeads(n *graph.Node, c *choice, main int) {
 	v := n.Args[main].Value
 	split := s.wanted(v, n)
+	var tokens []shared
 	for _, l := range letters(n, main) {
-		if l.name == "T" || l.name == "S" {
-			for _, d := range sharedOf(v, split, l.dims) {
-				tokens = append(tokens, d.axes...)
-			}
+		if l.name == "T" {
+			tokens = sharedOf(v, split, l.dims)
 		}
 	}
-	if len(tokens) == 0 {
-		return nil
+	if tokens == nil {
+		return
 	}
+	heads := map[string][]shared{}
 	for _, name := range []string{"H", "G"} {
 		size := s.sizeOf(n, name)
-		axes := append(c.axes(name), tokens...)
+		axes := append(c.axes(name), tokens[0].axes...)
 		if size%s.degree(axes) != 0 {
-			return &unshareable{tokens[0], fmt.Sprintf("%d heads do not divide among %d ranks along %s, and each needs all tokens of a row",
-				size, s.degree(axes), strings.Join(axes, " and "))}
+			c.shared["T"] = tokens
+			return
 		}
-		c.shared[name] = []shared{{size, axes}}
+		heads[name] = []shared{{size, axes}}
 	}
-	return nil
+	maps.Copy(c.shared, heads)
+}
+
+// ownQueries tells attention which of the tokens its queries are.
+func (s *sharder) ownQueries(n *graph.Node, c *choice) {
+	axes := c.axes("T")
+	if n.Op != kernels.Attention && n.Op != kernels.AttentionGrad || len(axes) == 0 {
+		return
+	}
+	set(n, "offset", graph.Is(s.graph.Place(axes, s.sizeOf(n, "T")/s.degree(axes))))
 }
 
 // sizeOf is the length of the dim that a letter stands for.
@@ -637,7 +633,7 @@ func (s *sharder) localTable(n *graph.Node, c *choice) {
 	if s.moved[key] == nil {
 		y := s.graph.Add(ids.Name+".shift", plan.Activation, kernels.I32, append([]plan.Dim{}, ids.Dims...)...)
 		y.Split = ids.Split
-		s.emit(n, kernels.Shift, ids.Name+".shift", kernels.Attrs{Index: size}, graph.Args{"x": graph.Is(ids), "place": graph.Is(s.graph.Place(axes)), "y": graph.Is(y)})
+		s.emit(n, kernels.Shift, ids.Name+".shift", kernels.Attrs{Index: size}, graph.Args{"x": graph.Is(ids), "place": graph.Is(s.graph.Place(axes, 1)), "y": graph.Is(y)})
 		s.moved[key] = y
 	}
 	set(n, "ids", graph.Is(s.moved[key]))
@@ -650,8 +646,8 @@ func (s *sharder) partOfClasses(n *graph.Node, c *choice) bool {
 		return false
 	}
 	if n.Op == kernels.CrossEntropyGrad {
-		n.Attrs.Places = s.degree(axes)
-		set(n, "place", graph.Is(s.graph.Place(axes)))
+		n.Attrs.Classes = s.sizeOf(n, "V")
+		set(n, "place", graph.Is(s.graph.Place(axes, 1)))
 	}
 	return n.Op == kernels.CrossEntropy
 }
@@ -663,8 +659,8 @@ func (s *sharder) crossEntropy(n *graph.Node, c *choice) error {
 	mine := s.graph.Add(n.Name+".stats", plan.Activation, logits.DType, dims...)
 	rows := s.split(logits)[:len(loss.Dims)]
 	mine.Split = append(slices.Clone(rows), axes, nil)
-	s.emit(n, kernels.CrossEntropyPart, n.Name+".part", kernels.Attrs{Smoothing: n.Attrs.Smoothing, Places: s.degree(axes)}, graph.Args{
-		"logits": graph.Is(logits), "labels": graph.Is(labels), "place": graph.Is(s.graph.Place(axes)), "stats": graph.Is(mine)})
+	s.emit(n, kernels.CrossEntropyPart, n.Name+".part", kernels.Attrs{Smoothing: n.Attrs.Smoothing, Classes: s.sizeOf(n, "V")}, graph.Args{
+		"logits": graph.Is(logits), "labels": graph.Is(labels), "place": graph.Is(s.graph.Place(axes, 1)), "stats": graph.Is(mine)})
 	all, err := s.moveTo(n, mine, append(slices.Clone(rows), nil, nil))
 	if err != nil {
 		return err
@@ -705,7 +701,7 @@ func (s *sharder) localise() {
 					shapes = append(shapes, seen{a, groupsOf(*a)})
 				}
 			}
-			s.place(n)
+			s.place(n, p.Length)
 		}
 	}
 	for _, v := range s.graph.Values {
@@ -722,26 +718,36 @@ func (s *sharder) localise() {
 	}
 }
 
-// place tells dropout which part of the logical tensor it works on. That of the rows is told by the scalar origin.
-func (s *sharder) place(n *graph.Node) {
+// place tells dropout which part of the logical tensor it works on, in a program for rows of a length, which may be padded. That of the rows is
+// told by the scalar origin.
+func (s *sharder) place(n *graph.Node, length int) {
 	if n.Attrs.Rate == 0 {
 		return
 	}
-	dim := 0
 	var axes []string
 	switch n.Op {
 	case kernels.Dropout:
-		for i, list := range s.split(n.Arg("x")) {
-			if i > 0 && len(list) > 0 {
-				dim, axes = i, list
+		x := n.Arg("x")
+		for i, d := range x.Dims {
+			padded := d.Name == "seq" && d.Size != length
+			if i == 0 || len(s.split(x)[i]) == 0 && !padded {
+				continue
+			}
+			if n.Attrs.Dim, n.Attrs.Of, axes = i, d.Size, s.split(x)[i]; padded {
+				n.Attrs.Of = length
 			}
 		}
 	case kernels.Attention, kernels.AttentionGrad:
-		axes = s.split(n.Arg("q"))[2]
+		q := n.Arg("q")
+		if axes = s.split(q)[2]; len(axes) > 0 {
+			n.Attrs.Of = q.Dims[2].Size
+		}
+		if q.Dims[1].Size != length || len(s.split(q)[1]) > 0 {
+			n.Attrs.Length = length
+		}
 	}
 	if len(axes) > 0 {
-		n.Attrs.Dim, n.Attrs.Places = dim, s.degree(axes)
-		set(n, "place", graph.Is(s.graph.Place(axes)))
+		set(n, "place", graph.Is(s.graph.Place(axes, 1)))
 	}
 }
 

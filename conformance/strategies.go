@@ -124,7 +124,9 @@ func (d *drawn) ranks() int { return d.data * d.sequence * d.tensor }
 func (d *drawn) String() string {
 	words := []string{strings.TrimPrefix(d.model[:strings.Index(d.model, " ")], "schema.#")}
 	for _, m := range d.mesh() {
-		words = append(words, strings.TrimPrefix(m, "mesh."))
+		if m = strings.TrimPrefix(m, "mesh."); !strings.HasSuffix(m, "=1") || strings.HasPrefix(m, "zero") {
+			words = append(words, m)
+		}
 	}
 	if d.megatron {
 		words[len(words)-1] = "megatron"
@@ -155,7 +157,7 @@ schema.#Strategy & {
 	data:  %s & {length: %d}
 	batch: {sequences: %d, micro_batches: %d}
 	optimizer: %s
-	schedule: {kind: "constant", peak: 0.01, steps: %d}
+	schedule: {kind: "constant", peak: 0.003, steps: %d}
 	memory: recompute: %q
 	evaluate: every: 0
 	checkpoint: every: 0
@@ -171,14 +173,17 @@ func draw(seed int, device string) *drawn {
 	for d.data, d.sequence, d.tensor = 1, 1, 1; d.ranks() == 1 || d.ranks() > 8; {
 		d.data, d.sequence, d.tensor = pick(1, 2, 3, 4), pick(1, 1, 2, 4), pick(1, 1, 2, 4)
 	}
-	kv := d.sequence * d.tensor * pick(1, 1, 2)
+	kv := d.tensor * pick(1, 1, 2, d.sequence)
 	heads := kv * pick(1, 2)
+	if heads > 16 { // larger models only make more of rounding
+		kv, heads = d.tensor, d.tensor
+	}
 	head := pick(4, 6, 8)
 	mlp := d.tensor * (3 + r.IntN(8))
-	d.length = d.sequence * d.tensor * (2 + r.IntN(4))
+	d.length = max(d.sequence*d.tensor, 5+r.IntN(14)) // padded where it does not divide
 	d.megatron = d.tensor > 1 && r.IntN(2) == 0
 	d.micro = pick(1, 2, 3)
-	d.sequences = d.micro * d.data * pick(1, 2)
+	d.sequences = d.micro * (d.data + r.IntN(d.data+1)) // likewise
 	layers := 1 + r.IntN(3)
 	dropout := pick(0, 1)
 	rate := []string{"0", "0.1"}[dropout]
@@ -209,7 +214,7 @@ func draw(seed int, device string) *drawn {
 	if device == "ref" {
 		d.optimizer = fmt.Sprintf(`{kind: %q, clip_norm: 1}`, []string{"adamw", "adam", "sgd"}[r.IntN(3)])
 		if !strings.Contains(d.optimizer, "sgd") {
-			d.optimizer = strings.Replace(d.optimizer, "}", ", epsilon: 1e-6}", 1)
+			d.optimizer = strings.Replace(d.optimizer, "}", ", epsilon: 1e-4}", 1)
 		}
 	}
 	return d

@@ -97,7 +97,7 @@ var maskParams = []Param{
 }
 
 const (
-	maskAttrs = "causal window scale cap rate key places compute"
+	maskAttrs = "causal window scale cap rate key of length compute"
 	ropeAttrs = "theta rope_scaling rope_factor rope_low rope_high rope_original"
 )
 
@@ -137,7 +137,7 @@ var Contracts = [opCount]Contract{
 		out("dgate", "...").strided(), out("dup", "...").strided()}, Attrs: "kind cap",
 		InPlace: [][2]string{{"dgate", "dy"}, {"dup", "dy"}, {"dgate", "gate"}, {"dup", "up"}}, Check: checkActivation, Flops: perElement(18)},
 	Dropout: {Name: "dropout", Params: []Param{in("x", "..."), counter("seed"), counter("step"), counter("origin"), counter("place").opt(), out("y", "...")},
-		Attrs: "rate key dim places", InPlace: [][2]string{{"y", "x"}}, Check: checkRate, Needs: needsPlace, Flops: perElement(10)},
+		Attrs: "rate key dim of", InPlace: [][2]string{{"y", "x"}}, Check: checkRate, Needs: needsPlace, Flops: perElement(10)},
 
 	MatMul: {Name: "matmul", Params: []Param{in("a", "M K").strided().swapped("trans_a"), in("b", "K N").strided().swapped("trans_b"),
 		in("bias", "N").opt(), out("c", "M N").strided().sums(), in("x", "M N").strided().opt(), in("residual", "M N").strided().opt(),
@@ -174,9 +174,9 @@ var Contracts = [opCount]Contract{
 		InPlace: [][2]string{{"dlogits", "logits"}}, Needs: needsWeight, Flops: perRow(5, "V")},
 	CrossEntropyGrad: {Name: "cross_entropy_grad", Params: []Param{in("logits", "... V"), index("labels", "..."), in("lse", "..."),
 		in("row_weights", "...").opt(), real64("weight"), real64("scale").opt(), counter("place").opt(), out("dlogits", "... V")},
-		Attrs: "ignore_index smoothing places", InPlace: [][2]string{{"dlogits", "logits"}}, Needs: needsPlace, Flops: perRow(5, "V")},
+		Attrs: "ignore_index smoothing classes", InPlace: [][2]string{{"dlogits", "logits"}}, Needs: needsPlace, Flops: perRow(5, "V")},
 	CrossEntropyPart: {Name: "cross_entropy_part", Params: []Param{in("logits", "... V"), index("labels", "..."), counter("place").opt(), out("stats", "... 1 2")},
-		Attrs: "smoothing places", Needs: needsPlace, Flops: perRow(5, "V")},
+		Attrs: "smoothing classes", Needs: needsPlace, Flops: perRow(5, "V")},
 	CrossEntropyJoin: {Name: "cross_entropy_join", Params: []Param{in("stats", "... R 2"), index("labels", "..."), out("loss", "..."), out("lse", "...")},
 		Attrs: "ignore_index classes", Flops: perRow(2, "R")},
 	BinaryCrossEntropy: {Name: "binary_cross_entropy", Params: []Param{in("logits", "... V"), in("targets", "... V"), out("loss", "...")},
@@ -402,10 +402,10 @@ func needsMask(has func(string) bool, a Attrs) error {
 	return needsPlace(has, a)
 }
 
-// needsPlace: a part of a tensor has its number among the others.
+// needsPlace: the number of a part means something where it is known of what.
 func needsPlace(has func(string) bool, a Attrs) error {
-	if has("place") != (a.Places > 0) || a.Places < 0 {
-		return fmt.Errorf("places and place go together")
+	if has("place") && a.Of <= 0 && a.Classes <= 0 || min(a.Of, a.Length, a.Classes) < 0 {
+		return fmt.Errorf("place means nothing without of or classes, which are not negative")
 	}
 	return nil
 }

@@ -68,8 +68,8 @@ const (
 	GateGrad
 	// Dropout sets y = x/(1−rate) where element i of the logical tensor is kept, else 0. Element i is word i mod 4 of
 	// Philox(seed, i div 4, step, key); it is kept when that word is ≥ DropThreshold(rate). i counts from
-	// origin·(elements of one entry of the first dim): origin is the place of the first sequence in the global batch. With places, x is a
-	// part of the logical tensor: that numbered place of as many equal ones along dim, which is not the first.
+	// origin·(elements of one entry of the first dim): origin is the place of the first sequence in the global batch. With of, the logical tensor is so
+	// long along dim, which is not the first, and x is its part numbered place of parts of this length; what lies beyond its end is of no account.
 	// The gradient is the same operation on dy.
 	Dropout
 
@@ -132,7 +132,7 @@ const (
 	// Key j is visible to query i when all of these hold: j < lengths[b]; q_segments[b, i] = k_segments[b, j] (when q_segments
 	// is absent but k_segments is not, 1 = k_segments[b, j]); with causal, j ≤ i + offset; with window w > 0, i + offset − j < w and,
 	// unless causal, j − i − offset < w; an absent offset is 0. A query that sees no key gets o = 0 and lse = −Inf. drop is Dropout's rule on the
-	// logical tensor [B, H, T, S], its origin as there; with places, these H heads are a part of its. With compute, q, k, v and drop(p_j) are rounded where they are multiplied; a
+	// logical tensor [B, H, T, S], its origin as there; with of and length, that tensor is [B, of, length, length], these H heads are its part numbered place, and the first query is that numbered offset. With compute, q, k, v and drop(p_j) are rounded where they are multiplied; a
 	// device may round drop(p_j) before it divides by the sum, e^(s_j) being taken relative to the largest score it knows.
 	// Source: Vaswani et al., arXiv:1706.03762, section 3.2; running softmax: Dao, arXiv:2307.08691, section 3.1.
 	Attention
@@ -152,11 +152,11 @@ const (
 	// A row whose label is ignore_index or outside [0, V) gives ℓ = 0, and its lse all the same. With dlogits it does what
 	// CrossEntropyGrad does besides, with the lse that it wrote. Source: Szegedy et al., arXiv:1512.00567, section 7.
 	CrossEntropy
-	// CrossEntropyGrad sets dz_v = scale·w/weight·(e^(z_v − lse) − (1−smoothing)·[v = y] − smoothing/V), 0 for ignored rows. With places, the
-	// classes are a part of all: those numbered place·V to place·V + V − 1, and V stands for places·V where it divides.
+	// CrossEntropyGrad sets dz_v = scale·w/weight·(e^(z_v − lse) − (1−smoothing)·[v = y] − smoothing/V), 0 for ignored rows. With classes, there are
+	// so many, of which these are the part numbered place of parts of V; what lies beyond their end gets 0, and V stands for classes where it divides.
 	CrossEntropyGrad
 	// CrossEntropyPart sets, for each row of a part of the classes as there, stats_0 = log Σ_v e^(z_v) and
-	// stats_1 = (1−smoothing)·[v = y]·z_y + smoothing·Σz/(places·V). Source: Shoeybi et al., arXiv:1909.08053, section 3.
+	// stats_1 = (1−smoothing)·[v = y]·z_y + smoothing·Σz/classes. Source: Shoeybi et al., arXiv:1909.08053, section 3.
 	CrossEntropyPart
 	// CrossEntropyJoin sets lse = log Σ_r e^(stats_r0) and ℓ = lse − Σ_r stats_r1 from those of all R parts; labels that are ignore_index or
 	// outside [0, classes) are as in CrossEntropy.
@@ -352,5 +352,6 @@ type Attrs struct {
 	Axis   string `json:"axis,omitempty"`   // of the mesh, that the ranks of a group differ in
 	Dim    int    `json:"dim,omitempty"`    // that is shared out
 	Into   int    `json:"into,omitempty"`   // dim that is shared out in its stead
-	Places int    `json:"places,omitempty"` // parts of the logical tensor; 0: it is whole
+	Of     int    `json:"of,omitempty"`     // length of the logical tensor along the dim; 0: the operand's own
+	Length int    `json:"length,omitempty"` // tokens of a row of it; 0: as many as the operand has
 }

@@ -120,6 +120,7 @@ func (s *scorer) count(classes *metric.Classes, entities *metric.Entities) error
 	if err := s.machine.Read(b, bytesOf(s.predictions)); err != nil {
 		return err
 	}
+	s.predictions = unpadded(s.predictions, b, s.batch)
 	ignore := int32(s.machine.Plan.Data.Ignore)
 	if classes != nil {
 		classes.Add(s.predictions, s.batch.Labels, ignore)
@@ -128,6 +129,18 @@ func (s *scorer) count(classes *metric.Classes, entities *metric.Entities) error
 		s.countEntities(entities, ignore)
 	}
 	return nil
+}
+
+// unpadded leaves out the rows and tokens that pad a batch.
+func unpadded(predictions []int32, b *plan.Buffer, batch *data.Batch) []int32 {
+	if len(b.Dims) < 2 {
+		return predictions[:batch.Rows]
+	}
+	long := b.Dims[1].Size
+	for row := range batch.Rows {
+		copy(predictions[row*batch.Length:][:batch.Length], predictions[row*long:])
+	}
+	return predictions[:batch.Rows*batch.Length]
 }
 
 func (s *scorer) countEntities(entities *metric.Entities, ignore int32) {

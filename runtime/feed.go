@@ -9,11 +9,14 @@ import (
 	"github.com/gsc-project/gsc/runtime/data"
 )
 
-// feed copies the rows of a batch into the inputs of a program.
+// feed copies the rows of a batch into the inputs of a program. A program may take more rows, and longer ones, than there are: what pads
+// them is not scored.
 type feed struct {
 	machine *Machine
 	ports   []port
 	rows    int // of one call
+	ints    []int32
+	floats  []float32
 	wide    []float64
 }
 
@@ -21,6 +24,8 @@ type feed struct {
 type port struct {
 	buffer *plan.Buffer
 	name   string
+	each   int  // elements of a row
+	tokens bool // as many as a row has tokens
 }
 
 // newFeed looks up the inputs of a program once, so that feeding allocates nothing.
@@ -28,10 +33,16 @@ func (m *Machine) newFeed(name string) (*feed, error) {
 	f := &feed{machine: m}
 	for _, in := range m.programs[name].plan.Inputs {
 		b := &m.stage.Buffers[in.Buffer]
-		f.ports = append(f.ports, port{b, in.Name})
+		n := kernels.Elements(b.Shape())
 		f.rows = b.Dims[0].Size
+		f.ports = append(f.ports, port{b, in.Name, n / f.rows, len(b.Dims) > 1 && b.Dims[1].Name == "seq"})
+		if b.DType == kernels.I32 {
+			f.ints = make([]int32, max(len(f.ints), n))
+		} else {
+			f.floats = make([]float32, max(len(f.floats), n))
+		}
 		if b.DType == kernels.F64 {
-			f.wide = make([]float64, max(len(f.wide), kernels.Elements(b.Shape())))
+			f.wide = make([]float64, max(len(f.wide), n))
 		}
 	}
 	for _, p := range f.ports {
@@ -42,40 +53,73 @@ func (m *Machine) newFeed(name string) (*feed, error) {
 	return f, nil
 }
 
-// fill copies a part of the batch's rows: the parts are as many rows each as a call takes.
-func (f *feed) fill(b *data.Batch, part int) error {
+// fill copies n rows of the batch, from the first on.
+func (f *feed) fill(b *data.Batch, first, n int) error {
 	for _, p := range f.ports {
-		if err := f.copy(p, b, part); err != nil {
+		if err := f.copy(p, b, first, n); err != nil {
 			return fmt.Errorf("input %s: %w", p.name, err)
 		}
 	}
 	return nil
 }
 
-func (f *feed) copy(p port, b *data.Batch, part int) error {
-	n := kernels.Elements(p.buffer.Shape())
-	from, to := part*n, (part+1)*n
+func (f *feed) copy(p port, b *data.Batch, first, n int) error {
+	each := p.each // elements of a row of the batch
+	if p.tokens {
+		each = b.Length
+	}
 	if p.buffer.DType == kernels.I32 {
-		values := b.Ints(p.name)
-		if len(values) < to {
-			return fmt.Errorf("the batch has %d elements, not %d", len(values), to)
+		values, pad := b.Ints(p.name), int32(0)
+		switch {
+		case p.name == plan.InputLabels:
+			pad = int32(f.machine.Plan.Data.Ignore)
+		case p.name == plan.InputLengths && values == nil: // of rows that are padded, though the data have none
+			rows := f.ints[:f.rows]
+			clear(rows)
+			for i := range n {
+				rows[i] = int32(b.Length)
+			}
+			return f.machine.Write(p.buffer, bytesOf(rows))
 		}
-		return f.machine.Write(p.buffer, bytesOf(values[from:to]))
+		rows, err := lay(f.ints[:f.rows*p.each], values, p.each, each, first, n, pad)
+		if err != nil {
+			return err
+		}
+		return f.machine.Write(p.buffer, bytesOf(rows))
 	}
 	values := b.Values
 	if p.name == plan.InputWeights {
 		values = b.Weights
 	}
-	if len(values) < to {
-		return fmt.Errorf("the batch has %d elements, not %d", len(values), to)
+	rows, err := lay(f.floats[:f.rows*p.each], values, p.each, each, first, n, 0)
+	if err != nil {
+		return err
 	}
 	if p.buffer.DType == kernels.F32 {
-		return f.machine.Write(p.buffer, bytesOf(values[from:to]))
+		return f.machine.Write(p.buffer, bytesOf(rows))
 	}
-	for i, v := range values[from:to] {
+	for i, v := range rows {
 		f.wide[i] = float64(v)
 	}
-	return f.machine.Write(p.buffer, bytesOf(f.wide[:n]))
+	return f.machine.Write(p.buffer, bytesOf(f.wide[:len(rows)]))
+}
+
+// lay gives n rows of values, from the first on, with what pads each and stands for those that are not there; into is room for them.
+func lay[T int32 | float32](into, values []T, length, each, first, n int, pad T) ([]T, error) {
+	if len(values) < (first+n)*each || each > length {
+		return nil, fmt.Errorf("the batch has %d elements, rows of %d, not %d rows of %d", len(values), each, first+n, length)
+	}
+	values = values[first*each:][:n*each]
+	if each == length && len(values) == len(into) {
+		return values, nil
+	}
+	for i := range into {
+		into[i] = pad
+	}
+	for i := range n {
+		copy(into[i*length:], values[i*each:][:each])
+	}
+	return into, nil
 }
 
 // bytesOf sees a slice as its bytes. Plans and devices are little-endian.

@@ -14,9 +14,7 @@ import (
 type Stepper struct {
 	machine *Machine
 	feeds   map[string]*feed // of the programs that have inputs
-	rows    int              // of a micro-batch that the rank takes
-	place   int              // of the rank among those of data, of which there are ranks
-	ranks   int
+	place   int              // of the rank among those of data
 
 	// After, when set, is told each program that a training step has run, while its results still stand.
 	After func(program string)
@@ -32,7 +30,7 @@ type Result struct {
 // NewStepper looks up the inputs of a machine's programs.
 func NewStepper(m *Machine) (*Stepper, error) {
 	p := m.Plan
-	s := &Stepper{machine: m, feeds: map[string]*feed{}, rows: p.RankRows(), place: p.Place(m.rank.Number, plan.AxisData), ranks: p.Degree(plan.AxisData)}
+	s := &Stepper{machine: m, feeds: map[string]*feed{}, place: p.Place(m.rank.Number, plan.AxisData)}
 	for name, p := range m.programs {
 		if len(p.plan.Inputs) == 0 {
 			continue
@@ -67,7 +65,7 @@ func (s *Stepper) Evaluate(b *data.Batch, microBatch int) (float64, error) {
 		return 0, fmt.Errorf("the plan has no evaluation for rows of %d tokens", b.Length)
 	}
 	for _, c := range schedule.Calls {
-		if err := s.feed(c.Program, b, microBatch*s.ranks+s.place); err != nil {
+		if err := s.feed(c.Program, b, microBatch); err != nil {
 			return 0, err
 		}
 		s.machine.Run(c.Program)
@@ -90,9 +88,9 @@ func (s *Stepper) calls(kind string, b *data.Batch, run func(program string) err
 	}
 	for i := range schedule.Calls {
 		c := &schedule.Calls[i]
-		part := c.MicroBatch*s.ranks + s.place // of the global batch, in parts of as many rows
-		s.machine.SetCounter(plan.ScalarOrigin, int64(part)*int64(s.rows))
-		if err := s.feed(c.Program, b, part); err != nil {
+		first, _ := s.rows(c.MicroBatch)
+		s.machine.SetCounter(plan.ScalarOrigin, int64(first))
+		if err := s.feed(c.Program, b, c.MicroBatch); err != nil {
 			return err
 		}
 		if err := run(c.Program); err != nil {
@@ -105,11 +103,23 @@ func (s *Stepper) calls(kind string, b *data.Batch, run func(program string) err
 	return nil
 }
 
-func (s *Stepper) feed(program string, b *data.Batch, part int) error {
-	if f := s.feeds[program]; f != nil {
-		return f.fill(b, part)
+// rows are those of a micro-batch that the rank takes: the first, in the global batch, and how many, of which there may be none.
+func (s *Stepper) rows(microBatch int) (first, n int) {
+	p := s.machine.Plan
+	skipped := min(s.place*p.RankRows(), p.BatchRows())
+	return microBatch*p.BatchRows() + s.place*p.RankRows(), min(p.RankRows(), p.BatchRows()-skipped)
+}
+
+func (s *Stepper) feed(program string, b *data.Batch, microBatch int) error {
+	f := s.feeds[program]
+	if f == nil {
+		return nil
 	}
-	return nil
+	first, n := s.rows(microBatch)
+	if n == 0 {
+		first = 0
+	}
+	return f.fill(b, first, n)
 }
 
 // loss is the step's loss. A step without a scored position has none, and counts as 0.

@@ -264,7 +264,7 @@ func (d *diagnosis) zero() {
 		"stochastic rounding takes its bits by the places of elements in the whole weight")
 }
 
-// microBatches: each micro-batch holds as many rows, and each rank takes as many of them.
+// microBatches: each micro-batch holds as many rows, and each rank takes some of them.
 func (d *diagnosis) microBatches() {
 	rows, ok := d.integer("batch.sequences")
 	parts, given := d.integer("batch.micro_batches")
@@ -278,7 +278,7 @@ func (d *diagnosis) microBatches() {
 	if given {
 		paths, rows = append(paths, "batch.micro_batches"), rows/parts
 	}
-	d.wrongIf(rows%ranks != 0, paths, useDivisors(ranks, rows), "%d does not divide the %d rows of a micro-batch", ranks, rows)
+	d.wrongIf(ranks > rows, paths, "use fewer ranks, or more rows", "%d ranks are more than the %d rows of a micro-batch", ranks, rows)
 }
 
 // objective: which loss fits which model, and what smoothing is for.

@@ -225,9 +225,9 @@ func (g *Graph) Scalar(name string) *Value {
 	return v
 }
 
-// Place is the scalar of the rank's place along axes.
-func (g *Graph) Place(axes []string) *Value {
-	v, _ := g.Lasting(plan.PlaceScalar(axes), plan.ScalarKind, kernels.I64)
+// Place is the scalar of the rank's place along axes, times a number.
+func (g *Graph) Place(axes []string, times int) *Value {
+	v, _ := g.Lasting(plan.PlaceScalar(axes, times), plan.ScalarKind, kernels.I64)
 	return v
 }
 

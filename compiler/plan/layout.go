@@ -3,6 +3,7 @@ package plan
 import (
 	"cmp"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/gsc-project/gsc/kernels"
@@ -73,17 +74,36 @@ func (p *Plan) Keeper(t *Tensor, element int64) (rank int, at, n int64) {
 // placePrefix begins the names of scalars that are a rank's place.
 const placePrefix = "place."
 
-// PlaceScalar names the I64 scalar of a rank's place along axes, the last of them counting fastest.
-func PlaceScalar(axes []string) string { return placePrefix + strings.Join(axes, ",") }
+// PlaceScalar names the I64 scalar of a rank's place along axes, the last of them counting fastest, times a number.
+func PlaceScalar(axes []string, times int) string {
+	name := placePrefix + strings.Join(axes, ",")
+	if times != 1 {
+		name += "*" + strconv.Itoa(times)
+	}
+	return name
+}
+
+// placeAxes takes the name of such a scalar apart.
+func placeAxes(scalar string) (axes []string, times int, ok bool) {
+	name, ok := strings.CutPrefix(scalar, placePrefix)
+	name, factor, scaled := strings.Cut(name, "*")
+	times = 1
+	if scaled {
+		var err error
+		times, err = strconv.Atoi(factor)
+		ok = ok && err == nil
+	}
+	return strings.Split(name, ","), times, ok
+}
 
 // PlaceOf is the value of a scalar of a rank, where it is one of a place.
 func (p *Plan) PlaceOf(scalar string, rank int) (place int, ok bool) {
-	axes, ok := strings.CutPrefix(scalar, placePrefix)
+	axes, times, ok := placeAxes(scalar)
 	if !ok {
 		return 0, false
 	}
-	for axis := range strings.SplitSeq(axes, ",") {
+	for _, axis := range axes {
 		place = place*p.Degree(axis) + p.Place(rank, axis)
 	}
-	return place, true
+	return place * times, true
 }

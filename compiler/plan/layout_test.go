@@ -45,9 +45,9 @@ func TestRanksKeepEveryElement(t *testing.T) {
 
 func TestPlaceScalars(t *testing.T) {
 	p := &plan.Plan{Mesh: []plan.Axis{{Name: plan.AxisSequence, Degree: 2}, {Name: plan.AxisTensor, Degree: 4}}}
-	name := plan.PlaceScalar([]string{plan.AxisTensor, plan.AxisSequence})
+	name := plan.PlaceScalar([]string{plan.AxisTensor, plan.AxisSequence}, 3)
 	for rank := range p.Ranks() {
-		if place, ok := p.PlaceOf(name, rank); !ok || place != rank%4*2+rank/4 {
+		if place, ok := p.PlaceOf(name, rank); !ok || place != 3*(rank%4*2+rank/4) {
 			t.Errorf("rank %d is at %d of %s", rank, place, name)
 		}
 	}

@@ -128,8 +128,11 @@ func (s *Stage) hasParts() bool {
 // BatchRows is the rows of a micro-batch.
 func (p *Plan) BatchRows() int { return p.Training.Sequences / max(p.Training.MicroBatches, 1) }
 
-// RankRows is how many of them each rank takes.
-func (p *Plan) RankRows() int { return p.BatchRows() / max(p.Degree(AxisData), 1) }
+// RankRows is how many of them each rank takes; the last ones may take fewer, or none.
+func (p *Plan) RankRows() int {
+	ranks := max(p.Degree(AxisData), 1)
+	return (p.BatchRows() + ranks - 1) / ranks
+}
 
 // The axes of a mesh, in their order in it: neighbours along the last are neighbours in number.
 const (

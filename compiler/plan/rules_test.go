@@ -85,7 +85,6 @@ var brokenForm = []broken{
 	{3, edit("strategy 0123456789abcdef", "mesh [data 0]"), nil, `axis "data" has degree 0`},
 	{3, edit("strategy 0123456789abcdef", "mesh [data 1]"), nil, `axis "data" has degree 1`},
 	{3, edit("strategy 0123456789abcdef", "mesh [time 2]"), nil, `unknown axis "time"`},
-	{10, edit("strategy 0123456789abcdef", "mesh [data 3]"), nil, "do not divide among 3 ranks of data"},
 
 	{4, edit("  device 2816\n", "  device 2816\n  device 2816\n"), nil, "two arenas in space device"},
 	{4, edit("  device 2816\n", "  device -1\n"), nil, "size -1 is outside"},

@@ -27,11 +27,12 @@ import (
 //     optimizer state has a tensor; state belongs to a weight, and what a weight is computed of is loaded; the shape in a model folder has as many elements; the kind of Init is known.
 //  8. Scalars: names are unique; each has a buffer of class scalar, one element and its type to itself, and each such buffer has a scalar.
 //  9. Programs: names are unique; ports name buffers, once; inputs are of class input.
-//  10. Training, in a plan that trains: the objective and the kind of rate are known, a table has rates, sequences divide into micro-batches, and those among the ranks of data.
+//  10. Training, in a plan that trains: the objective and the kind of rate are known, a table has rates, sequences divide into micro-batches.
 //  11. Schedules: kind and length are unique; there is one to train and one to evaluate for each length bucket of the data, or, in a
 //     plan that only generates, one to prefill and one to decode; calls name programs of that length,
 //     slots and micro-batches that exist; training calls every micro-batch; every program is called.
-//  12. Batches: the inputs of a call have as many rows as a rank takes of a micro-batch, and, for tokens and what goes with each, its length.
+//  12. Batches: the inputs of a call have as many rows as a rank takes of a micro-batch, and, for tokens and what goes with each, its length, which may be
+//     padded so that it divides.
 //
 // Operands, of each instruction.
 //

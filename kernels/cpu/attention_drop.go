@@ -1,6 +1,10 @@
 package cpu
 
-import "github.com/gsc-project/gsc/kernels"
+import (
+	"cmp"
+
+	"github.com/gsc-project/gsc/kernels"
+)
 
 // dropper is the dropout of attention's weights, element (b, h, i, j) of the logical tensor [B, H, T, S].
 type dropper struct {
@@ -8,22 +12,27 @@ type dropper struct {
 	params             dropoutParams
 	seed, step, origin *int64
 	place              *int64 // of the heads among all of the logical tensor; nil: they are all
+	query              *int64 // the first of the logical tensor; nil: 0
 	h, t, s            int
-	heads              int // of the logical tensor
-	vec                *vectorTable
-	ones               []float32
-	rows               [][]float32 // a buffer for each worker
+
+	heads, rowQueries, rowKeys int // of the logical tensor
+	vec                        *vectorTable
+	ones                       []float32
+	rows                       [][]float32 // a buffer for each worker
 }
 
 // newDropper is for so many keys at a time. It takes the operands of the mask; seed, step, origin and place are the last four.
 func newDropper(d *Device, keyBlock int, args []kernels.Tensor, a kernels.Attrs, s kernels.Sizes) dropper {
-	x := dropper{rate: a.Rate, h: s["H"], t: s["T"], s: s["S"], heads: s["H"] * max(1, a.Places)}
+	x := dropper{rate: a.Rate, h: s["H"], t: s["T"], s: s["S"], heads: cmp.Or(a.Of, s["H"]), rowQueries: cmp.Or(a.Length, s["T"]), rowKeys: cmp.Or(a.Length, s["S"])}
 	if a.Rate == 0 {
 		return x
 	}
 	x.params = newDropoutParams(a.Key, a.Rate)
 	x.seed, x.step, x.origin = scalar[int64](args[4]), scalar[int64](args[5]), scalar[int64](args[6])
 	x.place = scalar[int64](args[7])
+	if a.Length > 0 {
+		x.query = scalar[int64](args[3])
+	}
 	x.vec = d.vector()
 	x.ones = make([]float32, keyBlock)
 	for i := range x.ones {
@@ -47,7 +56,10 @@ func (x *dropper) index(b, h, i, j int) uint64 {
 	if x.place != nil {
 		h += int(*x.place) * x.h
 	}
-	return (((uint64(*x.origin)+uint64(b))*uint64(x.heads)+uint64(h))*uint64(x.t)+uint64(i))*uint64(x.s) + uint64(j)
+	if x.query != nil {
+		i += int(*x.query)
+	}
+	return (((uint64(*x.origin)+uint64(b))*uint64(x.heads)+uint64(h))*uint64(x.rowQueries)+uint64(i))*uint64(x.rowKeys) + uint64(j)
 }
 
 // apply multiplies a tile of scores by 0 where the element is dropped, else by 1/(1−rate).

@@ -27,7 +27,7 @@ func bindScale(d *Device, c kernels.Call, _ kernels.Sizes) (kernels.Kernel, erro
 func bindDropout(d *Device, c kernels.Call, _ kernels.Sizes) (kernels.Kernel, error) {
 	x, y := floats(c.Args[0]), floats(c.Args[5])
 	seed, step, origin := scalar[int64](c.Args[1]), scalar[int64](c.Args[2]), scalar[int64](c.Args[3])
-	if c.Attrs.Places > 0 {
+	if c.Attrs.Of > 0 {
 		return d.dropoutOfPart(c, x, y), nil
 	}
 	entry := len(x) // elements of one entry of the first dim
@@ -52,18 +52,22 @@ func bindDropout(d *Device, c kernels.Call, _ kernels.Sizes) (kernels.Kernel, er
 // at a word of its own.
 func (d *Device) dropoutOfPart(c kernels.Call, x, y []float32) kernels.Kernel {
 	seed, step, origin, place := scalar[int64](c.Args[1]), scalar[int64](c.Args[2]), scalar[int64](c.Args[3]), scalar[int64](c.Args[4])
-	shape, dim, places := c.Args[0].Shape, c.Attrs.Dim, c.Attrs.Places
+	shape, dim := c.Args[0].Shape, c.Attrs.Dim
 	n := kernels.Elements(shape[dim:])
+	whole := uint64(c.Attrs.Of * kernels.Elements(shape[dim+1:]))
 	each := kernels.Elements(shape[1:dim]) // runs of one entry of the first dim
 	p := newDropoutParams(c.Attrs.Key, c.Attrs.Rate)
 	vec := d.vector()
 	var first, at uint64
 	run := d.overRows(kernels.Elements(shape[:dim]), n, func(row, _ int) {
-		vec.dropAt(y[row*n:][:n], x[row*n:][:n], &p, ((first+uint64(row))*uint64(places)+at)*uint64(n))
+		vec.dropAt(y[row*n:][:n], x[row*n:][:n], &p, (first+uint64(row))*whole+at)
 	})
 	return func() {
 		p.set(uint64(*seed), uint32(*step))
-		first, at = uint64(*origin)*uint64(each), uint64(*place)
+		first, at = uint64(*origin)*uint64(each), 0
+		if place != nil {
+			at = uint64(*place) * uint64(n)
+		}
 		run()
 	}
 }

@@ -1,6 +1,7 @@
 package cpu
 
 import (
+	"cmp"
 	"math"
 
 	"github.com/gsc-project/gsc/kernels"
@@ -24,22 +25,21 @@ type crossEntropy struct {
 func newCrossEntropy(d *Device, c kernels.Call, s kernels.Sizes) crossEntropy {
 	return crossEntropy{
 		vec: d.vector(), logits: floats(c.Args[0]), labels: kernels.Slice[int32](c.Args[1]),
-		classes: s["V"], all: s["V"] * max(1, c.Attrs.Places), ignore: c.Attrs.IgnoreIndex, smoothing: c.Attrs.Smoothing,
+		classes: s["V"], all: cmp.Or(c.Attrs.Classes, s["V"]), ignore: c.Attrs.IgnoreIndex, smoothing: c.Attrs.Smoothing,
 	}
 }
 
-// row gives a row's logits and label, which counts from the first class of the part; scored is false when the row does not count.
+// row gives a row's logits and label, which counts from the first class of the part; scored is false when the row does not count. What
+// pads the last part is left out.
 func (e *crossEntropy) row(row int) (logits []float32, label int, scored bool) {
-	y := int(e.labels[row])
+	y, own := int(e.labels[row]), min(e.classes, e.all)
 	scored = y != e.ignore && y >= 0 && y < e.all
 	if e.place != nil {
-		y -= int(*e.place) * e.classes
+		first := int(*e.place) * e.classes
+		y, own = y-first, max(0, min(e.classes, e.all-first))
 	}
-	return e.logits[row*e.classes:][:e.classes], y, scored
+	return e.logits[row*e.classes:][:own], y, scored
 }
-
-// holds says whether a label is one of the part's classes.
-func (e *crossEntropy) holds(label int) bool { return label >= 0 && label < e.classes }
 
 func bindCrossEntropy(d *Device, c kernels.Call, s kernels.Sizes) (kernels.Kernel, error) {
 	e := newCrossEntropy(d, c, s)
@@ -71,6 +71,8 @@ func (e *crossEntropy) loss(z []float32, label int, l float64) float32 {
 func (e *crossEntropy) slope(row int, lse float32) {
 	z, label, scored := e.row(row)
 	dz := e.dlogits[row*e.classes:][:e.classes]
+	clear(dz[len(z):])
+	dz = dz[:len(z)]
 	if !scored {
 		clear(dz)
 		return
@@ -78,11 +80,12 @@ func (e *crossEntropy) slope(row int, lse float32) {
 	k := e.share.of(row)
 	spread := e.smoothing / float64(e.all)
 	own := 0.0
-	if e.holds(label) { // p − 1 of the label loses nothing where p is almost 1
+	holds := label >= 0 && label < len(z)
+	if holds { // p − 1 of the label loses nothing where p is almost 1
 		own = k * (math.Expm1(float64(z[label])-float64(lse)) + e.smoothing - spread)
 	}
 	e.vec.expScale(dz, z, lse, float32(k), float32(-k*spread))
-	if e.holds(label) {
+	if holds {
 		dz[label] = float32(own)
 	}
 }
@@ -97,7 +100,7 @@ func bindCrossEntropyPart(d *Device, c kernels.Call, s kernels.Sizes) (kernels.K
 		if e.smoothing != 0 {
 			own = e.smoothing * e.vec.sum(z) / float64(e.all)
 		}
-		if e.holds(label) {
+		if label >= 0 && label < len(z) {
 			own += (1 - e.smoothing) * float64(z[label])
 		}
 		stats[2*row], stats[2*row+1] = float32(logSumExp(e.vec, z)), float32(own)

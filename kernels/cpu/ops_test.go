@@ -122,7 +122,7 @@ func opCases() []opCase {
 		{kernels.Dropout, kernels.Attrs{Rate: 0.1, Key: 7}, func(o *operands) {
 			o.f(caseB, caseLong/caseB).counter(1<<40).counter(3).counter(5).absent().f(caseB, caseLong/caseB)
 		}},
-		{kernels.Dropout, kernels.Attrs{Rate: 0.1, Key: 7, Dim: 1, Places: 3}, func(o *operands) {
+		{kernels.Dropout, kernels.Attrs{Rate: 0.1, Key: 7, Dim: 1, Of: 3*caseT - 7}, func(o *operands) {
 			o.f(caseB, caseT, caseLong/caseB/caseT).counter(1<<40).counter(3).counter(5).counter(2).f(caseB, caseT, caseLong/caseB/caseT)
 		}},
 		{kernels.AddBias, kernels.Attrs{}, func(o *operands) { o.f(caseR, caseC).f(caseC).f(caseR, caseC) }},
@@ -158,10 +158,10 @@ func opCases() []opCase {
 		{kernels.CrossEntropyGrad, kernels.Attrs{IgnoreIndex: 7, Smoothing: 0.1}, func(o *operands) {
 			o.f(70, caseV).i(caseV, 70).each([]int{70}, func() float64 { return 9 + o.r.Float64() }).p(70).real(50).real(4).absent().f(70, caseV)
 		}},
-		{kernels.CrossEntropyGrad, kernels.Attrs{IgnoreIndex: 7, Smoothing: 0.1, Places: 3}, func(o *operands) {
-			o.f(70, caseV).i(3*caseV, 70).each([]int{70}, func() float64 { return 9 + o.r.Float64() }).p(70).real(50).real(4).counter(1).f(70, caseV)
+		{kernels.CrossEntropyGrad, kernels.Attrs{IgnoreIndex: 7, Smoothing: 0.1, Classes: 2*caseV - 9}, func(o *operands) {
+			o.f(70, caseV).i(2*caseV, 70).each([]int{70}, func() float64 { return 9 + o.r.Float64() }).p(70).real(50).real(4).counter(1).f(70, caseV)
 		}},
-		{kernels.CrossEntropyPart, kernels.Attrs{Smoothing: 0.1, Places: 3}, func(o *operands) { o.f(70, caseV).i(3*caseV, 70).counter(1).f(70, 1, 2) }},
+		{kernels.CrossEntropyPart, kernels.Attrs{Smoothing: 0.1, Classes: 2*caseV - 9}, func(o *operands) { o.f(70, caseV).i(2*caseV, 70).counter(1).f(70, 1, 2) }},
 		{kernels.CrossEntropyJoin, kernels.Attrs{IgnoreIndex: 7, Classes: 50}, func(o *operands) { o.f(caseR, 3, 2).i(60, caseR).f(caseR).f(caseR) }},
 		{kernels.BinaryCrossEntropy, kernels.Attrs{}, func(o *operands) { o.f(caseR, caseC).p(caseR, caseC).f(caseR) }},
 		{kernels.BinaryCrossEntropyGrad, kernels.Attrs{}, func(o *operands) { o.f(caseR, caseC).p(caseR, caseC).absent().real(50).absent().f(caseR, caseC) }},

@@ -57,7 +57,8 @@ var attributes = map[string]func(g *generator, a *kernels.Attrs){
 	"steps":           func(g *generator, a *kernels.Attrs) { a.Steps = g.IntN(7) },
 	"dim":             func(g *generator, a *kernels.Attrs) { a.Dim = 1 },
 	"classes":         func(g *generator, a *kernels.Attrs) { a.Classes = 1 + g.IntN(50) },
-	"places":          func(g *generator, a *kernels.Attrs) { a.Places = pick(g, 0, 0, 2, 3) },
+	"of":              func(g *generator, a *kernels.Attrs) { a.Of = pick(g, 0, 1+g.IntN(200)) },
+	"length":          func(g *generator, a *kernels.Attrs) { a.Length = pick(g, 0, 1+g.IntN(100)) },
 }
 
 // floatsByName draws operands of the compute type that are not just normal values.
@@ -95,7 +96,7 @@ var integersByName = map[string]func(g *generator) int64{
 	"seed":       func(g *generator) int64 { return int64(g.Uint64()) },
 	"step":       func(g *generator) int64 { return int64(pick(g, 1, 2, 1+g.IntN(30), 1+g.IntN(100000))) },
 	"origin":     func(g *generator) int64 { return int64(g.IntN(70)) },
-	"place":      func(g *generator) int64 { return int64(g.IntN(cmp.Or(g.sample.attrs.Places, 5))) },
+	"place":      func(g *generator) int64 { return int64(g.IntN(5)) },
 	"finite":     func(g *generator) int64 { return int64(min(1, g.IntN(4))) },
 	"good":       func(g *generator) int64 { return int64(g.IntN(5)) },
 	"updates":    func(g *generator) int64 { return int64(g.IntN(1000)) },
@@ -116,7 +117,7 @@ func (g *generator) positive() float64 { return math.Abs(g.NormFloat64()) + 1e-3
 
 // label is that of a class of any part; now and then of none.
 func (g *generator) label() int64 {
-	classes := max(g.sizes["V"]*max(1, g.sample.attrs.Places), g.sample.attrs.Classes)
+	classes := cmp.Or(g.sample.attrs.Classes, g.sizes["V"])
 	if g.oneIn(8) {
 		return pick(g, int64(g.sample.attrs.IgnoreIndex), -7, int64(classes), int64(classes)+5)
 	}

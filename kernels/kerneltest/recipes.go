@@ -89,7 +89,7 @@ var recipes = map[kernels.Op]recipe{
 
 	kernels.CrossEntropy:           {tolerance: functions, presence: lossGradient, terms: crossEntropyTerms},
 	kernels.CrossEntropyGrad:       {tolerance: functions, attrs: wholeClasses, presence: placeOfPart, derive: crossEntropyRows, terms: shareTerms},
-	kernels.CrossEntropyPart:       {tolerance: functions, presence: placeOfPart, terms: termsOf("logits")},
+	kernels.CrossEntropyPart:       {tolerance: functions, attrs: wholeClasses, presence: placeOfPart, terms: termsOf("logits")},
 	kernels.CrossEntropyJoin:       {tolerance: functions, terms: termsOf("stats")},
 	kernels.BinaryCrossEntropy:     {tolerance: functions, terms: lossTerms},
 	kernels.BinaryCrossEntropyGrad: {tolerance: functions, terms: shareTerms},
@@ -185,21 +185,24 @@ func maskOperands(g *generator, has map[string]bool) {
 
 // wholeClasses: lse is that of all classes, which the suite knows where there is one part.
 func wholeClasses(g *generator, a *kernels.Attrs) {
+	a.Classes = pick(g, 0, 2*g.sizes["V"], g.sizes["V"]+g.IntN(3*g.sizes["V"]))
 	if g.extent == small {
-		a.Places = 0
+		a.Classes = 0
 	}
 }
 
 // partsOfDim: a part of a tensor is one along a dim that is not the first.
 func partsOfDim(g *generator, a *kernels.Attrs) {
-	if n := len(g.sample.leading); a.Places > 0 && n > 1 {
+	if n := len(g.sample.leading); a.Of > 0 && n > 1 {
 		a.Dim = 1 + g.IntN(n-1)
 	} else {
-		a.Dim, a.Places = 0, 0
+		a.Dim, a.Of = 0, 0
 	}
 }
 
-func placeOfPart(g *generator, has map[string]bool) { has["place"] = g.sample.attrs.Places > 0 }
+func placeOfPart(g *generator, has map[string]bool) {
+	has["place"] = has["place"] && max(g.sample.attrs.Of, g.sample.attrs.Classes) > 0
+}
 
 func roundingWords(g *generator, has map[string]bool) {
 	if g.sample.attrs.Rounding != "" {
@@ -259,7 +262,7 @@ func attentionRows(s *sample) error { return s.derive(kernels.Attention, s.attrs
 
 func crossEntropyRows(s *sample) error {
 	a := s.attrs
-	a.Places = 0
+	a.Classes = 0
 	return s.derive(kernels.CrossEntropy, a)
 }
 

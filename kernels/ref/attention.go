@@ -1,6 +1,9 @@
 package ref
 
-import "math"
+import (
+	"cmp"
+	"math"
+)
 
 // inputs is what attention and its gradient have in common: the inputs, which
 // keys a query sees, and dropout.
@@ -12,6 +15,7 @@ type inputs struct {
 	drop                 dropper
 	offset, origin       int
 	first, all           int // head of the logical tensor that these begin with, and how many it has
+	rowQueries, rowKeys  int // of the logical tensor
 	heads, queries, keys int // H, T, S
 	shared               int // H/G, the heads that share a key-value head
 }
@@ -21,7 +25,7 @@ func (c *call) inputs() inputs {
 		call: c, q: c.operand("q"), k: c.operand("k"), v: c.operand("v"),
 		lengths: c.indices("lengths"), qSegments: c.indices("q_segments"), kSegments: c.indices("k_segments"),
 		drop: c.dropper(), offset: int(c.counter("offset")), origin: int(c.counter("origin")),
-		first: int(c.counter("place")) * c.sizes["H"], all: max(1, c.Places) * c.sizes["H"],
+		first: int(c.counter("place")) * c.sizes["H"], all: cmp.Or(c.Of, c.sizes["H"]), rowQueries: cmp.Or(c.Length, c.sizes["T"]), rowKeys: cmp.Or(c.Length, c.sizes["S"]),
 		heads: c.sizes["H"], queries: c.sizes["T"], keys: c.sizes["S"], shared: c.sizes["H"] / c.sizes["G"],
 	}
 }
@@ -76,7 +80,10 @@ func (a *inputs) score(b, h, i, j int) float64 {
 
 // dropped is drop(x) at its place in the logical tensor [B, H, T, S].
 func (a *inputs) dropped(x float64, b, h, i, j int) float64 {
-	return a.drop.apply(x, uint64((((a.origin+b)*a.all+a.first+h)*a.queries+i)*a.keys+j))
+	if a.Length > 0 {
+		i += a.offset
+	}
+	return a.drop.apply(x, uint64((((a.origin+b)*a.all+a.first+h)*a.rowQueries+i)*a.rowKeys+j))
 }
 
 func attention(c *call) {

@@ -136,9 +136,9 @@ func dropout(c *call) {
 	first := uint64(c.counter("origin")) * uint64(entry)
 	for i := range y.len() {
 		at := first + uint64(i)
-		if c.Places > 0 {
-			n := uint64(kernels.Elements(x.shape[c.Dim:]))
-			at = (at/n*uint64(c.Places)+uint64(c.counter("place")))*n + at%n
+		if c.Of > 0 {
+			n, inner := uint64(kernels.Elements(x.shape[c.Dim:])), uint64(kernels.Elements(x.shape[c.Dim+1:]))
+			at = at/n*uint64(c.Of)*inner + uint64(c.counter("place"))*n + at%n
 		}
 		*y.flat(i) = drop.apply(*x.flat(i), at)
 	}

@@ -1,6 +1,9 @@
 package ref
 
-import "math"
+import (
+	"cmp"
+	"math"
+)
 
 // scored says whether a row with this label counts.
 func (c *call) scored(label int32) bool {
@@ -8,20 +11,23 @@ func (c *call) scored(label int32) bool {
 }
 
 // classes is how many there are in all parts.
-func (c *call) classes() int { return max(1, c.Places)*c.sizes["V"] + c.Classes }
+func (c *call) classes() int { return cmp.Or(c.Classes, c.sizes["V"]) }
 
 // first is the number of the first class of the part.
 func (c *call) first() int {
-	if c.Places == 0 {
+	if c.contract.Param("place") < 0 {
 		return 0
 	}
 	return int(c.counter("place")) * c.sizes["V"]
 }
 
+// own is how many of a row's elements are classes of the part.
+func (c *call) own() int { return max(0, min(c.sizes["V"], c.classes()-c.first())) }
+
 func crossEntropyPart(c *call) {
 	logits, labels, stats := c.floats("logits"), c.indices("labels"), c.floats("stats")
 	for i := range c.sizes["..."] {
-		z := logits.row(i)
+		z := logits.row(i)[:c.own()]
 		own := c.Smoothing * sum(z) / float64(c.classes())
 		if y := int(*labels.flat(i)) - c.first(); y >= 0 && y < len(z) {
 			own += (1 - c.Smoothing) * z[y]
@@ -77,7 +83,8 @@ func (c *call) crossEntropySlope(i int, z, dz []float64, y int32, lse float64) {
 		return
 	}
 	w := c.rowShare(i)
-	for v := range z {
+	clear(dz[c.own():])
+	for v := range z[:c.own()] {
 		target := c.Smoothing / float64(c.classes())
 		if v == int(y)-c.first() {
 			target += 1 - c.Smoothing
