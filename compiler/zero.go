@@ -1,6 +1,7 @@
 package compiler
 
 import (
+	"maps"
 	"slices"
 
 	"github.com/gsc-project/gsc/compiler/graph"
@@ -24,9 +25,9 @@ func (u *unitOfWork) keepParts() error {
 		}
 	}
 	for _, b := range u.buckets {
-		for _, p := range []*graph.Program{b.forward, b.backward, b.evaluate} {
-			k.program(p)
-		}
+		kept := k.program(b.forward, nil)
+		k.program(b.backward, kept)
+		k.program(b.evaluate, nil)
 	}
 	for _, n := range u.update.Nodes {
 		for i, a := range n.Args {
@@ -44,12 +45,21 @@ type keeper struct {
 	whole map[*graph.Value][]plan.Dim // the dims of those weights
 }
 
-// program gathers weights for each of its runs of nodes of one block, at the beginning of the run before.
-func (k *keeper) program(p *graph.Program) {
+// program gathers weights for each of its runs of nodes of one block, at the beginning of the run before. Its first runs find what is kept of
+// those that were gathered last in the program before; it gives what it gathers itself for its own last runs.
+func (k *keeper) program(p *graph.Program, kept map[*graph.Value]*graph.Value) map[*graph.Value]*graph.Value {
 	runs := blocks(p.Nodes)
 	gathers := make([][]*graph.Node, len(runs))
+	last := map[*graph.Value]*graph.Value{}
 	for i, run := range runs {
-		gathers[i] = k.gather(run)
+		made := map[*graph.Value]*graph.Value{}
+		if i < keptRuns {
+			maps.Copy(made, kept)
+		}
+		gathers[i] = k.gather(run, made)
+		if i >= len(runs)-keptRuns {
+			maps.Copy(last, made)
+		}
 	}
 	var nodes []*graph.Node
 	for i, run := range runs {
@@ -62,7 +72,12 @@ func (k *keeper) program(p *graph.Program) {
 		nodes = append(nodes, run...)
 	}
 	p.Nodes = nodes
+	return last
 }
+
+// keptRuns is how many of its last runs a forward program leaves the weights of to the backward program, which begins with them: as many
+// as are gathered at a time.
+const keptRuns = 2
 
 // blocks cuts nodes where they change from one repeated block to another.
 func blocks(nodes []*graph.Node) (runs [][]*graph.Node) {
@@ -76,9 +91,8 @@ func blocks(nodes []*graph.Node) (runs [][]*graph.Node) {
 	return runs
 }
 
-// gather makes the nodes of a run read whole weights, and gives those that gather them.
-func (k *keeper) gather(run []*graph.Node) []*graph.Node {
-	made := map[*graph.Value]*graph.Value{}
+// gather makes the nodes of a run read whole weights, and gives those that gather what is not made yet.
+func (k *keeper) gather(run []*graph.Node, made map[*graph.Value]*graph.Value) []*graph.Node {
 	var list []*graph.Node
 	for _, n := range run {
 		for i, a := range n.Args {

@@ -61,7 +61,8 @@ type member struct {
 	team *team
 	rank int
 
-	calls   int64 // that all ranks take part in, so far
+	through time.Time // when the link has carried all calls so far
+	calls   int64     // that all ranks take part in, so far
 	sends   []int64
 	takes   []int64
 	mu      sync.Mutex
@@ -279,17 +280,24 @@ func (b *bound) receive(p *pair) error {
 	return nil
 }
 
-// delay sleeps until the link would have carried the call, from when the last rank came.
+// delay sleeps until the link would have carried the call: it begins when the last rank has come, and what the rank sent before is through.
 func (m *member) delay(c *collectives.Call, posts ...post) {
 	link := m.team.world.options.Link
 	if link == nil {
 		return
 	}
-	last := posts[0].at
+	begin := m.through
 	for i := range posts {
-		if posts[i].at.After(last) {
-			last = posts[i].at
+		if posts[i].at.After(begin) {
+			begin = posts[i].at
 		}
 	}
-	time.Sleep(time.Until(last.Add(link.Duration(*c, m.Size()))))
+	m.through = begin.Add(link.Duration(*c, m.Size()))
+	for {
+		left := time.Until(m.through)
+		if left <= 0 {
+			return
+		}
+		sleep(left)
+	}
 }
