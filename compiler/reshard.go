@@ -115,9 +115,8 @@ func (s *sharder) moveTo(n *graph.Node, v *graph.Value, to [][]string) (*graph.V
 	}
 	last := s.graph.Add(v.Name+"."+hopNames[list[len(list)-1].op], plan.Activation, v.DType, append([]plan.Dim{}, v.Dims...)...)
 	last.Split = to
-	s.walk(n, v, list, last)
 	s.moved[key] = last
-	return last, nil
+	return last, s.walk(n, v, list, last)
 }
 
 // moveInto moves a value that a node made into another one, which has its layout.
@@ -127,21 +126,22 @@ func (s *sharder) moveInto(n *graph.Node, v, into *graph.Value) error {
 		return err
 	}
 	if into.View == nil && len(list) > 0 {
-		s.walk(n, v, list, into)
-		return nil
+		return s.walk(n, v, list, into)
 	}
 	dense := v
 	if len(list) > 0 {
 		dense = s.graph.Add(into.Name+".dense", plan.Workspace, v.DType, append([]plan.Dim{}, v.Dims...)...)
 		dense.Split = s.split(into)
-		s.walk(n, v, list, dense)
+		if err := s.walk(n, v, list, dense); err != nil {
+			return err
+		}
 	}
 	s.emit(n, kernels.Copy, into.Name+".place", kernels.Attrs{}, graph.Args{"x": graph.Is(dense), "y": graph.Is(into)})
 	return nil
 }
 
 // walk emits the hops of a way, the last of which gives last.
-func (s *sharder) walk(n *graph.Node, v *graph.Value, list []hop, last *graph.Value) {
+func (s *sharder) walk(n *graph.Node, v *graph.Value, list []hop, last *graph.Value) error {
 	split := slices.Clone(s.split(v))
 	if v.View != nil && list[0].op != kernels.Copy { // collectives take what lies together
 		dense := s.graph.Add(v.Name+".dense", plan.Workspace, v.DType, append([]plan.Dim{}, v.Dims...)...)
@@ -150,6 +150,8 @@ func (s *sharder) walk(n *graph.Node, v *graph.Value, list []hop, last *graph.Va
 		v = dense
 	}
 	for i, h := range list {
+		whole := v.Dims[h.dim].Size
+		uneven := h.op != kernels.AllReduce && whole%s.degree(split[h.dim]) != 0
 		split = slices.Clone(split)
 		switch h.op {
 		case kernels.AllGather:
@@ -165,6 +167,15 @@ func (s *sharder) walk(n *graph.Node, v *graph.Value, list []hop, last *graph.Va
 			y = s.graph.Add(v.Name+"."+hopNames[h.op], plan.Workspace, v.DType, append([]plan.Dim{}, v.Dims...)...)
 			y.Split = split
 		}
+		uneven = uneven || h.op != kernels.AllReduce && whole%s.degree(split[h.dim]) != 0
+		switch {
+		case uneven && h.op == kernels.AllGather && len(split[h.dim]) == 0:
+			s.gatherUneven(n, v, h, y)
+			v = y
+			continue
+		case uneven:
+			return fmt.Errorf("%s: %s %d does not divide among the ranks along %s", v.Name, v.Dims[h.dim].Name, whole, h.axis)
+		}
 		x, attrs := v, kernels.Attrs{Axis: h.axis, Dim: h.dim, Into: h.into}
 		if h.op == kernels.Copy {
 			x, attrs = s.graph.Slice(v, h.dim, h.axis), kernels.Attrs{}
@@ -173,4 +184,17 @@ func (s *sharder) walk(n *graph.Node, v *graph.Value, list []hop, last *graph.Va
 		s.emit(n, h.op, y.Name, attrs, graph.Args{"x": graph.Is(x), "y": graph.Is(y)})
 		v = y
 	}
+	return nil
+}
+
+// gatherUneven gathers a dim that does not divide: what pads the last part lies at the end, and is left behind.
+func (s *sharder) gatherUneven(n *graph.Node, v *graph.Value, h hop, y *graph.Value) {
+	padded := s.graph.Add(y.Name+".padded", plan.Workspace, v.DType, v.Dims...)
+	ways := s.degrees[h.axis]
+	padded.Dims[h.dim].Size = ceilDiv(v.Dims[h.dim].Size, ways) * ways
+	padded.Split = y.Split
+	s.emit(n, h.op, padded.Name, kernels.Attrs{Axis: h.axis, Dim: h.dim}, graph.Args{"x": graph.Is(v), "y": graph.Is(padded)})
+	real := s.graph.Slice(padded, h.dim, "")
+	real.Dims[h.dim].Size, real.Split = v.Dims[h.dim].Size, y.Split
+	s.emit(n, kernels.Copy, y.Name, kernels.Attrs{}, graph.Args{"x": graph.Is(real), "y": graph.Is(y)})
 }

@@ -21,10 +21,13 @@ func (u *unitOfWork) shard() error {
 	if len(mesh) == 0 {
 		return nil
 	}
-	s := &sharder{graph: u.graph, degrees: map[string]int{}, rules: u.strategy.Parallel.Table(), moved: map[move]*graph.Value{}, whole: map[uneven]bool{}}
+	s := &sharder{graph: u.graph, degrees: map[string]int{}, rules: u.strategy.Parallel.Table(), moved: map[move]*graph.Value{}, whole: map[uneven]bool{}, padded: map[string]int{}}
 	for _, a := range mesh {
 		s.degrees[a.Name] = a.Degree
 	}
+	s.padVocab = !slices.ContainsFunc(u.weights.list, func(w *weight) bool {
+		return slices.IndexFunc(w.dims, func(d plan.Dim) bool { return d.Name == "vocab" }) > 0
+	})
 	for _, b := range u.buckets {
 		for _, p := range []*graph.Program{b.forward, b.backward, b.evaluate} {
 			if err := s.run(p); err != nil {
@@ -39,6 +42,9 @@ func (u *unitOfWork) shard() error {
 		w.cut = s.cut(w.value)
 	}
 	s.localise()
+	for _, what := range slices.Sorted(maps.Keys(s.padded)) {
+		u.choices = append(u.choices, plan.Choice{What: "parallel.mesh", Value: what, Why: fmt.Sprintf("%d ranks share it out", s.padded[what])})
+	}
 	for _, w := range slices.SortedFunc(maps.Keys(s.whole), func(a, b uneven) int { return strings.Compare(fmt.Sprint(a), fmt.Sprint(b)) }) {
 		if w.dim != "vocab" {
 			return u.strategy.Wrong("parallel.mesh."+w.axis, fmt.Sprintf("%d ranks do not divide %s = %d", s.degrees[w.axis], w.dim, w.size), "")
@@ -58,6 +64,9 @@ type sharder struct {
 	nodes   []*graph.Node // of the program, so far
 	moved   map[move]*graph.Value
 	whole   map[uneven]bool
+	padded  map[string]int // what is padded, and how many ranks share it out
+
+	padVocab bool // the vocabulary may be shared out unevenly: it is the first dim of all weights that have it
 }
 
 // uneven is a dim that a rule names and that does not divide.
@@ -153,7 +162,9 @@ func (s *sharder) layoutIn(v *graph.Value, n *graph.Node) [][]string {
 			if (v.Class == plan.Input || v.DType == kernels.I32) && r.Axis != plan.AxisData {
 				continue // whole numbers are small: each rank has them all, and takes what it needs
 			}
-			if d.Size%(s.degree(split[i])*s.degrees[r.Axis]) != 0 {
+			if ways := s.degree(split[i]) * s.degrees[r.Axis]; d.Size%ways != 0 && d.Name == "vocab" && s.padVocab {
+				s.padded[fmt.Sprintf("%s %d is padded to %d", d.Name, d.Size, ceilDiv(d.Size, ways)*ways)] = ways
+			} else if d.Size%ways != 0 {
 				s.whole[uneven{d.Name, r.Axis, d.Size}] = true
 				continue
 			}
@@ -628,7 +639,7 @@ func (s *sharder) localTable(n *graph.Node, c *choice) {
 		return
 	}
 	ids := n.Arg("ids")
-	size := s.sizeOf(n, "V") / s.degree(axes)
+	size := ceilDiv(s.sizeOf(n, "V"), s.degree(axes))
 	key := move{ids, fmt.Sprint("shift ", size, axes), s.program.Name}
 	if s.moved[key] == nil {
 		y := s.graph.Add(ids.Name+".shift", plan.Activation, kernels.I32, append([]plan.Dim{}, ids.Dims...)...)
@@ -706,7 +717,7 @@ func (s *sharder) localise() {
 	}
 	for _, v := range s.graph.Values {
 		for i, axes := range s.split(v) {
-			v.Dims[i].Size /= s.degree(axes)
+			v.Dims[i].Size = ceilDiv(v.Dims[i].Size, s.degree(axes)) // what pads the last part is of no account
 		}
 	}
 	for _, x := range shapes {
@@ -750,6 +761,8 @@ func (s *sharder) place(n *graph.Node, length int) {
 		set(n, "place", graph.Is(s.graph.Place(axes, 1)))
 	}
 }
+
+func ceilDiv(n, by int) int { return (n + by - 1) / by }
 
 func same2(a, b [][]string) bool {
 	return slices.EqualFunc(a, b, func(x, y []string) bool { return slices.Equal(x, y) })

@@ -189,19 +189,20 @@ func draw(seed int, device string) *drawn {
 	rate := []string{"0", "0.1"}[dropout]
 	text := `{train: files: ["text.txt"], split: {by: "bytes", validation: 0.1}, order: "random"}`
 	common := fmt.Sprintf("layers: %d, heads: %d, context: %d, std: 0.2", layers, heads, d.length)
+	words := fmt.Sprintf("%s, vocabulary: %d", common, 256+r.IntN(6)) // likewise
 	switch r.IntN(7) {
 	case 0, 1:
 		d.model = fmt.Sprintf("schema.#GPT2 & {%s, width: %d, mlp: %d, epsilon: 1e-3, tie: %t, dropout: {embedding: %s, attention: %s, residual: %s}}",
-			common, heads*head, mlp, r.IntN(2) == 0, rate, rate, rate)
+			words, heads*head, mlp, r.IntN(2) == 0, rate, rate, rate)
 		d.rows = text
 	case 2, 3:
-		d.model = fmt.Sprintf("schema.#Llama & {%s, kv_heads: %d, width: %d, mlp: %d, dropout: attention: %s}", common, kv, heads*head, mlp, rate)
+		d.model = fmt.Sprintf("schema.#Llama & {%s, kv_heads: %d, width: %d, mlp: %d, dropout: attention: %s}", words, kv, heads*head, mlp, rate)
 		d.rows = []string{text, `{format: "jsonl", train: files: ["lines.jsonl"], rows: "padded"}`, `{format: "jsonl", train: files: ["lines.jsonl"], rows: "packed"}`}[r.IntN(3)]
 	case 4:
-		d.model = fmt.Sprintf("schema.#Qwen2 & {%s, kv_heads: %d, width: %d, mlp: %d, tie: true}", common, kv, heads*head, mlp)
+		d.model = fmt.Sprintf("schema.#Qwen2 & {%s, kv_heads: %d, width: %d, mlp: %d, tie: true}", words, kv, heads*head, mlp)
 		d.rows = text
 	case 5:
-		d.model = fmt.Sprintf("schema.#GPTNeoX & {%s, width: %d, mlp: %d, rotary_share: 0.5, dropout: {hidden: %s, attention: %s}}", common, heads*8, mlp, rate, rate)
+		d.model = fmt.Sprintf("schema.#GPTNeoX & {%s, width: %d, mlp: %d, rotary_share: 0.5, dropout: {hidden: %s, attention: %s}}", words, heads*8, mlp, rate, rate)
 		d.rows = text
 	case 6:
 		d.model = fmt.Sprintf(`schema.#BERT & {task: %q, %s, width: %d, mlp: %d, epsilon: 1e-3, dropout: {hidden: %s, attention: %s}}`,

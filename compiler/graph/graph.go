@@ -32,7 +32,7 @@ type Value struct {
 
 // View is the part of a value where one of its dims has a given index; or, with Run, its elements from the index on, and with Axis besides those
 // of the rank's place, of as many neighbouring runs of the view's length as the axis has places; or, with Slice, the rank's part of a dim
-// along Axis.
+// along Axis, or without that as much from its beginning on as the view is long.
 type View struct {
 	Of    *Value
 	Dim   int
@@ -91,7 +91,7 @@ func (v *Value) Strides() (offset int, strides []int) {
 
 // Step is the distance between the parts that neighbouring ranks see, for a view that differs among them; 0: as many elements as it has.
 func (v *Value) Step() int {
-	if !v.View.Slice {
+	if !v.View.Slice || v.View.Axis == "" {
 		return 0
 	}
 	_, strides := v.Strides()

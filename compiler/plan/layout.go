@@ -24,34 +24,43 @@ func (p *Plan) Logical() *Plan {
 // Run is elements of a logical tensor that follow each other.
 type Run struct{ First, N int64 }
 
-// PartLen is the number of elements of a tensor that a rank keeps.
-func (p *Plan) PartLen(t *Tensor) int {
-	return kernels.Elements(t.Shape()) / max(1, p.Degree(t.Cut.Axis)) / max(1, p.Degree(t.Part))
+// PartLen is the number of elements that a rank has room for: of a dim that does not divide the last rank keeps fewer, and zeros behind them.
+func (p *Plan) PartLen(t *Tensor) int { return p.cutLen(t) / max(1, p.Degree(t.Part)) }
+
+// cutLen is what a cut leaves.
+func (p *Plan) cutLen(t *Tensor) int {
+	rows, _, each := p.rows(t)
+	return int(rows * each)
 }
 
-// rows is a cut tensor as [rows][degree][each]: a rank keeps one of the middle of each row.
+// rows is a cut tensor as [rows][degree][each]: a rank keeps one of the middle of each row. Only where there is one row may the last part be shorter.
 func (p *Plan) rows(t *Tensor) (rows, degree, each int64) {
 	shape := t.Shape()
 	if t.Cut.Axis == "" {
 		return 1, 1, int64(kernels.Elements(shape))
 	}
 	degree = int64(p.Degree(t.Cut.Axis))
-	return int64(kernels.Elements(shape[:t.Cut.Dim])), degree, int64(kernels.Elements(shape[t.Cut.Dim:])) / degree
+	size, inner := int64(shape[t.Cut.Dim]), int64(kernels.Elements(shape[t.Cut.Dim+1:]))
+	return int64(kernels.Elements(shape[:t.Cut.Dim])), degree, (size + degree - 1) / degree * inner
 }
 
 // Runs are the elements of a tensor that a rank keeps, in the order it keeps them in.
 func (p *Plan) Runs(t *Tensor, rank int) []Run {
 	rows, degree, each := p.rows(t)
-	kept := int64(p.PartLen(t))
+	kept, place := int64(p.PartLen(t)), int64(p.Place(rank, t.Cut.Axis))
 	from := int64(p.Place(rank, t.Part)) * kept // in what a cut leaves
+	if rows == 1 {
+		first := place*each + from
+		if n := min(kept, int64(kernels.Elements(t.Shape()))-first); n > 0 {
+			return []Run{{first, n}}
+		}
+		return nil
+	}
 	var list []Run
 	for at := from; at < from+kept; {
 		n := min(each-at%each, from+kept-at)
-		list = append(list, Run{(at/each*degree+int64(p.Place(rank, t.Cut.Axis)))*each + at%each, n})
+		list = append(list, Run{(at/each*degree+place)*each + at%each, n})
 		at += n
-	}
-	if rows == 1 || degree == 1 { // neighbours
-		return []Run{{list[0].First, kept}}
 	}
 	return list
 }
@@ -68,7 +77,7 @@ func (p *Plan) Keeper(t *Tensor, element int64) (rank int, at, n int64) {
 	if t.Part != "" {
 		rank = p.Group(rank, t.Part)[local/kept]
 	}
-	return rank, local % kept, min(each-rest%each, kept-local%kept)
+	return rank, local % kept, min(each-rest%each, kept-local%kept, int64(kernels.Elements(t.Shape()))-element)
 }
 
 // placePrefix begins the names of scalars that are a rank's place.

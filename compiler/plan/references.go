@@ -82,10 +82,10 @@ func (v *verifier) tensor(t *Tensor) {
 		v.failAt(t.Pos, "tensor %s: dims %v must be at most %d, positive, and their product at most %d", t.Name, t.Dims, MaxDims, int64(MaxArenaBytes))
 	case b == nil:
 		v.failAt(t.Pos, "tensor %s: there is no buffer %%%d", t.Name, t.Buffer)
-	case t.Cut.Axis != "" && (v.plan.Degree(t.Cut.Axis) < 2 || t.Cut.Dim < 0 || t.Cut.Dim >= len(t.Dims) || t.Dims[t.Cut.Dim].Size%v.plan.Degree(t.Cut.Axis) != 0):
+	case t.Cut.Axis != "" && (v.plan.Degree(t.Cut.Axis) < 2 || t.Cut.Dim < 0 || t.Cut.Dim >= len(t.Dims) || t.Cut.Dim > 0 && t.Dims[t.Cut.Dim].Size%v.plan.Degree(t.Cut.Axis) != 0):
 		v.failAt(t.Pos, "tensor %s: dim %d of %v does not divide along %q, of degree %d", t.Name, t.Cut.Dim, t.Shape(), t.Cut.Axis, v.plan.Degree(t.Cut.Axis))
-	case t.Part != "" && (v.plan.Degree(t.Part) < 2 || t.Part == t.Cut.Axis || n/v.plan.Degree(t.Cut.Axis)%v.plan.Degree(t.Part) != 0):
-		v.failAt(t.Pos, "tensor %s: its %d elements do not divide along %q, of degree %d", t.Name, n/v.plan.Degree(t.Cut.Axis), t.Part, v.plan.Degree(t.Part))
+	case t.Part != "" && (v.plan.Degree(t.Part) < 2 || t.Part == t.Cut.Axis || v.plan.cutLen(t)%v.plan.Degree(t.Part) != 0):
+		v.failAt(t.Pos, "tensor %s: its %d elements do not divide along %q, of degree %d", t.Name, v.plan.cutLen(t), t.Part, v.plan.Degree(t.Part))
 	case b.Class != t.Class || b.DType != t.DType || kernels.Elements(b.Shape()) != v.plan.PartLen(t):
 		v.failAt(t.Pos, "tensor %s: %s %v %v does not go with buffer %%%d %s, which is %s %v %v",
 			t.Name, t.Class, t.DType, t.Shape(), b.ID, b.Name, b.Class, b.DType, b.Shape())
