@@ -253,40 +253,15 @@ func (c countedCall) Start() {
 func TestRankFails(t *testing.T) {
 	p := planOf(t, write(t, gpt2, stream), mesh(2))
 	world := local.NewWorld(2, local.Options{})
-	var machines []*runtime.Machine
-	for rank := range 2 {
-		device, err := gsc.NewDevice(p.Device, 1)
-		if err != nil {
-			t.Fatal(err)
+	l := joinLab(t, p, 1, world, func(axis string, ranks []int, rank int) (collectives.Group, error) {
+		g, err := world.Group(axis, ranks, rank)
+		if rank == 1 {
+			g = broken{g}
 		}
-		t.Cleanup(func() { device.Close() })
-		m, err := runtime.Bind(p, device, runtime.Rank{Number: rank, Join: func(axis string, ranks []int, rank int) (collectives.Group, error) {
-			g, err := world.Group(axis, ranks, rank)
-			if rank == 1 {
-				g = broken{g}
-			}
-			return g, err
-		}})
-		if err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(func() { m.Close() })
-		machines = append(machines, m)
-	}
-	ranks, err := runtime.NewRanks(machines, world.Fail)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer ranks.Close()
-	set, err := data.Open(p.Data)
-	if err != nil {
-		t.Fatal(err)
-	}
-	b := data.NewBatch(p.Data, p.Training.Sequences)
-	if err := errors.Join(ranks.Start(), set.Fill(p.Training.Seed, 1, b)); err != nil {
-		t.Fatal(err)
-	}
-	_, err = ranks.Train(b, 1, 0.01)
+		return g, err
+	})
+	l.check(l.set.Fill(p.Training.Seed, 1, l.batch))
+	_, err := l.ranks.Train(l.batch, 1, 0.01)
 	if err == nil || !errors.Is(err, errBroken) || !strings.HasPrefix(err.Error(), "step 1: rank 1: reduce.") || !strings.Contains(err.Error(), "all_reduce") {
 		t.Errorf("the error is %v", err)
 	}

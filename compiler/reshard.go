@@ -19,30 +19,32 @@ type hop struct {
 // hops finds the way from a layout to another: what is to be summed first, since that makes the value smaller where it can, then what
 // changes its place, then the taking of parts, and last what makes the value larger.
 func hops(from [][]string, terms []string, to [][]string) ([]hop, error) {
-	now := make([][]string, len(from))
-	for i := range from {
-		now[i] = slices.Clone(from[i])
-	}
+	now := slices.Clone(from)
 	terms = slices.Clone(terms)
 	var list []hop
-	for !same2(now, to) || len(terms) > 0 {
+	for !sameSplit(now, to) || len(terms) > 0 {
 		h, ok := nextHop(now, terms, to)
 		if !ok || len(list) > 16 {
 			return nil, fmt.Errorf("there is no way from the layout %v to %v", from, to)
 		}
 		list = append(list, h)
 		terms = slices.DeleteFunc(terms, func(axis string) bool { return axis == h.axis })
-		switch h.op {
-		case kernels.AllGather:
-			now[h.dim] = now[h.dim][:len(now[h.dim])-1]
-		case kernels.AllToAll:
-			now[h.dim] = now[h.dim][:len(now[h.dim])-1]
-			now[h.into] = append(now[h.into], h.axis)
-		case kernels.ReduceScatter, kernels.Copy:
-			now[h.dim] = append(now[h.dim], h.axis)
-		}
+		h.move(now)
 	}
 	return list, nil
+}
+
+// move changes a layout as the hop does.
+func (h hop) move(split [][]string) {
+	if h.op == kernels.AllGather || h.op == kernels.AllToAll {
+		split[h.dim] = split[h.dim][:len(split[h.dim])-1]
+	}
+	switch h.op {
+	case kernels.AllToAll:
+		split[h.into] = append(slices.Clone(split[h.into]), h.axis)
+	case kernels.ReduceScatter, kernels.Copy:
+		split[h.dim] = append(slices.Clone(split[h.dim]), h.axis)
+	}
 }
 
 func nextHop(now [][]string, terms []string, to [][]string) (hop, bool) {
@@ -98,7 +100,7 @@ var hopNames = map[kernels.Op]string{kernels.AllGather: "gather", kernels.Reduce
 // takes no more room than the value itself is kept for the backward program; what is gathered is gathered again there.
 func (s *sharder) moveTo(n *graph.Node, v *graph.Value, to [][]string) (*graph.Value, error) {
 	from := s.split(v)
-	if same2(from, to) && len(v.Partial) == 0 {
+	if sameSplit(from, to) && len(v.Partial) == 0 {
 		return v, nil
 	}
 	list, err := hops(from, v.Partial, to)
@@ -153,15 +155,7 @@ func (s *sharder) walk(n *graph.Node, v *graph.Value, list []hop, last *graph.Va
 		whole := v.Dims[h.dim].Size
 		uneven := h.op != kernels.AllReduce && whole%s.degree(split[h.dim]) != 0
 		split = slices.Clone(split)
-		switch h.op {
-		case kernels.AllGather:
-			split[h.dim] = split[h.dim][:len(split[h.dim])-1]
-		case kernels.AllToAll:
-			split[h.dim] = split[h.dim][:len(split[h.dim])-1]
-			split[h.into] = append(slices.Clone(split[h.into]), h.axis)
-		case kernels.ReduceScatter, kernels.Copy:
-			split[h.dim] = append(slices.Clone(split[h.dim]), h.axis)
-		}
+		h.move(split)
 		y := last
 		if i < len(list)-1 {
 			y = s.graph.Add(v.Name+"."+hopNames[h.op], plan.Workspace, v.DType, append([]plan.Dim{}, v.Dims...)...)

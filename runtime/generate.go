@@ -113,7 +113,9 @@ func (g *Generator) run(kind string, input *plan.Buffer, tokens []int32) error {
 		return err
 	}
 	for _, c := range g.machine.stage.Schedule(kind, 0).Calls {
-		g.machine.Run(c.Program)
+		if err := g.machine.Run(c.Program); err != nil {
+			return err
+		}
 	}
 	return nil
 }

@@ -63,7 +63,9 @@ func (m *Machine) eachWeight(fill func(t *plan.Tensor) error) error {
 				return err
 			}
 		}
-		m.Run(program)
+		if err := m.Run(program); err != nil {
+			return err
+		}
 	}
 	return nil
 }

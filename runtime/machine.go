@@ -236,29 +236,15 @@ func (m *Machine) address(b *plan.Buffer, element int) unsafe.Pointer {
 	return m.memories[b.Space].Pointer(b.Offset + int64(element)*int64(b.DType.Size()))
 }
 
-// Run runs one program. A rank whose collective failed goes no further; [Stepper] says so.
-func (m *Machine) Run(name string) {
-	p := m.programs[name]
-	for i := range p.steps {
-		s := &p.steps[i]
-		m.begin(&p.plan.Instructions[i])
-		m.await(s.wait)
-		if s.guard == nil || m.counter(s.guard) != 0 {
-			s.run()
-		}
-	}
-	m.await(p.last)
-}
-
-// skips says whether a training step leaves an instruction out. A loss that is not finite, as squares of large errors are not though their
+// skips says whether an instruction is left out. In a training step a loss that is not finite, as squares of large errors are not though their
 // gradients are, skips what depends on a scalar, as a norm that is not finite does. The loss may become known in the program itself, as a
 // sum over ranks.
 func (m *Machine) skips(s *step) bool {
 	return s.guard != nil && (m.counter(s.guard) == 0 || bad(m.Real(plan.ScalarLoss)))
 }
 
-// runStep runs a program of a training step.
-func (m *Machine) runStep(name string) error {
+// Run runs one program. A rank whose collective failed begins no other, and says what failed.
+func (m *Machine) Run(name string) error {
 	p := m.programs[name]
 	for i := range p.steps {
 		s := &p.steps[i]

@@ -49,7 +49,7 @@ func NewStepper(m *Machine) (*Stepper, error) {
 func (s *Stepper) Train(b *data.Batch, step int64, rate float64) (Result, error) {
 	s.scalars(b, step)
 	s.machine.SetReal(plan.ScalarRate, rate)
-	if err := s.calls(plan.Train, b, s.machine.runStep); err != nil {
+	if err := s.calls(plan.Train, b, s.machine.Run); err != nil {
 		return Result{}, err
 	}
 	r := Result{Loss: s.loss(b), Norm: s.machine.Real(plan.ScalarNorm)}
@@ -68,9 +68,11 @@ func (s *Stepper) Evaluate(b *data.Batch, microBatch int) (float64, error) {
 		if err := s.feed(c.Program, b, microBatch); err != nil {
 			return 0, err
 		}
-		s.machine.Run(c.Program)
+		if err := s.machine.Run(c.Program); err != nil {
+			return 0, err
+		}
 	}
-	return s.machine.Real(plan.ScalarLoss), s.machine.failed
+	return s.machine.Real(plan.ScalarLoss), nil
 }
 
 func (s *Stepper) scalars(b *data.Batch, step int64) {
