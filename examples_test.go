@@ -30,6 +30,7 @@ func exampleTags(t *testing.T, dir string) map[string][]string {
 	return map[string][]string{
 		"entities":    {"data=" + dir},
 		"go-source":   {"goroot=" + dir},
+		"ranks":       {"text=" + filepath.Join(dir, "plays.txt")},
 		"shakespeare": {"text=" + filepath.Join(dir, "plays.txt")},
 	}
 }
