@@ -106,7 +106,7 @@ func openRun(path string, o TrainOptions) (*run, error) {
 		}
 		r.given = g
 	} else if changes != "" {
-		return nil, fmt.Errorf("%s was begun by another %s:\n%sresume it with what it was begun with, or start anew with --run FOLDER (and --from %s to take over its weights)",
+		return nil, fmt.Errorf("%s was begun by another %s:\n%sresume it with what it was begun with; go on with --reshard, where nothing differs but the mesh and settings of memory; or start anew with --run FOLDER (and --from %s to take over its weights)",
 			r.dir, g.what(), changes, r.dir)
 	}
 	r.unlock, err = lock(r.dir)
