@@ -22,6 +22,7 @@ import (
 	"github.com/gsc-project/gsc/runtime/checkpoint"
 	"github.com/gsc-project/gsc/runtime/data"
 	"github.com/gsc-project/gsc/schema"
+	"github.com/gsc-project/gsc/timeline"
 )
 
 // Options say how a strategy is loaded, and for what device it is planned.
@@ -102,6 +103,24 @@ func Refused(err error) bool {
 	var one *schema.Error
 	var list schema.Errors
 	return errors.As(err, &one) || errors.As(err, &list)
+}
+
+// PredictedTimeline writes what a profile expects of a training step, for viewers of traces. Of the options it takes the profile and the threads.
+func PredictedTimeline(w io.Writer, p *plan.Plan, o Options) error {
+	if !p.Trains() {
+		return fmt.Errorf("%s is a plan of generation: a timeline is one of a training step", p.Name)
+	}
+	profile, err := o.profile(p.Device)
+	if err != nil {
+		return err
+	}
+	if profile == nil {
+		builtIn := compiler.Profiles[p.Device]
+		profile = &builtIn
+	}
+	return timeline.Write(w, compiler.Timeline(profile, p, processors(o.Threads)), func(int) string {
+		return fmt.Sprintf("every rank, predicted by the profile %s", profile.Name)
+	})
 }
 
 // The weights that generation can work with.

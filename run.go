@@ -1,6 +1,7 @@
 package gsc
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -13,6 +14,7 @@ import (
 	"github.com/gsc-project/gsc/compiler/plan"
 	"github.com/gsc-project/gsc/runtime"
 	"github.com/gsc-project/gsc/runtime/checkpoint"
+	"github.com/gsc-project/gsc/timeline"
 )
 
 // TrainOptions say how a run is started or resumed.
@@ -23,6 +25,7 @@ type TrainOptions struct {
 	Reshard   bool      // go on with a run on another mesh, or with other settings of memory
 	Sample    string    // a prompt to continue at the end
 	Baselines bool      // compare with byte models at the end
+	Timeline  string    // a file for what the ranks do in one of the first steps; empty: none
 	Out       io.Writer // progress and result
 	Width     int       // of the terminal that Out is; 0: it is none
 }
@@ -50,20 +53,32 @@ func Train(ctx context.Context, path string, o TrainOptions) (err error) {
 	if err != nil {
 		return err
 	}
-	summary, err := s.train(ctx, r.dir, recorder)
+	summary, err := s.train(ctx, r.dir, recorder, o.Timeline)
 	if err := recorder.Close(err); err != nil {
 		return err
 	}
 	return s.report(o, r.dir, summary)
 }
 
-func (s *session) train(ctx context.Context, dir string, r *recorder) (runtime.Summary, error) {
+// tracedStep is the one that --timeline records: by then all memory was touched.
+const tracedStep = 3
+
+func (s *session) train(ctx context.Context, dir string, r *recorder, trace string) (runtime.Summary, error) {
 	trainer, err := runtime.NewTrainer(s.ranks, s.set, dir, r)
 	if err != nil {
 		return runtime.Summary{}, err
 	}
 	if err := r.Begin(trainer.Step()); err != nil {
 		return runtime.Summary{}, err
+	}
+	if trace != "" {
+		trainer.Trace(tracedStep, func(events []timeline.Event) error {
+			var b bytes.Buffer
+			if err := timeline.Write(&b, events, nil); err != nil {
+				return err
+			}
+			return renameio.WriteFile(trace, b.Bytes(), 0o666)
+		})
 	}
 	return trainer.Run(ctx)
 }

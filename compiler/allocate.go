@@ -9,9 +9,9 @@ import (
 	"github.com/gsc-project/gsc/kernels"
 )
 
-// timeline is a sequence of programs that runs without another in between, as
+// flow is a sequence of programs that runs without another in between, as
 // one line of instructions: a value lives from its first use to its last.
-type timeline struct {
+type flow struct {
 	programs []*graph.Program
 	repeated bool // its micro-batches run in turn: gradients live through all of them
 }
@@ -41,7 +41,7 @@ func (u *unit) conflicts(o *unit) bool {
 // allocator gives offsets by liveness.
 type allocator struct {
 	align     int64
-	timelines []timeline
+	timelines []flow
 	units     map[*graph.Value]*unit // by root
 	order     []*unit
 }
@@ -49,7 +49,7 @@ type allocator struct {
 // allocate places every value that the timelines use: lasting ones one after
 // another, the others where their spans leave room, the largest first. It returns
 // the offsets by root value, and the size of the whole.
-func allocate(align int64, lasting []*graph.Value, timelines []timeline) (map[*graph.Value]int64, int64) {
+func allocate(align int64, lasting []*graph.Value, timelines []flow) (map[*graph.Value]int64, int64) {
 	a := &allocator{align: align, timelines: timelines, units: map[*graph.Value]*unit{}}
 	for t := range timelines {
 		a.live(t)

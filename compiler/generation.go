@@ -359,12 +359,12 @@ func (g *generation) arena() []plan.Arena {
 			lasting = append(lasting, values[i])
 		}
 	}
-	var loads []timeline
-	cached := timeline{}
+	var loads []flow
+	cached := flow{}
 	for i := range g.stage.Programs {
 		p := lift(&g.stage.Programs[i], values)
 		if i < len(g.loads) {
-			loads = append(loads, timeline{programs: []*graph.Program{p}})
+			loads = append(loads, flow{programs: []*graph.Program{p}})
 		} else {
 			cached.programs = append(cached.programs, p)
 		}

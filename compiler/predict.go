@@ -1,20 +1,41 @@
 package compiler
 
 import (
+	"time"
+
 	"github.com/gsc-project/gsc/compiler/plan"
 	"github.com/gsc-project/gsc/kernels"
+	"github.com/gsc-project/gsc/timeline"
 )
 
 // Predict gives the seconds that a profile expects each instruction of a schedule to take, by program, the
 // calls of the schedule together. The plan must have passed Verify.
 func Predict(p *Profile, pl *plan.Plan, s *plan.Schedule, threads int) map[string][]float64 {
-	predicted, _ := predict(p, pl, s, threads)
+	predicted, _ := predict(p, pl, s, threads, nil)
 	return predicted
 }
 
+// Timeline is what a profile expects of a rank in a training step of the longest rows: all ranks do the same.
+func Timeline(p *Profile, pl *plan.Plan, threads int) []timeline.Event {
+	var list []timeline.Event
+	st := &pl.Stages[0]
+	predict(p, pl, st.Schedule(plan.Train, pl.Data.Length), pl.RankThreads(threads), func(c plan.Call, in *plan.Instruction, start, seconds float64) {
+		e := timeline.Event{Name: in.Name, Op: in.Op.String(), Program: c.Program, Pos: in.Pos, MicroBatch: c.MicroBatch, Stream: in.Stream,
+			Start: inTime(start), Length: inTime(seconds)}
+		if kernels.Contracts[in.Op].Collective {
+			e.SentBytes = pl.SentBytes(st, in)
+		}
+		list = append(list, e)
+	})
+	return list
+}
+
+func inTime(seconds float64) time.Duration { return time.Duration(seconds * float64(time.Second)) }
+
 // predict also gives the time that collectives add to what is computed: those that all else waits for, and of those that run beside it what
-// is not done when it is waited for.
-func predict(p *Profile, pl *plan.Plan, s *plan.Schedule, threads int) (predicted map[string][]float64, exposed float64) {
+// is not done when it is waited for. tell, which may be nil, is told when each instruction begins, in seconds, and how long it takes.
+func predict(p *Profile, pl *plan.Plan, s *plan.Schedule, threads int,
+	tell func(c plan.Call, in *plan.Instruction, start, seconds float64)) (predicted map[string][]float64, exposed float64) {
 	st := &pl.Stages[0]
 	c := newCache(max(1, p.CacheBytes), st)
 	predicted = map[string][]float64{}
@@ -25,6 +46,7 @@ func predict(p *Profile, pl *plan.Plan, s *plan.Schedule, threads int) (predicte
 			c.touch(&program.Instructions[i]) // leaves the cache as the next step finds it
 		}
 	}
+	begun := 0.0 // the current call
 	for _, call := range s.Calls {
 		program := st.Program(call.Program)
 		r := race{ends: map[int]float64{}}
@@ -32,9 +54,13 @@ func predict(p *Profile, pl *plan.Plan, s *plan.Schedule, threads int) (predicte
 			in := &program.Instructions[i]
 			seconds := p.instruction(pl, st, in, threads, c.touch(in))
 			predicted[call.Program][i] += seconds
-			r.instruction(in, seconds)
+			start := r.instruction(in, seconds)
+			if tell != nil {
+				tell(call, in, begun+start, seconds)
+			}
 		}
-		exposed += max(r.now[0], r.now[1]) - r.computed
+		took := max(r.now[0], r.now[1])
+		begun, exposed = begun+took, exposed+took-r.computed
 	}
 	return predicted, exposed
 }
@@ -46,11 +72,12 @@ type race struct {
 	computed float64
 }
 
-func (r *race) instruction(in *plan.Instruction, seconds float64) {
+func (r *race) instruction(in *plan.Instruction, seconds float64) (start float64) {
 	now := &r.now[min(in.Stream, 1)]
 	for _, event := range in.Wait {
 		*now = max(*now, r.ends[event])
 	}
+	start = *now
 	*now += seconds
 	if in.Signal > 0 {
 		r.ends[in.Signal] = *now
@@ -58,6 +85,7 @@ func (r *race) instruction(in *plan.Instruction, seconds float64) {
 	if !kernels.Contracts[in.Op].Collective {
 		r.computed += seconds
 	}
+	return start
 }
 
 // instruction is the time of one instruction; 0 of one that verify refuses, and says where.
@@ -147,7 +175,7 @@ func Reprice(pl *plan.Plan, p *Profile, threads int) {
 
 // seconds is what a profile expects of a whole schedule, and how much of that is exposed communication.
 func seconds(p *Profile, pl *plan.Plan, s *plan.Schedule, threads int) (total, exposed float64) {
-	predicted, exposed := predict(p, pl, s, threads)
+	predicted, exposed := predict(p, pl, s, threads, nil)
 	stage := &pl.Stages[0]
 	for i := range stage.Programs { // in their order, so that the sum is the same each time
 		program := &stage.Programs[i]

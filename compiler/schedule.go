@@ -63,15 +63,15 @@ func (u *unitOfWork) lasting() []*graph.Value {
 	return list
 }
 
-func (u *unitOfWork) timelines() []timeline {
-	var list []timeline
+func (u *unitOfWork) timelines() []flow {
+	var list []flow
 	for _, b := range u.buckets {
 		list = append(list,
-			timeline{programs: []*graph.Program{b.forward, b.backward, u.update}, repeated: u.settings.microBatches > 1},
-			timeline{programs: []*graph.Program{b.evaluate}})
+			flow{programs: []*graph.Program{b.forward, b.backward, u.update}, repeated: u.settings.microBatches > 1},
+			flow{programs: []*graph.Program{b.evaluate}})
 	}
 	if len(u.cached) > 0 {
-		list = append(list, timeline{programs: u.cached})
+		list = append(list, flow{programs: u.cached})
 	}
 	return list
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math"
 	"sync/atomic"
+	"time"
 	"unsafe"
 
 	"github.com/gsc-project/gsc/collectives"
@@ -26,6 +27,8 @@ type Machine struct {
 	programs map[string]*program
 	scalars  map[string]*plan.Buffer
 	word     [8]byte
+
+	trace *tracer // nil: none
 
 	// What others may look at while the machine runs.
 	done atomic.Int64 // instructions begun
@@ -177,7 +180,7 @@ func (m *Machine) collective(in *plan.Instruction, args []kernels.Tensor) (run k
 	if c, err = g.Bind(call); err != nil {
 		return nil, nil, err
 	}
-	c = &named{c, in}
+	c = &named{Collective: c, in: in, machine: m}
 	if in.Stream != 0 {
 		return func() {
 			if m.failed == nil {
@@ -195,14 +198,33 @@ func (m *Machine) collective(in *plan.Instruction, args []kernels.Tensor) (run k
 // named is a collective whose errors name its instruction.
 type named struct {
 	collectives.Collective
-	in *plan.Instruction
+	in      *plan.Instruction
+	machine *Machine
+	begun   time.Time // of one that goes on; zero when it is done, or nobody asks
+}
+
+// Start is the collective's.
+func (n *named) Start() {
+	n.begun = n.machine.trace.now()
+	n.Collective.Start()
 }
 
 // Run is the collective's.
 func (n *named) Run() error { return n.name(n.Collective.Run()) }
 
 // Wait is the collective's.
-func (n *named) Wait() error { return n.name(n.Collective.Wait()) }
+func (n *named) Wait() error {
+	err := n.Collective.Wait()
+	if t := n.machine.trace; t != nil && !n.begun.IsZero() {
+		end := time.Now()
+		if c, ok := n.Collective.(interface{ Ended() time.Time }); ok { // while others computed
+			end = c.Ended()
+		}
+		t.add(n.in, n.begun, end)
+		n.begun = time.Time{}
+	}
+	return n.name(err)
+}
 
 func (n *named) name(err error) error {
 	if err != nil {
@@ -248,10 +270,15 @@ func (m *Machine) Run(name string) error {
 	p := m.programs[name]
 	for i := range p.steps {
 		s := &p.steps[i]
-		m.begin(&p.plan.Instructions[i])
+		in := &p.plan.Instructions[i]
+		m.begin(in)
 		m.await(s.wait)
-		if !m.skips(s) {
-			s.run()
+		if m.skips(s) {
+			continue
+		}
+		start := m.trace.now()
+		if s.run(); in.Stream == 0 {
+			m.trace.add(in, start, m.trace.now())
 		}
 	}
 	m.await(p.last)

@@ -95,6 +95,9 @@ func (s *Stepper) calls(kind string, b *data.Batch, run func(program string) err
 		if err := s.feed(c.Program, b, c.MicroBatch); err != nil {
 			return err
 		}
+		if s.machine.trace != nil {
+			s.machine.trace.call = *c
+		}
 		if err := run(c.Program); err != nil {
 			return err
 		}

@@ -16,6 +16,7 @@ import (
 	"github.com/gsc-project/gsc/runtime/checkpoint"
 	"github.com/gsc-project/gsc/runtime/data"
 	"github.com/gsc-project/gsc/runtime/monitor"
+	"github.com/gsc-project/gsc/timeline"
 )
 
 // The files of a run directory.
@@ -79,6 +80,14 @@ type Trainer struct {
 	saved    int64 // step of the newest checkpoint of this process; −1: none
 	scorer   *scorer
 	record   monitor.Record
+
+	tracedIn int                                 // steps until one is recorded; 0: none is
+	traced   func(events []timeline.Event) error // is told of it
+}
+
+// Trace has one of the next steps recorded, the nth from now on or the last one, and told.
+func (t *Trainer) Trace(n int, tell func(events []timeline.Event) error) {
+	t.tracedIn, t.traced = int(min(int64(n), max(1, t.machine.Plan.Training.Steps-t.step))), tell
 }
 
 // NewTrainer prepares a run in a directory: it continues from the newest intact
@@ -199,9 +208,17 @@ func (t *Trainer) one(b *data.Batch) error {
 	p := &t.machine.Plan.Training
 	step := t.step + 1
 	lr := rate(p.Rate, p.Steps, step, t.state.Reductions)
+	if t.tracedIn--; t.tracedIn == 0 {
+		t.ranks.Trace(true)
+	}
 	result, err := t.ranks.Train(b, step, lr)
 	if err != nil {
 		return err
+	}
+	if t.tracedIn == 0 {
+		if err := t.traced(t.ranks.Trace(false)); err != nil { // the run is worth more
+			t.recorder.Note("no timeline was written: %v", err)
+		}
 	}
 	if !result.Finite && !t.maySkip() {
 		return t.explode(b, step, result)

@@ -16,7 +16,7 @@ import (
 
 func planCommand() *cobra.Command {
 	var o *gsc.Options
-	var output, format, weights string
+	var output, format, weights, trace string
 	cmd := &cobra.Command{
 		Use:   "plan STRATEGY|PLAN",
 		Short: "Show what a run will do, without running it",
@@ -28,6 +28,9 @@ With --weights it is the plan that gsc generate follows with weights of that kin
 			p, err := planOf(args[0], *o)
 			if err == nil && weights != "" {
 				p, err = gsc.GenerationPlan(p, weights, *o)
+			}
+			if err == nil && trace != "" {
+				err = saveTimeline(trace, p, *o)
 			}
 			if err != nil {
 				return err
@@ -45,6 +48,7 @@ With --weights it is the plan that gsc generate follows with weights of that kin
 	cmd.Flags().StringVarP(&output, "output", "o", "", "write the plan to `FILE`")
 	cmd.Flags().StringVar(&format, "format", "summary", "`FORM` of the plan: summary, text or json")
 	cmd.Flags().StringVar(&weights, "weights", "", "show the plan of generation with this `KIND` of weights: trained or int8")
+	cmd.Flags().StringVar(&trace, "timeline", "", "write the predicted step to `FILE`, for viewers of traces (Perfetto, chrome://tracing)")
 	cmd.AddCommand(planDiffCommand())
 	return cmd
 }
@@ -77,6 +81,15 @@ func writePlan(w io.Writer, p *plan.Plan, format string) (err error) {
 func savePlan(path string, p *plan.Plan, format string) error {
 	var b strings.Builder
 	if err := writePlan(&b, p, format); err != nil {
+		return err
+	}
+	return renameio.WriteFile(path, []byte(b.String()), 0o666)
+}
+
+// saveTimeline replaces the file only when all of the timeline is written.
+func saveTimeline(path string, p *plan.Plan, o gsc.Options) error {
+	var b strings.Builder
+	if err := gsc.PredictedTimeline(&b, p, o); err != nil {
 		return err
 	}
 	return renameio.WriteFile(path, []byte(b.String()), 0o666)

@@ -34,6 +34,7 @@ settings of memory have. Ctrl-C saves and ends cleanly.`,
 	cmd.Flags().StringVar(&t.Run, "run", "", "run `FOLDER`; runs/NAME of the strategy when left out")
 	cmd.Flags().StringVar(&t.From, "from", "", "start a new run from the newest weights of another `RUN`")
 	cmd.Flags().BoolVar(&t.Reshard, "reshard", false, "go on with the run on the mesh, and with the settings of memory, that the strategy now has")
+	cmd.Flags().StringVar(&t.Timeline, "timeline", "", "write what every rank does in the third step to `FILE`, for viewers of traces (Perfetto, chrome://tracing)")
 	cmd.Flags().StringVar(&t.Sample, "sample", "", "at the end, continue this `PROMPT`")
 	cmd.Flags().BoolVar(&t.Baselines, "baselines", false, "at the end, fit byte models of order 3 and 4 on the same data and compare")
 	return cmd

@@ -4,6 +4,7 @@ package collectivetest
 
 import (
 	"fmt"
+	"time"
 	"unsafe"
 
 	"github.com/gsc-project/gsc/collectives"
@@ -332,15 +333,33 @@ func checkQueue(g collectives.Group) error {
 	return nil
 }
 
-// checkBarrier: what a rank wrote before a barrier is what the others gather after it.
+// checkBarrier has one rank after another come late, and wants the others to leave no sooner. The ranks' clocks must agree: a suite runs on one machine.
 func checkBarrier(g collectives.Group) error {
-	b, err := g.Bind(collectives.Call{Op: collectives.Barrier})
+	n, rank := g.Size(), g.Rank()
+	came, all := newArray(kernels.F64, 1), newArray(kernels.F64, n)
+	barrier, err := g.Bind(collectives.Call{Op: collectives.Barrier})
 	if err != nil {
 		return err
 	}
-	for range 100 {
-		if err := b.Run(); err != nil {
+	gather, err := g.Bind(collectives.Call{Op: collectives.AllGather, DType: kernels.F64, Count: 1, In: came.pointer(), Out: all.pointer()})
+	if err != nil {
+		return err
+	}
+	micros := func() float64 { return float64(time.Now().UnixMicro()) }
+	for late := range n {
+		if rank == late {
+			time.Sleep(5 * time.Millisecond)
+		}
+		came.set(0, micros())
+		if err := barrier.Run(); err != nil {
 			return err
+		}
+		left := micros()
+		if err := gather.Run(); err != nil {
+			return err
+		}
+		if last := all.at(late); left < last {
+			return fmt.Errorf("rank %d left a barrier %v µs before rank %d came", rank, last-left, late)
 		}
 	}
 	return nil

@@ -93,7 +93,7 @@ func (m *member) Bind(c collectives.Call) (collectives.Collective, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	b := &bound{member: m, call: c}
-	b.ended = sync.NewCond(&b.mu)
+	b.wake = sync.NewCond(&b.mu)
 	b.work = m.workOf(&b.call)
 	m.queue = append(make([]*bound, 0, cap(m.queue)+1), m.queue...) // room for all that may be started at a time
 	return b, nil
@@ -116,10 +116,14 @@ type bound struct {
 	start  time.Time
 	done   atomic.Bool
 	err    error
+	ended  time.Time // when it was done, if it was started
 	mu     sync.Mutex
-	ended  *sync.Cond
+	wake   *sync.Cond
 	waits  bool
 }
+
+// Ended is when a call that was started and waited for was done.
+func (b *bound) Ended() time.Time { return b.ended }
 
 // Run takes part at once, unless calls that were started before are to come first.
 func (b *bound) Run() error {
@@ -157,7 +161,7 @@ func (b *bound) Wait() error {
 	b.mu.Lock()
 	b.waits = true
 	for !b.done.Load() {
-		b.ended.Wait()
+		b.wake.Wait()
 	}
 	b.waits = false
 	b.mu.Unlock()
@@ -180,11 +184,12 @@ func (m *member) serve() {
 		m.queue = append(m.queue[:0], m.queue[1:]...)
 		m.mu.Unlock()
 		b.err = b.take()
+		b.ended = time.Now()
 		m.pending.Add(-1)
 		b.mu.Lock()
 		b.done.Store(true)
 		if b.waits {
-			b.ended.Signal()
+			b.wake.Signal()
 		}
 		b.mu.Unlock()
 	}

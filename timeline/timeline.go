@@ -1,0 +1,67 @@
+// Package timeline writes what happens in a step in the form that the viewers of Chrome and Perfetto read (the Trace Event Format, JSON): a
+// process for each rank, a thread for each of its streams.
+package timeline
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"time"
+)
+
+// Event is an instruction that runs once.
+type Event struct {
+	Name       string // of the instruction
+	Op         string
+	Program    string
+	Pos        string // in the strategy or an architecture
+	MicroBatch int
+	Rank       int
+	Stream     int
+	Start      time.Duration // since the step began
+	Length     time.Duration
+	SentBytes  int64 // of a collective
+}
+
+// entry is an event of the format. Times are in microseconds.
+type entry struct {
+	Phase    string         `json:"ph"`
+	Name     string         `json:"name"`
+	Category string         `json:"cat,omitempty"`
+	Process  int            `json:"pid"`
+	Thread   int            `json:"tid"`
+	Start    float64        `json:"ts"`
+	Length   float64        `json:"dur"`
+	Args     map[string]any `json:"args,omitempty"`
+}
+
+// streams are what the streams of a rank are called.
+var streams = map[int]string{0: "computing", 1: "collectives beside it"}
+
+// Write writes events. rank names the process of a rank; nil numbers them.
+func Write(w io.Writer, events []Event, rank func(int) string) error {
+	if rank == nil {
+		rank = func(n int) string { return fmt.Sprintf("rank %d", n) }
+	}
+	list := []entry{}
+	seen := map[[2]int]bool{}
+	for _, e := range events {
+		if key := [2]int{e.Rank, e.Stream}; !seen[key] {
+			seen[key] = true
+			list = append(list, entry{Phase: "M", Name: "process_name", Process: e.Rank, Args: map[string]any{"name": rank(e.Rank)}},
+				entry{Phase: "M", Name: "thread_name", Process: e.Rank, Thread: e.Stream, Args: map[string]any{"name": streams[e.Stream]}})
+		}
+		args := map[string]any{"program": e.Program, "micro_batch": e.MicroBatch}
+		if e.Pos != "" {
+			args["from"] = e.Pos
+		}
+		if e.SentBytes > 0 {
+			args["sent_bytes"] = e.SentBytes
+		}
+		list = append(list, entry{Phase: "X", Name: e.Name, Category: e.Op, Process: e.Rank, Thread: e.Stream,
+			Start: micros(e.Start), Length: micros(e.Length), Args: args})
+	}
+	return json.NewEncoder(w).Encode(map[string]any{"displayTimeUnit": "ms", "traceEvents": list})
+}
+
+func micros(d time.Duration) float64 { return float64(d) / float64(time.Microsecond) }
