@@ -1,7 +1,6 @@
 package compiler
 
 import (
-	"fmt"
 	"slices"
 	"testing"
 
@@ -64,6 +63,6 @@ func TestHops(t *testing.T) {
 		}
 	}
 	if _, err := hops([][]string{nil}, []string{"a"}, [][]string{{"a", "a"}}); err == nil {
-		t.Error(fmt.Sprint("an axis shares a dim out twice"))
+		t.Error("an axis shares a dim out twice")
 	}
 }
