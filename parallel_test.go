@@ -457,3 +457,31 @@ func TestCheckpointsFitEveryMesh(t *testing.T) {
 		t.Errorf("another optimizer: %v", err)
 	}
 }
+
+// Evaluations give the same scores however rows and tokens are shared out and padded.
+func TestRanksScoreTheSame(t *testing.T) {
+	for _, c := range []struct{ name, model, data, metrics string }{
+		{"tags", bertTokens, tags, `["accuracy", "f1", "entity_f1"]`}, {"rows", bertRows, kinds, `["accuracy", "f1"]`}, {"stream", llama, stream, `["accuracy"]`},
+	} {
+		path := write(t, c.model, c.data)
+		set := append(objective(c.data), "batch.sequences=5", "data.length=13", "evaluate.metrics="+c.metrics)
+		if c.data == kinds {
+			set = append(set, `data.validation={files: ["lines.jsonl"]}`)
+		}
+		var want runtime.Scores
+		for _, cut := range [][]string{{}, {mesh(3)}, {"parallel.mesh.sequence=3"}, {mesh(2), "parallel.mesh.tensor=2", "parallel.zero=3"}} {
+			l := newLab(t, planOf(t, path, append(set, cut...)...), 1)
+			l.train(2)
+			got, err := runtime.Evaluate(t.Context(), l.ranks, l.set, data.Train)
+			l.check(err)
+			if want == nil {
+				want = got
+			}
+			for i, v := range got {
+				if v.Name != want[i].Name || math.Abs(v.Value-want[i].Value) > 1e-5 {
+					t.Errorf("%s, %v: %v, of one rank %v", c.name, cut, got, want)
+				}
+			}
+		}
+	}
+}
