@@ -115,7 +115,7 @@ func (s *sharder) moveTo(n *graph.Node, v *graph.Value, to [][]string) (*graph.V
 	if known := s.moved[key]; known != nil {
 		return known, nil
 	}
-	last := s.graph.Add(v.Name+"."+hopNames[list[len(list)-1].op], plan.Activation, v.DType, append([]plan.Dim{}, v.Dims...)...)
+	last := s.graph.Add(v.Name+"."+hopNames[list[len(list)-1].op], plan.Activation, v.DType, v.Dims...)
 	last.Split = to
 	s.moved[key] = last
 	return last, s.walk(n, v, list, last)
@@ -132,7 +132,7 @@ func (s *sharder) moveInto(n *graph.Node, v, into *graph.Value) error {
 	}
 	dense := v
 	if len(list) > 0 {
-		dense = s.graph.Add(into.Name+".dense", plan.Workspace, v.DType, append([]plan.Dim{}, v.Dims...)...)
+		dense = s.graph.Add(into.Name+".dense", plan.Workspace, v.DType, v.Dims...)
 		dense.Split = s.split(into)
 		if err := s.walk(n, v, list, dense); err != nil {
 			return err
@@ -146,7 +146,7 @@ func (s *sharder) moveInto(n *graph.Node, v, into *graph.Value) error {
 func (s *sharder) walk(n *graph.Node, v *graph.Value, list []hop, last *graph.Value) error {
 	split := slices.Clone(s.split(v))
 	if v.View != nil && list[0].op != kernels.Copy { // collectives take what lies together
-		dense := s.graph.Add(v.Name+".dense", plan.Workspace, v.DType, append([]plan.Dim{}, v.Dims...)...)
+		dense := s.graph.Add(v.Name+".dense", plan.Workspace, v.DType, v.Dims...)
 		dense.Split = split
 		s.emit(n, kernels.Copy, dense.Name, kernels.Attrs{}, graph.Args{"x": graph.Is(v), "y": graph.Is(dense)})
 		v = dense
@@ -158,7 +158,7 @@ func (s *sharder) walk(n *graph.Node, v *graph.Value, list []hop, last *graph.Va
 		h.move(split)
 		y := last
 		if i < len(list)-1 {
-			y = s.graph.Add(v.Name+"."+hopNames[h.op], plan.Workspace, v.DType, append([]plan.Dim{}, v.Dims...)...)
+			y = s.graph.Add(v.Name+"."+hopNames[h.op], plan.Workspace, v.DType, v.Dims...)
 			y.Split = split
 		}
 		uneven = uneven || h.op != kernels.AllReduce && whole%s.degree(split[h.dim]) != 0

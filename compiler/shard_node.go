@@ -264,13 +264,13 @@ func (s *sharder) output(n *graph.Node, i int, c *choice, bias graph.Arg) error 
 		}
 	}
 	v.Split = want
-	part := s.graph.Add(v.Name+".part", plan.Workspace, v.DType, append([]plan.Dim{}, v.Dims...)...)
+	part := s.graph.Add(v.Name+".part", plan.Workspace, v.DType, v.Dims...)
 	part.Split, part.Partial = split, terms
 	n.Args[i].Value = part
 	if bias.Value == nil {
 		return s.moveInto(n, part, v)
 	}
-	sum := s.graph.Add(v.Name+".sum", plan.Workspace, v.DType, append([]plan.Dim{}, v.Dims...)...)
+	sum := s.graph.Add(v.Name+".sum", plan.Workspace, v.DType, v.Dims...)
 	sum.Split = want
 	if err := s.moveInto(n, part, sum); err != nil {
 		return err

@@ -67,7 +67,7 @@ func (s *sharder) localTable(n *graph.Node, c *choice) {
 	size := ceilDiv(s.sizeOf(n, "V"), s.degree(axes))
 	key := move{ids, fmt.Sprint("shift ", size, axes), s.program.Name}
 	if s.moved[key] == nil {
-		y := s.graph.Add(ids.Name+".shift", plan.Activation, kernels.I32, append([]plan.Dim{}, ids.Dims...)...)
+		y := s.graph.Add(ids.Name+".shift", plan.Activation, kernels.I32, ids.Dims...)
 		y.Split = ids.Split
 		s.emit(n, kernels.Shift, ids.Name+".shift", kernels.Attrs{Index: size}, graph.Args{"x": graph.Is(ids), "place": graph.Is(s.graph.Place(axes, 1)), "y": graph.Is(y)})
 		s.moved[key] = y

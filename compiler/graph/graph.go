@@ -255,7 +255,7 @@ func (g *Graph) Share(v *Value, axis string, dims ...plan.Dim) *Value {
 
 // Slice makes the view of the rank's part of a dim of v along an axis. v is not a view itself.
 func (g *Graph) Slice(v *Value, dim int, axis string) *Value {
-	s := g.Add(v.Name, v.Class, v.DType, append([]plan.Dim{}, v.Dims...)...)
+	s := g.Add(v.Name, v.Class, v.DType, v.Dims...)
 	s.View = &View{Of: v, Dim: dim, Slice: true, Axis: axis}
 	return s
 }
