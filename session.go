@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/gsc-project/gsc/collectives/local"
+	"github.com/gsc-project/gsc/compiler"
 	"github.com/gsc-project/gsc/compiler/plan"
 	"github.com/gsc-project/gsc/kernels"
 	"github.com/gsc-project/gsc/runtime"
@@ -64,6 +65,7 @@ func Bind(p *plan.Plan, level string, threads int) (*runtime.Ranks, io.Closer, e
 
 // bindRanks joins the ranks, which share this process's memory, and binds each to a device of its own.
 func (s *session) bindRanks(threads int) error {
+	limit := deadline(s.plan, processors(threads))
 	threads = s.plan.RankThreads(processors(threads))
 	var world *local.World
 	machines := make([]*runtime.Machine, 0, s.plan.Ranks())
@@ -74,7 +76,7 @@ func (s *session) bindRanks(threads int) error {
 			return err
 		}
 		if world == nil {
-			world = newWorld(s.plan.Ranks(), device, look)
+			world = newWorld(s.plan.Ranks(), device, limit, look)
 		}
 		m, err := s.bind(device, runtime.Rank{Number: rank, Join: world.Group})
 		if err != nil {
@@ -109,11 +111,24 @@ func (s *session) bind(device kernels.Device, rank runtime.Rank) (*runtime.Machi
 	return m, nil
 }
 
-// deadline is for how long a rank may be at one instruction while others wait for it.
-const deadline = 8 * time.Second
+// leastDeadline is for how long a rank may be at a short instruction while others wait for it.
+const leastDeadline = 8 * time.Second
+
+// deadline is for how long a rank may be at any instruction of a plan: longer where one is expected to take its time, on a processor that
+// several ranks may share.
+func deadline(p *plan.Plan, threads int) time.Duration {
+	profile, longest := compiler.Profiles[p.Device], time.Duration(0)
+	if p.Ranks() > 1 {
+		for _, e := range compiler.Timeline(&profile, p, threads) {
+			longest = max(longest, e.Length)
+		}
+	}
+	sharing := time.Duration(max(1, p.Ranks()/max(1, threads)))
+	return leastDeadline + 4*sharing*longest
+}
 
 // newWorld makes the world of a process's ranks, who add up as their devices do.
-func newWorld(ranks int, device kernels.Device, look func(rank int) (int64, string)) *local.World {
+func newWorld(ranks int, device kernels.Device, deadline time.Duration, look func(rank int) (int64, string)) *local.World {
 	o := local.Options{Deadline: deadline, Look: look}
 	if d, ok := device.(interface{ Add(z, x, y []float32) }); ok {
 		o.Add = d.Add
