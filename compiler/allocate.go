@@ -40,21 +40,21 @@ func (u *unit) conflicts(o *unit) bool {
 
 // allocator gives offsets by liveness.
 type allocator struct {
-	align     int64
-	timelines []flow
-	units     map[*graph.Value]*unit // by root
-	order     []*unit
+	align int64
+	flows []flow
+	units map[*graph.Value]*unit // by root
+	order []*unit
 }
 
-// allocate places every value that the timelines use: lasting ones one after
+// allocate places every value that the flows use: lasting ones one after
 // another, the others where their spans leave room, the largest first. It returns
 // the offsets by root value, and the size of the whole.
-func allocate(align int64, lasting []*graph.Value, timelines []flow) (map[*graph.Value]int64, int64) {
-	a := &allocator{align: align, timelines: timelines, units: map[*graph.Value]*unit{}}
-	for t := range timelines {
+func allocate(align int64, lasting []*graph.Value, flows []flow) (map[*graph.Value]int64, int64) {
+	a := &allocator{align: align, flows: flows, units: map[*graph.Value]*unit{}}
+	for t := range flows {
 		a.live(t)
 	}
-	for t := range timelines {
+	for t := range flows {
 		a.inPlace(t)
 	}
 	offsets := map[*graph.Value]int64{}
@@ -80,7 +80,7 @@ func (a *allocator) round(n int64) int64 { return (n + a.align - 1) / a.align * 
 // live finds the span of each value in a timeline.
 func (a *allocator) live(t int) {
 	at, last := 0, 0
-	for _, p := range a.timelines[t].programs {
+	for _, p := range a.flows[t].programs {
 		for _, in := range p.Inputs {
 			a.touch(t, in.Value, at)
 		}
@@ -107,7 +107,7 @@ func (a *allocator) live(t int) {
 		switch class := u.values[0].Class; {
 		case class == plan.Cache:
 			u.spans[t] = span{0, last}
-		case class == plan.Gradient && a.timelines[t].repeated:
+		case class == plan.Gradient && a.flows[t].repeated:
 			u.spans[t] = span{0, s.to}
 		}
 	}
@@ -136,7 +136,7 @@ func (a *allocator) touch(t int, v *graph.Value, at int) {
 // node, where the contract allows it.
 func (a *allocator) inPlace(t int) {
 	at := 0
-	for _, p := range a.timelines[t].programs {
+	for _, p := range a.flows[t].programs {
 		for _, n := range p.Nodes {
 			a.takeOver(t, n, at)
 			at++

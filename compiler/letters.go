@@ -21,7 +21,7 @@ func letters(n *graph.Node, i int) []letter {
 		return nil
 	}
 	names := strings.Fields(p.Shape)
-	if swapped := p.Swap == "trans_a" && n.Attrs.TransA || p.Swap == "trans_b" && n.Attrs.TransB; swapped {
+	if p.Swap == "trans_a" && n.Attrs.TransA || p.Swap == "trans_b" && n.Attrs.TransB {
 		names = []string{names[1], names[0]}
 	}
 	groups := groupsOf(a)

@@ -91,7 +91,7 @@ func (u *unitOfWork) padded(dim string, n int) int {
 			}
 		}
 	}
-	made := (n + ways - 1) / ways * ways
+	made := ceilDiv(n, ways) * ways
 	if c := (plan.Choice{What: "parallel.mesh", Value: fmt.Sprintf("%s %d is padded to %d", dim, n, made), Why: fmt.Sprintf("%d ranks share it out", ways)}); made != n && !slices.Contains(u.choices, c) {
 		u.choices = append(u.choices, c)
 	}

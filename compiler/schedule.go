@@ -8,7 +8,7 @@ import (
 
 // schedule lowers the graph: offsets, buffers, programs, and the calls of each schedule.
 func (u *unitOfWork) schedule() error {
-	offsets, arenaBytes := allocate(u.kind.AlignBytes, u.lasting(), u.timelines())
+	offsets, arenaBytes := allocate(u.kind.AlignBytes, u.lasting(), u.flows())
 	l := &lowerer{offsets: offsets, ids: map[*graph.Value]int{}}
 	for _, v := range u.lasting() {
 		l.buffer(v)
@@ -63,7 +63,7 @@ func (u *unitOfWork) lasting() []*graph.Value {
 	return list
 }
 
-func (u *unitOfWork) timelines() []flow {
+func (u *unitOfWork) flows() []flow {
 	var list []flow
 	for _, b := range u.buckets {
 		list = append(list,

@@ -55,30 +55,33 @@ func tryStrategy(dir string, seed int, o StrategyOptions) Row {
 	d := draw(seed, o.Device)
 	row := Row{Name: fmt.Sprintf("%d %s", seed, d), Values: []float64{float64(d.ranks()), 0, 0}}
 	file := filepath.Join(dir, fmt.Sprintf("strategy-%d.cue", seed))
-	why := func() error {
-		if err := os.WriteFile(file, []byte(d.text()), 0o666); err != nil {
-			return err
-		}
-		one, err := learn(file, o, nil)
-		if err != nil {
-			return fmt.Errorf("on one rank: %w", err)
-		}
-		shared, err := learn(file, o, d.mesh())
-		if err != nil {
-			return err
-		}
-		row.Values[1], row.Values[2] = shared.apart(one)
-		limit := tolerances[kernels.Kinds[o.Device].Compute]
-		if !(row.Values[1] <= limit.values) || !(row.Values[2] <= limit.tensors) {
-			return fmt.Errorf("it learns something else than one rank")
-		}
-		return d.sameBits(file, o, shared)
-	}()
-	row.Pass = why == nil
-	if why != nil {
-		row.Why = why.Error() + "; parallel: " + strings.Join(d.mesh(), ", ")
+	err := d.try(file, o, row.Values)
+	row.Pass = err == nil
+	if err != nil {
+		row.Why = err.Error() + "; parallel: " + strings.Join(d.mesh(), ", ")
 	}
 	return row
+}
+
+// try notes how far the losses and the weights are from those of one rank in values[1] and values[2].
+func (d *drawn) try(file string, o StrategyOptions, values []float64) error {
+	if err := os.WriteFile(file, []byte(d.text()), 0o666); err != nil {
+		return err
+	}
+	one, err := learn(file, o, nil)
+	if err != nil {
+		return fmt.Errorf("on one rank: %w", err)
+	}
+	shared, err := learn(file, o, d.mesh())
+	if err != nil {
+		return err
+	}
+	values[1], values[2] = shared.apart(one)
+	limit := tolerances[kernels.Kinds[o.Device].Compute]
+	if !(values[1] <= limit.values) || !(values[2] <= limit.tensors) {
+		return fmt.Errorf("it learns something else than one rank")
+	}
+	return d.sameBits(file, o, shared)
 }
 
 // sameBits trains again, and at other stages of ZeRO, which change no bit of the sums that are taken after each micro-batch.

@@ -56,13 +56,12 @@ func NewRanks(machines []*Machine, fail func(rank int, cause error)) (*Ranks, er
 		r.steppers = append(r.steppers, s)
 	}
 	r.ended, r.over = make(chan int, len(machines)), make([]bool, len(machines))
-	for rank := range machines {
-		if len(machines) == 1 {
-			break
+	if len(machines) > 1 {
+		for rank := range machines {
+			begin := make(chan work)
+			r.begin = append(r.begin, begin)
+			go r.serve(rank, begin)
 		}
-		begin := make(chan work)
-		r.begin = append(r.begin, begin)
-		go r.serve(rank, begin)
 	}
 	return r, nil
 }

@@ -182,14 +182,24 @@ func (s *Saved) ReadRuns(name string, runs []plan.Run, dst io.WriterAt) error {
 	if total > 0 {
 		width = info.SizeBytes / total
 	}
-	buf := make([]byte, max(1, min(pieceBytes, info.SizeBytes)))
-	at := int64(0)
 	for _, r := range runs {
 		if r.First < 0 || r.N < 0 || r.First > total || r.N > total-r.First {
 			return fmt.Errorf("%s: tensor %q: has %d elements (shape %v), asked for %d from %d", s.Path, name, total, info.Shape, r.N, r.First)
 		}
-		if err := copyRange(dst, at, section, r.First*width, r.N*width, buf); err != nil {
-			return fmt.Errorf("%s: tensor %q: %w", s.Path, name, err)
+	}
+	if err := copyRuns(dst, section, runs, width, info.SizeBytes); err != nil {
+		return fmt.Errorf("%s: tensor %q: %w", s.Path, name, err)
+	}
+	return nil
+}
+
+// copyRuns copies runs of elements of width bytes from src, which holds size bytes, to dst one after another, in pieces.
+func copyRuns(dst io.WriterAt, src io.ReaderAt, runs []plan.Run, width, size int64) error {
+	buf := make([]byte, max(1, min(pieceBytes, size)))
+	at := int64(0)
+	for _, r := range runs {
+		if err := copyRange(dst, at, src, r.First*width, r.N*width, buf); err != nil {
+			return err
 		}
 		at += r.N * width
 	}

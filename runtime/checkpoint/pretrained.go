@@ -229,15 +229,7 @@ func (p *Pretrained) Read(t *plan.Tensor, runs []plan.Run, dst io.WriterAt) erro
 	info, _ := p.model.Lookup(name)
 	switch {
 	case info.DType == storedType(t.DType):
-		width := int64(t.DType.Size())
-		buf := make([]byte, min(pieceBytes, max(1, info.SizeBytes)))
-		at := int64(0)
-		for _, r := range runs {
-			if err = copyRange(dst, at, section, r.First*width, r.N*width, buf); err != nil {
-				break
-			}
-			at += r.N * width
-		}
+		err = copyRuns(dst, section, runs, int64(t.DType.Size()), info.SizeBytes)
 	case t.DType == kernels.F32:
 		return convert(p.model, name, runs, dst, func(b []byte, v float32) []byte {
 			return binary.LittleEndian.AppendUint32(b, math.Float32bits(v))
