@@ -2,6 +2,7 @@ package compiler
 
 import (
 	"cmp"
+	"math"
 	"slices"
 
 	"github.com/gsc-project/gsc/compiler/graph"
@@ -14,6 +15,15 @@ import (
 type flow struct {
 	programs []*graph.Program
 	repeated bool // its micro-batches run in turn: gradients live through all of them
+
+	only map[*graph.Value]bool // what is looked at; nil: all
+}
+
+// reservation is the slots of a stage: values that lie elsewhere, and room for all slots of them, which nothing else has in a training step.
+type reservation struct {
+	slotted   map[*graph.Value]bool
+	offsets   map[*graph.Value]int64 // within a slot
+	sizeBytes int64
 }
 
 // span is a stretch of a timeline, both ends counted.
@@ -42,15 +52,16 @@ func (u *unit) conflicts(o *unit) bool {
 type allocator struct {
 	align int64
 	flows []flow
+	slots *reservation
 	units map[*graph.Value]*unit // by root
 	order []*unit
 }
 
 // allocate places every value that the flows use: lasting ones one after
 // another, the others where their spans leave room, the largest first. It returns
-// the offsets by root value, and the size of the whole.
-func allocate(align int64, lasting []*graph.Value, flows []flow) (map[*graph.Value]int64, int64) {
-	a := &allocator{align: align, flows: flows, units: map[*graph.Value]*unit{}}
+// the offsets by root value, and the size of the whole. slots, which may be nil, are placed as one.
+func allocate(align int64, lasting []*graph.Value, flows []flow, slots *reservation) (map[*graph.Value]int64, int64) {
+	a := &allocator{align: align, flows: flows, units: map[*graph.Value]*unit{}, slots: slots}
 	for t := range flows {
 		a.live(t)
 	}
@@ -64,13 +75,38 @@ func allocate(align int64, lasting []*graph.Value, flows []flow) (map[*graph.Val
 		base += a.round(bytesOf(v))
 	}
 	end := base
+	var room *unit
+	if slots != nil && slots.sizeBytes > 0 {
+		room = a.reserve()
+	}
 	for _, u := range a.place(base) {
 		for _, v := range u.values {
 			offsets[v] = u.offset
 		}
 		end = max(end, u.offset+a.round(u.sizeBytes))
 	}
+	if room != nil {
+		for v, offset := range slots.offsets {
+			offsets[v] = room.offset + offset
+		}
+	}
 	return offsets, end
+}
+
+// reserve is the room of the slots, in every timeline that uses what is slotted.
+func (a *allocator) reserve() *unit {
+	room := &unit{sizeBytes: a.slots.sizeBytes, spans: map[int]span{}}
+	for t, f := range a.flows {
+		for _, p := range f.programs {
+			p.Uses(func(_ *graph.Node, v *graph.Value) {
+				if a.slots.slotted[v.Root()] {
+					room.spans[t] = span{0, math.MaxInt}
+				}
+			})
+		}
+	}
+	a.order = append(a.order, room)
+	return room
 }
 
 func bytesOf(v *graph.Value) int64 { return int64(v.Len()) * int64(v.DType.Size()) }
@@ -90,6 +126,9 @@ func (a *allocator) live(t int) {
 				a.touch(t, v, at)
 				if n.Async {
 					a.touch(t, v, first+ends[i])
+				}
+				if n.Open != 0 {
+					a.touch(t, v, a.awaited(t, n.Open))
 				}
 			})
 			at++
@@ -113,9 +152,26 @@ func (a *allocator) live(t int) {
 	}
 }
 
+// awaited is the place in a timeline at which an event is awaited; the last, where it is not.
+func (a *allocator) awaited(t, event int) int {
+	at, found := 0, -1
+	for _, p := range a.flows[t].programs {
+		for _, n := range p.Nodes {
+			if slices.Contains(n.Await, event) {
+				found = max(found, at)
+			}
+			at++
+		}
+	}
+	if found < 0 || found == 0 { // by what comes next in its slot
+		return at - 1
+	}
+	return found
+}
+
 func (a *allocator) touch(t int, v *graph.Value, at int) {
 	v = v.Root()
-	if v.Lasting() {
+	if v.Lasting() || a.flows[t].only != nil && !a.flows[t].only[v] || a.slots != nil && a.slots.slotted[v] {
 		return
 	}
 	u := a.units[v]
@@ -155,7 +211,7 @@ func (a *allocator) takeOver(t int, n *graph.Node, at int) {
 			continue
 		}
 		uo, ui := a.units[out], a.units[in]
-		if uo == ui || uo.sizeBytes != ui.sizeBytes || !a.follows(uo, ui, t, at) || uses(n, in) > 1 {
+		if uo == nil || ui == nil || uo == ui || uo.sizeBytes != ui.sizeBytes || !a.follows(uo, ui, t, at) || uses(n, in) > 1 {
 			continue
 		}
 		a.merge(ui, uo)

@@ -28,7 +28,8 @@ type weight struct {
 	value  *graph.Value
 	dims   []plan.Dim // of the whole tensor
 	cut    plan.Cut
-	part   bool // ranks of data keep parts of it
+	part   bool    // ranks of data keep parts of it
+	of     *weight // of a copy: what it is of
 	stored []int
 	inOut  bool // a linear weight stored [in, out]
 	init   plan.Init

@@ -25,11 +25,16 @@ func (u *unitOfWork) estimate() error {
 			}
 		}
 	}
-	stage := &u.plan.Stages[0]
-	for _, call := range stage.Schedule(plan.Train, u.data.Length).Calls {
-		e.FlopsPerStep += flops(stage, stage.Program(call.Program))
+	for i := range u.plan.Stages {
+		stage, counted := &u.plan.Stages[i], map[string]float64{}
+		for _, call := range stage.Schedule(plan.Train, u.data.Length).Calls {
+			if _, known := counted[call.Program]; !known {
+				counted[call.Program] = flops(stage, stage.Program(call.Program))
+			}
+			e.FlopsPerStep += counted[call.Program]
+		}
 	}
-	e.FlopsPerStep *= float64(u.plan.Ranks())
+	e.FlopsPerStep *= float64(u.plan.Ranks() / len(u.plan.Stages))
 	e.FlopsPerToken = e.FlopsPerStep / float64(e.TokensPerStep)
 	u.plan.Estimate = e
 	Reprice(u.plan, p, u.strategy.Devices.Threads)

@@ -369,7 +369,7 @@ func (g *generation) arena() []plan.Arena {
 			cached.programs = append(cached.programs, p)
 		}
 	}
-	offsets, size := allocate(kernels.Kinds[g.from.Device].AlignBytes, lasting, append(loads, cached))
+	offsets, size := allocate(kernels.Kinds[g.from.Device].AlignBytes, lasting, append(loads, cached), nil)
 	for i, v := range values {
 		g.stage.Buffers[i].Offset = offsets[v]
 	}

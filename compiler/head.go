@@ -21,10 +21,14 @@ const (
 // of the head's operands, before the next chunk's. Chunks follow each other in the backward program, so that their logits
 // share memory.
 func (u *unitOfWork) head() error {
-	for i := range u.buckets {
-		b := &u.buckets[i]
+	s := u.stages[len(u.stages)-1]
+	for i := range s.buckets {
+		b := &s.buckets[i]
+		if lossAt(b.forward) < 0 { // it is another chunk's
+			continue
+		}
 		n := u.chunks(b)
-		if n > 1 || !u.strategy.Compile.Unfused {
+		if b.backward != nil && (n > 1 || !u.strategy.Compile.Unfused) {
 			joinGradient(u.graph, b.forward, b.backward)
 		}
 		if n == 1 {
@@ -37,7 +41,7 @@ func (u *unitOfWork) head() error {
 	return nil
 }
 
-// chunks is the number of chunks for a bucket; that for the longest is the plan's choice.
+// chunks is the number of chunks of rows for a bucket; that for the longest is the plan's choice.
 func (u *unitOfWork) chunks(b *bucket) int {
 	logits := logitsOf(b.forward)
 	rows := logits.Len() / logits.Dims[len(logits.Dims)-1].Size
@@ -46,7 +50,7 @@ func (u *unitOfWork) chunks(b *bucket) int {
 		size := int64(logits.Len()) * 4
 		limit := u.settings.chunkBytes
 		n = int((size + limit - 1) / limit)
-		if b == &u.buckets[len(u.buckets)-1] {
+		if b.length == u.data.Length {
 			u.choices = append(u.choices, plan.Choice{What: "memory.loss_chunks", Value: fmt.Sprint(min(n, rows)), Why: fmt.Sprintf(
 				"a micro-batch's logits take %s; a chunk of them at most %s", plan.FormatBytes(size), plan.FormatBytes(limit))})
 		}

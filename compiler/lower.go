@@ -11,6 +11,7 @@ import (
 // lowerer turns the graph of a stage into buffers and instructions.
 type lowerer struct {
 	offsets map[*graph.Value]int64
+	slotted map[*graph.Value]bool
 	ids     map[*graph.Value]int
 	buffers []plan.Buffer
 }
@@ -56,7 +57,7 @@ func (l *lowerer) buffer(v *graph.Value) int {
 	id := len(l.buffers)
 	l.ids[v] = id
 	l.buffers = append(l.buffers, plan.Buffer{ID: id, Name: v.Name, Class: v.Class, Offset: l.offsets[v],
-		DType: v.DType, Dims: append([]plan.Dim{}, v.Dims...), Lasting: v.Lasting()})
+		DType: v.DType, Dims: append([]plan.Dim{}, v.Dims...), Lasting: v.Lasting(), Slotted: l.slotted[v]})
 	return id
 }
 
@@ -101,6 +102,10 @@ func (l *lowerer) program(p *graph.Program) plan.Program {
 		if p.Nodes[i].Async {
 			in.Stream = collectiveStream
 		}
+		if p.Nodes[i].Open != 0 {
+			in.Stream = p.Nodes[i].Stream
+		}
+		in.Open, in.Await = p.Nodes[i].Open, slices.Clone(p.Nodes[i].Await)
 		if on >= 0 {
 			before := &out.Instructions[on]
 			if before.Signal == 0 {

@@ -26,18 +26,29 @@ type unitOfWork struct {
 
 	graph   *graph.Graph
 	weights *weights
-	states  []*state
-	buckets []bucket
+	buckets []bucket         // of the whole model
+	stages  []*stage         // that it is cut into
 	cached  []*graph.Program // prefill and decode, when the model generates
-	update  *graph.Program
 	plan    *plan.Plan
 	choices []plan.Choice // that passes made
 }
 
-// bucket is the programs for one length of rows.
+// bucket is the programs for one length of rows, of the whole model or of a chunk of its layers.
 type bucket struct {
 	length                      int
 	forward, backward, evaluate *graph.Program
+
+	// Of a chunk, where there are stages; nil where it has none. A chunk of which nothing is trained has no backward either.
+	chunk                int            // among those of its stage
+	receive, receiveBack *graph.Program // what forward and backward read of other chunks
+	weigh                *graph.Program // the gradients of weights that backward leaves for later
+	ends                 []end          // what is waited for
+}
+
+// programs are those that a micro-batch goes through in a training step, in their order. It begins to receive what comes back before it goes forward, so that who hands
+// that back never waits.
+func (b *bucket) programs() []*graph.Program {
+	return some(b.receive, b.receiveBack, b.forward, b.backward, b.weigh)
 }
 
 // passes is the compiler's table of contents. Each pass takes what the ones
@@ -50,6 +61,7 @@ var passes = []struct {
 	{"build", (*unitOfWork).build},                 // layers → forward, evaluate, prefill and decode programs
 	{"differentiate", (*unitOfWork).differentiate}, // forward → backward
 	{"shard", (*unitOfWork).shard},                 // whole values → a rank's parts, and the collectives between them
+	{"pipeline", (*unitOfWork).pipeline},           // layers → stages, and what they hand on to each other
 	{"recompute", (*unitOfWork).recompute},         // what the backward program computes again instead of keeping
 	{"update", (*unitOfWork).makeUpdate},           // norm, clipping, optimizer
 	{"head", (*unitOfWork).head},                   // the loss with its gradient, in chunks where logits are large
@@ -170,19 +182,12 @@ func (u *unitOfWork) differentiate() error {
 }
 
 func (u *unitOfWork) recompute() error {
-	for _, b := range u.buckets {
-		recompute(u.graph, b.forward, b.backward, u.settings.recompute)
+	for _, s := range u.stages {
+		for _, b := range s.buckets {
+			recompute(u.graph, b.forward, some(b.backward, b.weigh), u.settings.recompute)
+		}
 	}
 	return nil
-}
-
-func (u *unitOfWork) makeUpdate() (err error) {
-	var backward []*graph.Program
-	for _, b := range u.buckets {
-		backward = append(backward, b.backward)
-	}
-	u.update, u.states, err = update(u.graph, u.strategy, u.weights, backward)
-	return err
 }
 
 func (u *unitOfWork) fuse() error {

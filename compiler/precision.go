@@ -42,9 +42,11 @@ func (u *unitOfWork) storeMasters() {
 	if u.strategy.Precision.Master != "bf16" {
 		return
 	}
-	for _, w := range u.weights.list {
-		if len(w.stored) >= 2 {
-			w.value.DType = kernels.BF16
+	for _, s := range u.stages {
+		for _, w := range s.weights.list {
+			if len(w.stored) >= 2 {
+				w.value.DType = kernels.BF16
+			}
 		}
 	}
 	for _, p := range u.graph.Programs {

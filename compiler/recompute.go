@@ -16,7 +16,7 @@ var cheap = []kernels.Op{kernels.LayerNorm, kernels.RMSNorm, kernels.Activate, k
 // program, which computes the others again just before it first needs them. "selective" drops what
 // cheap operations made from values that are kept anyway; "full" keeps only what enters each repeated block,
 // and what lies outside the blocks (Chen et al., arXiv:1604.06174, section 3).
-func recompute(g *graph.Graph, forward, backward *graph.Program, policy string) {
+func recompute(g *graph.Graph, forward *graph.Program, backward []*graph.Program, policy string) {
 	if policy == "none" {
 		return
 	}
@@ -33,7 +33,9 @@ func recompute(g *graph.Graph, forward, backward *graph.Program, policy string) 
 	} else {
 		r.dropped = r.cheapOnes(forward, backward)
 	}
-	r.rewrite(backward)
+	for _, p := range backward {
+		r.rewrite(p)
+	}
 }
 
 type recomputer struct {
@@ -54,14 +56,16 @@ func (r *recomputer) insideBlocks(forward *graph.Program) map[*graph.Value]bool 
 	return dropped
 }
 
-func (r *recomputer) cheapOnes(forward, backward *graph.Program) map[*graph.Value]bool {
+func (r *recomputer) cheapOnes(forward *graph.Program, backward []*graph.Program) map[*graph.Value]bool {
 	saved := map[*graph.Value]bool{}
-	for _, n := range backward.Nodes {
-		n.Uses(func(v *graph.Value, role kernels.Role) {
-			if role.Reads() && r.producer[v.Root()] != nil {
-				saved[v.Root()] = true
-			}
-		})
+	for _, p := range backward {
+		for _, n := range p.Nodes {
+			n.Uses(func(v *graph.Value, role kernels.Role) {
+				if role.Reads() && r.producer[v.Root()] != nil {
+					saved[v.Root()] = true
+				}
+			})
+		}
 	}
 	dropped := map[*graph.Value]bool{}
 	for _, n := range forward.Nodes {
@@ -100,6 +104,7 @@ func outputs(n *graph.Node) []*graph.Value {
 }
 
 func (r *recomputer) rewrite(backward *graph.Program) {
+	r.nodes = nil
 	for _, n := range backward.Nodes {
 		for i := range n.Args {
 			n.Args[i].Value = r.replace(n.Args[i].Value)

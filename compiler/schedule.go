@@ -1,61 +1,130 @@
 package compiler
 
 import (
+	"slices"
+
 	"github.com/gsc-project/gsc/compiler/graph"
 	"github.com/gsc-project/gsc/compiler/plan"
 	"github.com/gsc-project/gsc/kernels"
 )
 
-// schedule lowers the graph: offsets, buffers, programs, and the calls of each schedule.
+// schedule lowers the graph, stage by stage: offsets, buffers, programs, and the calls of each schedule.
 func (u *unitOfWork) schedule() error {
-	offsets, arenaBytes := allocate(u.kind.AlignBytes, u.lasting(), u.flows())
-	l := &lowerer{offsets: offsets, ids: map[*graph.Value]int{}}
-	for _, v := range u.lasting() {
-		l.buffer(v)
+	var lowered []*lowerer
+	var stages []plan.Stage
+	var most int64
+	for _, s := range u.stages {
+		s.await()
+		l := &lowerer{ids: map[*graph.Value]int{}, slotted: s.findSlotted()}
+		r := reservation{slotted: l.slotted}
+		stage := plan.Stage{Slots: s.slots}
+		if len(l.slotted) > 0 {
+			r.offsets, stage.SlotBytes = u.place(s, l.slotted)
+			r.sizeBytes = stage.SlotBytes * int64(s.slots)
+		}
+		var size int64
+		l.offsets, size = allocate(u.kind.AlignBytes, u.lasting(s), u.flows(s), &r)
+		for _, v := range u.lasting(s) {
+			l.buffer(v)
+		}
+		u.programs(l, &stage, s)
+		stage.Buffers = l.buffers
+		if len(u.stages) > 1 {
+			stage.Bytes = size
+		}
+		lowered, stages, most = append(lowered, l), append(stages, stage), max(most, size)
 	}
-	stage := plan.Stage{Slots: 1}
-	for _, b := range u.buckets {
-		u.trainSchedule(l, &stage, b)
-		stage.Programs = append(stage.Programs, l.program(b.evaluate))
-		stage.Schedules = append(stage.Schedules, single(plan.Evaluate, b.length, b.evaluate.Name))
-	}
-	stage.Programs = append(stage.Programs, l.program(u.update))
-	for _, p := range u.cached {
-		stage.Programs = append(stage.Programs, l.program(p))
-		stage.Schedules = append(stage.Schedules, single(p.Name, 0, p.Name))
-	}
-	stage.Buffers = l.buffers
-	u.plan = u.newPlan(l, stage, arenaBytes)
+	u.plan = u.newPlan(lowered, stages, most)
 	return nil
 }
 
-func single(kind string, length int, program string) plan.Schedule {
-	return plan.Schedule{Kind: kind, Length: length, Calls: []plan.Call{{Program: program}}}
+// programs lowers the programs of a stage, and its schedules.
+func (u *unitOfWork) programs(l *lowerer, stage *plan.Stage, s *stage) {
+	for i := range s.buckets {
+		b := &s.buckets[i]
+		u.trainPrograms(l, stage, b)
+		stage.Programs = append(stage.Programs, l.program(b.evaluate))
+	}
+	for _, length := range u.lengths() {
+		stage.Schedules = append(stage.Schedules, u.trainSchedule(s, length), evaluateSchedule(s, length))
+	}
+	stage.Programs = append(stage.Programs, l.program(s.update))
+	for _, p := range u.cached {
+		stage.Programs = append(stage.Programs, l.program(p))
+		stage.Schedules = append(stage.Schedules, plan.Schedule{Kind: p.Name, Calls: []plan.Call{{Program: p.Name}}})
+	}
 }
 
-func (u *unitOfWork) trainSchedule(l *lowerer, stage *plan.Stage, b bucket) {
-	stage.Programs = append(stage.Programs, l.program(b.forward), l.program(b.backward))
-	if u.settings.microBatches > 1 {
-		stage.Programs = append(stage.Programs, l.adding(b.backward))
+// lengths are those of the buckets.
+func (u *unitOfWork) lengths() (list []int) {
+	for _, b := range u.buckets {
+		list = append(list, b.length)
 	}
-	s := plan.Schedule{Kind: plan.Train, Length: b.length}
-	for m := range u.settings.microBatches {
-		backward := b.backward.Name
-		if m > 0 {
-			backward = addingName(backward)
+	return list
+}
+
+// trainPrograms lowers what a micro-batch goes through. Programs that add to gradients have two forms.
+func (u *unitOfWork) trainPrograms(l *lowerer, stage *plan.Stage, b *bucket) {
+	for _, p := range b.programs() {
+		stage.Programs = append(stage.Programs, l.program(p))
+		if u.settings.microBatches > 1 && (p == b.backward || p == b.weigh) {
+			stage.Programs = append(stage.Programs, l.adding(p))
 		}
-		s.Calls = append(s.Calls, plan.Call{Program: b.forward.Name, MicroBatch: m}, plan.Call{Program: backward, MicroBatch: m})
 	}
-	s.Calls = append(s.Calls, plan.Call{Program: u.update.Name})
-	stage.Schedules = append(stage.Schedules, s)
 }
 
-// lasting lists what lives from step to step: scalars, weights, optimizer state.
-func (u *unitOfWork) lasting() []*graph.Value {
+// trainSchedule is the turns of a stage. What a micro-batch reads of other stages it begins to receive one turn ahead, where that takes no more memory.
+func (u *unitOfWork) trainSchedule(s *stage, length int) plan.Schedule {
+	turns := s.turns
+	if turns == nil {
+		turns = rounds(u.settings.microBatches, 1, 1, 1)
+	}
+	slots, _ := underWay(turns)
+	ahead := early(turns, slots)
+	var calls []plan.Call
+	for i, t := range turns {
+		b := s.bucketOf(t.chunk, length)
+		call := plan.Call{Program: b.program(t.kind).Name, MicroBatch: t.micro, Slot: slots[i]}
+		if t.micro > 0 && t.kind != goesForward {
+			call.Program = addingName(call.Program)
+		}
+		if t.kind == goesForward {
+			at := len(calls)
+			if ahead[i] {
+				at--
+			}
+			for _, p := range some(b.receiveBack, b.receive) {
+				calls = slices.Insert(calls, at, plan.Call{Program: p.Name, MicroBatch: t.micro, Slot: slots[i]})
+			}
+		}
+		calls = append(calls, call)
+	}
+	return plan.Schedule{Kind: plan.Train, Length: length, Calls: append(calls, plan.Call{Program: s.update.Name})}
+}
+
+func evaluateSchedule(s *stage, length int) plan.Schedule {
+	schedule := plan.Schedule{Kind: plan.Evaluate, Length: length}
+	for _, b := range s.buckets {
+		if b.length == length {
+			schedule.Calls = append(schedule.Calls, plan.Call{Program: b.evaluate.Name})
+		}
+	}
+	return schedule
+}
+
+// lasting lists what lives from step to step: scalars, the same in all stages, and the weights and optimizer state of a stage.
+func (u *unitOfWork) lasting(s *stage) []*graph.Value {
 	var list []*graph.Value
+	own := map[*graph.Value]bool{}
+	for _, w := range s.weights.list {
+		own[w.value] = true
+	}
+	for _, st := range s.states {
+		own[st.value] = true
+	}
 	for _, class := range []plan.Class{plan.ScalarKind, plan.Weight, plan.State} {
 		for _, v := range u.graph.Values {
-			if v.Class == class && v.View == nil {
+			if v.Class == class && v.View == nil && (class == plan.ScalarKind || own[v]) {
 				list = append(list, v)
 			}
 		}
@@ -63,12 +132,54 @@ func (u *unitOfWork) lasting() []*graph.Value {
 	return list
 }
 
-func (u *unitOfWork) flows() []flow {
+// findSlotted finds what a micro-batch leaves from one program of a chunk to another: where there are stages, other micro-batches come between.
+func (s *stage) findSlotted() map[*graph.Value]bool {
+	if s.turns == nil {
+		return nil
+	}
+	found := map[*graph.Value]bool{}
+	for i := range s.buckets {
+		in := map[*graph.Value]*graph.Program{}
+		for _, p := range s.buckets[i].programs() {
+			p.Uses(func(n *graph.Node, v *graph.Value) {
+				v = v.Root()
+				if v.Lasting() || v.Class == plan.Gradient {
+					return
+				}
+				if first, known := in[v]; known && first != p || n != nil && n.Open != 0 {
+					found[v] = true
+				}
+				if in[v] == nil {
+					in[v] = p
+				}
+			})
+		}
+	}
+	return found
+}
+
+// place gives what is slotted its offsets within a slot: a chunk's own while its micro-batch is under way.
+func (u *unitOfWork) place(s *stage, slotted map[*graph.Value]bool) (map[*graph.Value]int64, int64) {
 	var list []flow
-	for _, b := range u.buckets {
-		list = append(list,
-			flow{programs: []*graph.Program{b.forward, b.backward, u.update}, repeated: u.settings.microBatches > 1},
-			flow{programs: []*graph.Program{b.evaluate}})
+	for i := range s.buckets {
+		list = append(list, flow{programs: s.buckets[i].programs(), only: slotted})
+	}
+	return allocate(u.kind.AlignBytes, nil, list, nil)
+}
+
+// flows are the lines of programs of a stage in which values live.
+func (u *unitOfWork) flows(s *stage) []flow {
+	var list []flow
+	for _, length := range u.lengths() {
+		train, evaluate := flow{repeated: u.settings.microBatches > 1}, flow{}
+		for i := range s.buckets {
+			if b := &s.buckets[i]; b.length == length {
+				train.programs = append(train.programs, b.programs()...)
+				evaluate.programs = append(evaluate.programs, b.evaluate)
+			}
+		}
+		train.programs = append(train.programs, s.update)
+		list = append(list, train, evaluate)
 	}
 	if len(u.cached) > 0 {
 		list = append(list, flow{programs: u.cached})
@@ -76,18 +187,18 @@ func (u *unitOfWork) flows() []flow {
 	return list
 }
 
-func (u *unitOfWork) newPlan(l *lowerer, stage plan.Stage, arenaBytes int64) *plan.Plan {
+func (u *unitOfWork) newPlan(l []*lowerer, stages []plan.Stage, arenaBytes int64) *plan.Plan {
 	s := u.strategy
 	p := &plan.Plan{
 		Version: plan.Version, Name: s.Name, Strategy: s.Digest, Device: u.kind.Name,
 		Model: plan.Model{Architecture: s.Model.Architecture, Task: s.Model.Task, Vocabulary: s.Model.Vocabulary,
 			Context: s.Model.Context, Outputs: s.Model.Outputs, Config: s.Model.Config, From: s.Model.From},
 		Training: u.training(), Data: u.data, Mesh: u.mesh(),
-		Tensors: u.tensors(l), Stages: []plan.Stage{stage},
+		Tensors: u.tensors(l), Stages: stages,
 	}
-	for _, v := range u.lasting() {
+	for _, v := range u.lasting(u.stages[0]) {
 		if v.Class == plan.ScalarKind {
-			p.Scalars = append(p.Scalars, plan.Scalar{Name: v.Name, Buffer: l.buffer(v)})
+			p.Scalars = append(p.Scalars, plan.Scalar{Name: v.Name, Buffer: l[0].buffer(v)})
 		}
 	}
 	p.Arenas = []plan.Arena{{Space: kernels.DeviceMemory, SizeBytes: arenaBytes}}
@@ -97,7 +208,7 @@ func (u *unitOfWork) newPlan(l *lowerer, stage plan.Stage, arenaBytes int64) *pl
 // mesh is the axes that have more than one place.
 func (u *unitOfWork) mesh() []plan.Axis {
 	m := u.strategy.Parallel.Mesh
-	degrees := map[string]int{plan.AxisData: m.Data, plan.AxisSequence: m.Sequence, plan.AxisTensor: m.Tensor}
+	degrees := map[string]int{plan.AxisPipeline: m.Pipeline, plan.AxisData: m.Data, plan.AxisSequence: m.Sequence, plan.AxisTensor: m.Tensor}
 	var list []plan.Axis
 	for _, name := range plan.Axes {
 		if degrees[name] > 1 {
@@ -107,28 +218,37 @@ func (u *unitOfWork) mesh() []plan.Axis {
 	return list
 }
 
-func (u *unitOfWork) tensors(l *lowerer) []plan.Tensor {
-	var list []plan.Tensor
-	for _, w := range u.weights.list {
-		t := plan.Tensor{Name: w.value.Name, Class: plan.Weight, Dims: w.dims, Cut: w.cut, DType: w.value.DType, Init: w.init,
-			Frozen: treat(u.strategy, w).frozen, Buffer: l.buffer(w.value), Pos: string(w.pos), Stored: w.stored}
-		if w.part {
-			t.Part = plan.AxisData
+// tensors lists what checkpoints keep. A weight that several stages use is the first one's.
+func (u *unitOfWork) tensors(lowered []*lowerer) []plan.Tensor {
+	var list, states []plan.Tensor
+	for i, s := range u.stages {
+		l := lowered[i]
+		for _, w := range s.weights.list {
+			if w.of != nil {
+				t := &list[slices.IndexFunc(list, func(t plan.Tensor) bool { return t.Name == w.of.value.Name })]
+				t.Copies = append(t.Copies, plan.Copy{Stage: i, Buffer: l.buffer(w.value)})
+				continue
+			}
+			t := plan.Tensor{Name: w.value.Name, Class: plan.Weight, Dims: w.dims, Cut: w.cut, DType: w.value.DType, Init: w.init,
+				Frozen: treat(u.strategy, w).frozen, Stage: i, Buffer: l.buffer(w.value), Pos: string(w.pos), Stored: w.stored}
+			if w.part {
+				t.Part = plan.AxisData
+			}
+			list = append(list, t)
 		}
-		list = append(list, t)
+		for _, st := range s.states {
+			t := plan.Tensor{Name: st.value.Name, Class: plan.State, Of: st.of.value.Name, Dims: st.value.Dims,
+				DType: st.value.DType, Init: plan.Init{Kind: "zeros"}, Stage: i, Buffer: l.buffer(st.value)}
+			if st.whole {
+				t.Dims, t.Cut = st.of.dims, st.of.cut
+			}
+			if st.part {
+				t.Part = plan.AxisData
+			}
+			states = append(states, t)
+		}
 	}
-	for _, st := range u.states {
-		t := plan.Tensor{Name: st.value.Name, Class: plan.State, Of: st.of.value.Name, Dims: st.value.Dims,
-			DType: st.value.DType, Init: plan.Init{Kind: "zeros"}, Buffer: l.buffer(st.value)}
-		if st.whole {
-			t.Dims, t.Cut = st.of.dims, st.of.cut
-		}
-		if st.part {
-			t.Part = plan.AxisData
-		}
-		list = append(list, t)
-	}
-	return list
+	return append(list, states...)
 }
 
 func (u *unitOfWork) training() plan.Training {

@@ -25,6 +25,10 @@ func waits(p *graph.Program) waiting {
 	last, run := -1, 0
 	for i, n := range p.Nodes {
 		w.node[i], w.ends[i] = -1, len(p.Nodes)-1
+		if n.Open != 0 { // it begins when all before it is computed, too; what waits for it is another program
+			w.node[i] = last
+			continue
+		}
 		if n.Async {
 			w.node[i] = last
 			open, opened[i] = append(open, i), run

@@ -50,7 +50,8 @@ type updater struct {
 	ranks     int              // that share out the rows
 	zero      int              // what else they share out
 	each      bool             // gradients are summed over the ranks after each micro-batch, not once
-	backward  []*graph.Program
+	stage     *stage
+	backward  []*graph.Program         // of the stage
 	parts     map[*weight]*graph.Value // of gradients
 	states    []*state
 }
@@ -63,51 +64,117 @@ type state struct {
 	part  bool // it is a rank's part of those
 }
 
-// update makes the program that follows the last backward: the sums over ranks, norm, clipping,
+// makeUpdate makes the program of each stage that follows its last backward: the sums over ranks, norm, clipping,
 // and the optimizer's step for each trained weight, skipped when the norm is not finite.
-func update(g *graph.Graph, s *schema.Strategy, w *weights, backward []*graph.Program) (*graph.Program, []*state, error) {
-	p := &graph.Program{Name: "update"}
-	u := &updater{Emitter: graph.Emitter{Graph: g, Program: p, Region: "update", Pos: string(s.Positions["optimizer"])}, optimizer: s.Optimizer,
-		scaling: s.Precision.LossScale, ranks: s.Parallel.Mesh.DataRanks(), zero: s.Parallel.Zero, each: s.Parallel.Each(),
-		backward: backward, parts: map[*weight]*graph.Value{}}
-	u.reduce(w)
-	u.norm(w)
+func (u *unitOfWork) makeUpdate() error {
+	s := u.strategy
+	all := &updater{Emitter: graph.Emitter{Graph: u.graph, Region: "update", Pos: string(s.Positions["optimizer"])}, optimizer: s.Optimizer,
+		scaling: s.Precision.LossScale, ranks: s.Parallel.Mesh.DataRanks(), zero: s.Parallel.Zero, each: s.Parallel.Each()}
+	groups := all.groups(u.stages)
+	for _, st := range u.stages {
+		one := *all
+		one.Program, one.stage, one.parts = &graph.Program{Name: "update"}, st, map[*weight]*graph.Value{}
+		for _, b := range st.buckets {
+			one.backward = append(one.backward, some(b.backward, b.weigh)...)
+		}
+		if err := one.update(s, groups, len(u.stages) > 1); err != nil {
+			return err
+		}
+		st.update, st.states = one.Program, one.states
+		u.graph.Programs = append(u.graph.Programs, one.Program)
+	}
+	return nil
+}
+
+// update emits the program of a stage, of which there may be several.
+func (u *updater) update(s *schema.Strategy, groups [][]string, several bool) error {
+	w := u.stage.weights
+	u.reduce(w, several)
+	u.norm(w, groups, several)
 	u.lossScale()
-	finite := g.Scalar(plan.ScalarFinite)
-	from := len(p.Nodes)
+	finite := u.Graph.Scalar(plan.ScalarFinite)
+	from := len(u.Program.Nodes)
 	for _, weight := range w.list {
-		grad := g.Find("grad." + weight.value.Name)
-		if grad == nil {
+		grad := u.grad(weight)
+		if grad == nil || weight.of != nil {
 			continue
 		}
-		if sum := g.Find("sum." + grad.Name); sum != nil {
+		if sum := u.Graph.Find("sum." + grad.Name); sum != nil {
 			grad = sum
 		}
 		if err := u.weight(weight, grad, treat(s, weight)); err != nil {
-			return nil, nil, err
+			return err
 		}
 	}
-	for _, n := range p.Nodes[from:] {
+	for _, n := range u.Program.Nodes[from:] {
 		n.Guard = finite
 	}
+	u.handOut()
 	if u.zero < 3 {
 		u.gather(w)
 	}
 	for _, weight := range w.list {
 		weight.part = u.zero >= 3 && u.shares(weight)
 	}
-	g.Programs = append(g.Programs, p)
-	return p, u.states, nil
+	return nil
+}
+
+// grad is the gradient that the stage finds for a weight; nil where it is not trained.
+func (u *updater) grad(w *weight) *graph.Value { return u.Graph.Find("grad." + w.value.Name) }
+
+// collect adds to a gradient, or the rank's part of it, what another stage has found for its copy of the weight, or hands it to that.
+func (u *updater) collect(w *weight, grad *graph.Value) {
+	for _, t := range u.stage.ties {
+		switch {
+		case t.weight != w:
+		case !t.owner:
+			u.Emit(kernels.Send, "tie."+grad.Name, tieAttrs(t), graph.Args{"x": graph.Is(grad)})
+		default:
+			term := u.Graph.Add(fmt.Sprintf("%s#%d", grad.Name, t.peer), plan.Workspace, grad.DType, grad.Dims...)
+			u.Emit(kernels.Receive, "tie."+grad.Name, tieAttrs(t), graph.Args{"y": graph.Is(term)})
+			u.Emit(kernels.Add, "tie."+grad.Name+".add", kernels.Attrs{}, graph.Args{"x": graph.Is(grad), "y": graph.Is(term), "z": graph.Is(grad)})
+		}
+	}
+}
+
+// handOut gives other stages the weights that they have copies of. It runs whether the norm is finite or not, since they wait for it.
+func (u *updater) handOut() {
+	for _, t := range u.stage.ties {
+		if u.grad(t.weight) == nil {
+			continue
+		}
+		v := t.weight.value
+		if u.shares(t.weight) {
+			v = u.Graph.Share(v, plan.AxisData, u.share(t.weight))
+		}
+		if t.owner {
+			u.Emit(kernels.Send, "tie."+t.weight.value.Name, tieAttrs(t), graph.Args{"x": graph.Is(v)})
+		} else {
+			u.Emit(kernels.Receive, "tie."+t.weight.value.Name, tieAttrs(t), graph.Args{"y": graph.Is(v)})
+		}
+	}
+}
+
+func tieAttrs(t tie) kernels.Attrs {
+	return kernels.Attrs{Axis: plan.AxisPipeline, Peer: t.peer, Lane: updateLane}
 }
 
 // reduce adds up what the ranks found for their parts of the batch: the loss, and the gradients. parts keeps the rank's part of each gradient
 // that divides among the ranks of data; where a rank updates its part alone (shares), it is all that it gets.
-func (u *updater) reduce(w *weights) {
+func (u *updater) reduce(w *weights, several bool) {
 	loss := u.Graph.Scalar(plan.ScalarLoss)
-	u.allReduce("reduce.loss", loss, loss.Partial...)
+	axes := loss.Partial
+	if several {
+		axes = append(slices.Clone(axes), plan.AxisPipeline)
+	}
+	u.allReduce("reduce.loss", loss, axes...)
 	for _, weight := range w.list {
-		grad := u.Graph.Find("grad." + weight.value.Name)
-		if grad == nil || len(grad.Partial) == 0 {
+		grad := u.grad(weight)
+		if grad == nil {
+			continue
+		}
+		if len(grad.Partial) == 0 {
+			u.collect(weight, grad)
 			continue
 		}
 		name := "reduce." + grad.Name
@@ -119,9 +186,11 @@ func (u *updater) reduce(w *weights) {
 			part := u.Graph.Add(grad.Name+".part", plan.Gradient, grad.DType, u.share(weight))
 			u.reduceScatter(&u.Emitter, grad, part)
 			u.allReduce(name, part, others...)
+			u.collect(weight, part)
 			u.parts[weight] = part
 		default:
 			u.allReduce(name, grad, grad.Partial...)
+			u.collect(weight, grad)
 			if u.divides(weight) {
 				u.parts[weight] = u.Graph.Share(grad, plan.AxisData, u.share(weight))
 			}
@@ -156,7 +225,8 @@ func (u *updater) reduceEach(w *weight, grad *graph.Value, others []string) {
 		part = u.Graph.Share(sum, plan.AxisData, u.share(w))
 	}
 	u.allReduce("reduce."+grad.Name, part, others...)
-	if sum != nil {
+	u.collect(w, part)
+	if sum != nil && w.of == nil {
 		u.allGather("gather."+grad.Name, sum, u.share(w))
 	}
 	u.parts[w] = part
@@ -205,44 +275,35 @@ func (u *updater) share(w *weight) plan.Dim {
 
 // norm sums the squares of all gradients, in the order of the weights, and finds the factor that clips them. What ranks share out they sum
 // apart, and then add up. Those of data sum their parts at every stage of ZeRO: so a stage changes no bit of it.
-func (u *updater) norm(w *weights) {
-	type group struct {
-		axes  []string // that share out what it sums
-		terms []*graph.Value
-		names []string
-	}
-	var groups []*group
-	for _, weight := range w.list {
-		x := u.Graph.Find("grad." + weight.value.Name)
-		if x == nil {
-			continue
-		}
-		var axes []string
-		if part := u.parts[weight]; part != nil {
-			x, axes = part, append(axes, plan.AxisData)
-		}
-		if weight.cut.Axis != "" {
-			axes = append(axes, weight.cut.Axis)
-		}
-		i := slices.IndexFunc(groups, func(g *group) bool { return slices.Equal(g.axes, axes) })
-		if i < 0 {
-			i, groups = len(groups), append(groups, &group{axes: axes})
-		}
-		groups[i].terms, groups[i].names = append(groups[i].terms, x), append(groups[i].names, weight.value.Name)
-	}
+func (u *updater) norm(w *weights, groups [][]string, several bool) {
 	total := u.Graph.Add("norm.squares", plan.Workspace, kernels.F64)
 	if len(groups) > 1 {
 		total.Dims = []plan.Dim{{Name: "part", Size: len(groups)}}
 	}
-	for i, g := range groups {
+	for i, axes := range groups {
 		sum := total
 		if len(groups) > 1 {
 			sum = u.Graph.Run(total, i)
 		}
-		for k, x := range g.terms {
-			u.Emit(kernels.SumSquares, "norm."+g.names[k], kernels.Attrs{Accumulate: k > 0}, graph.Args{"x": graph.Is(x), "total": graph.Is(sum)})
+		terms := 0
+		for _, weight := range w.list {
+			x := u.grad(weight)
+			if x == nil || weight.of != nil || !slices.Equal(u.sharers(weight), axes) {
+				continue
+			}
+			if part := u.parts[weight]; part != nil {
+				x = part
+			}
+			u.Emit(kernels.SumSquares, "norm."+weight.value.Name, kernels.Attrs{Accumulate: terms > 0}, graph.Args{"x": graph.Is(x), "total": graph.Is(sum)})
+			terms++
 		}
-		u.allReduce("reduce.norm", sum, g.axes...)
+		if terms == 0 { // all of them are other stages'
+			u.Emit(kernels.Zero, "norm.none", kernels.Attrs{}, graph.Args{"y": graph.Is(sum)})
+		}
+		u.allReduce("reduce.norm", sum, axes...)
+	}
+	if several {
+		u.allReduce("reduce.norm", total, plan.AxisPipeline)
 	}
 	args := graph.Args{
 		"total": graph.Is(total), "norm": graph.Is(u.Graph.Scalar(plan.ScalarNorm)),
@@ -263,6 +324,33 @@ func (u *updater) lossScale() {
 	u.Emit(kernels.LossScale, "loss_scale", kernels.Attrs{Growth: l.Growth, GrowthInterval: l.GrowthInterval, Backoff: l.Backoff}, graph.Args{
 		"finite": scalar(plan.ScalarFinite), "loss": scalar(plan.ScalarLoss), "scale": scalar(plan.ScalarLossScale),
 		"good": scalar(plan.ScalarGood), "updates": scalar(plan.ScalarUpdates)})
+}
+
+// groups lists by which axes ranks share out what is summed for the norm, in the order of the weights of all stages.
+func (u *updater) groups(stages []*stage) (groups [][]string) {
+	for _, s := range stages {
+		for _, w := range s.weights.list {
+			if u.grad(w) == nil {
+				continue
+			}
+			axes := u.sharers(w)
+			if !slices.ContainsFunc(groups, func(known []string) bool { return slices.Equal(known, axes) }) {
+				groups = append(groups, axes)
+			}
+		}
+	}
+	return groups
+}
+
+// sharers are the axes whose ranks sum the squares of a weight's gradient in parts.
+func (u *updater) sharers(w *weight) (axes []string) {
+	if len(u.grad(w).Partial) > 0 && u.divides(w) {
+		axes = append(axes, plan.AxisData)
+	}
+	if w.cut.Axis != "" {
+		axes = append(axes, w.cut.Axis)
+	}
+	return axes
 }
 
 func (u *updater) factor() *graph.Value {
@@ -293,6 +381,9 @@ func (u *updater) state(w *weight, suffix string, dims ...plan.Dim) *graph.Value
 
 // kind is the optimizer that a weight is updated by.
 func (u *updater) kind(w *weight) string {
+	if w.of != nil {
+		w = w.of
+	}
 	if o := u.optimizer; o.Kind != "muon" || takes(o.Match, w.value.Name) {
 		return o.Kind
 	}

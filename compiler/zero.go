@@ -18,25 +18,39 @@ func (u *unitOfWork) keepParts() error {
 	}
 	k := &keeper{graph: u.graph, whole: map[*graph.Value][]plan.Dim{}}
 	ranks := u.strategy.Parallel.Mesh.DataRanks()
-	for _, w := range u.weights.list {
-		if w.part {
-			k.whole[w.value] = w.value.Dims
-			w.value.Dims = []plan.Dim{{Name: "part", Size: w.value.Len() / ranks}}
+	for _, s := range u.stages {
+		for _, w := range s.weights.list {
+			if w.part {
+				k.whole[w.value] = w.value.Dims
+				w.value.Dims = []plan.Dim{{Name: "part", Size: w.value.Len() / ranks}}
+			}
 		}
 	}
-	for _, b := range u.buckets {
-		kept := k.program(b.forward, nil)
-		k.program(b.backward, kept)
-		k.program(b.evaluate, nil)
-	}
-	for _, n := range u.update.Nodes {
-		for i, a := range n.Args {
-			if a.Value != nil && a.Value.View != nil && k.whole[a.Value.View.Of] != nil {
-				n.Args[i] = graph.Is(a.Value.View.Of)
+	for _, s := range u.stages {
+		for _, b := range s.buckets {
+			k.bucket(&b, len(u.stages) == 1)
+		}
+		for _, n := range s.update.Nodes {
+			for i, a := range n.Args {
+				if a.Value != nil && a.Value.View != nil && k.whole[a.Value.View.Of] != nil {
+					n.Args[i] = graph.Is(a.Value.View.Of)
+				}
 			}
 		}
 	}
 	return nil
+}
+
+// bucket gathers weights in the programs of a bucket. Where a backward program follows the forward program at once, it finds what that gathered last.
+func (k *keeper) bucket(b *bucket, follows bool) {
+	kept := k.program(b.forward, nil)
+	if !follows {
+		kept = nil
+	}
+	for _, p := range some(b.backward, b.weigh) {
+		k.program(p, kept)
+	}
+	k.program(b.evaluate, nil)
 }
 
 // keeper rewrites programs for weights that ranks keep parts of.

@@ -240,6 +240,8 @@ var Contracts = [opCount]Contract{
 		Flops: perElement(0), Collective: true},
 	AllToAll: {Name: "all_to_all", Params: []Param{in("x", "*").of(Number), out("y", "*").of(Number)}, Attrs: "axis dim into", Check: needsAxis,
 		Flops: perElement(0), Collective: true},
+	Send:    {Name: "send", Params: []Param{in("x", "*").of(Number)}, Attrs: "axis peer lane", Check: needsAxis, Flops: perElement(0), Collective: true},
+	Receive: {Name: "receive", Params: []Param{out("y", "*").of(Number)}, Attrs: "axis peer lane", Check: needsAxis, Flops: perElement(0), Collective: true},
 }
 
 func attentionFlops(perPair float64) func(Sizes, Attrs) float64 {

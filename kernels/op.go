@@ -245,6 +245,10 @@ const (
 	// AllToAll cuts x along into, hands each rank of the group its part, and sets y to the parts that it is handed, in the order of the
 	// ranks along dim: x is shared out along dim, y along into.
 	AllToAll
+	// Send hands x to the rank of the group whose place along axis is peer, which comes to a Receive for it. What one rank sends another on a lane arrives in that order.
+	Send
+	// Receive sets y to what the rank whose place along axis is peer sends.
+	Receive
 
 	opCount
 )
@@ -350,6 +354,8 @@ type Attrs struct {
 	Steps    int     `json:"steps,omitempty"` // of an iteration
 
 	Axis   string `json:"axis,omitempty"`   // of the mesh, that the ranks of a group differ in
+	Peer   int    `json:"peer,omitempty"`   // place along it, of the other rank
+	Lane   int    `json:"lane,omitempty"`   // of several ways between two ranks, each with an order of its own
 	Dim    int    `json:"dim,omitempty"`    // that is shared out
 	Into   int    `json:"into,omitempty"`   // dim that is shared out in its stead
 	Of     int    `json:"of,omitempty"`     // length of the logical tensor along the dim; 0: the operand's own

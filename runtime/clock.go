@@ -26,8 +26,7 @@ type clocked struct {
 // NewClocks makes clocks for every instruction, and does not start them.
 func NewClocks(m *Machine) *Clocks {
 	c := &Clocks{}
-	for i := range m.Plan.Stages[0].Programs {
-		bound := m.programs[m.Plan.Stages[0].Programs[i].Name]
+	for _, bound := range m.inOrder() {
 		n := len(bound.steps)
 		p := &clocked{name: bound.plan.Name, bound: bound, plain: bound.steps, with: slices.Clone(bound.steps),
 			calls: make([]int, n), taken: make([]time.Duration, n), laps: make([][]time.Duration, n)}
@@ -43,6 +42,17 @@ func NewClocks(m *Machine) *Clocks {
 		c.programs = append(c.programs, p)
 	}
 	return c
+}
+
+// inOrder lists the bound programs in the order of the plan.
+func (m *Machine) inOrder() (list []*program) {
+	for i := range m.stage.Programs {
+		name := m.stage.Programs[i].Name
+		for _, slot := range m.stage.SlotsOf(name) {
+			list = append(list, m.programs[instance{name, slot}])
+		}
+	}
+	return list
 }
 
 // Start puts the clocks around the kernels.

@@ -13,6 +13,7 @@ import (
 // them is not scored.
 type feed struct {
 	machine *Machine
+	slot    int // of the program's call
 	ports   []port
 	rows    int // of one call
 	ints    []int32
@@ -29,9 +30,9 @@ type port struct {
 }
 
 // newFeed looks up the inputs of a program once, so that feeding allocates nothing.
-func (m *Machine) newFeed(name string) (*feed, error) {
-	f := &feed{machine: m}
-	for _, in := range m.programs[name].plan.Inputs {
+func (m *Machine) newFeed(of instance) (*feed, error) {
+	f := &feed{machine: m, slot: of.slot}
+	for _, in := range m.programs[of].plan.Inputs {
 		b := &m.stage.Buffers[in.Buffer]
 		n := kernels.Elements(b.Shape())
 		f.rows = b.Dims[0].Size
@@ -47,7 +48,7 @@ func (m *Machine) newFeed(name string) (*feed, error) {
 	}
 	for _, p := range f.ports {
 		if p.buffer.Dims[0].Size != f.rows {
-			return nil, fmt.Errorf("program %s: input %s has %d rows, others %d", name, p.name, p.buffer.Dims[0].Size, f.rows)
+			return nil, fmt.Errorf("program %s: input %s has %d rows, others %d", of.program, p.name, p.buffer.Dims[0].Size, f.rows)
 		}
 	}
 	return f, nil
@@ -79,13 +80,13 @@ func (f *feed) copy(p port, b *data.Batch, first, n int) error {
 			for i := range n {
 				rows[i] = int32(b.Length)
 			}
-			return f.machine.Write(p.buffer, bytesOf(rows))
+			return f.machine.writeIn(p.buffer, f.slot, bytesOf(rows))
 		}
 		rows, err := lay(f.ints[:f.rows*p.each], values, p.each, each, first, n, pad)
 		if err != nil {
 			return err
 		}
-		return f.machine.Write(p.buffer, bytesOf(rows))
+		return f.machine.writeIn(p.buffer, f.slot, bytesOf(rows))
 	}
 	values := b.Values
 	if p.name == plan.InputWeights {
@@ -96,12 +97,12 @@ func (f *feed) copy(p port, b *data.Batch, first, n int) error {
 		return err
 	}
 	if p.buffer.DType == kernels.F32 {
-		return f.machine.Write(p.buffer, bytesOf(rows))
+		return f.machine.writeIn(p.buffer, f.slot, bytesOf(rows))
 	}
 	for i, v := range rows {
 		f.wide[i] = float64(v)
 	}
-	return f.machine.Write(p.buffer, bytesOf(f.wide[:len(rows)]))
+	return f.machine.writeIn(p.buffer, f.slot, bytesOf(f.wide[:len(rows)]))
 }
 
 // lay gives n rows of values, from the first on, with what pads each and stands for those that are not there; into is room for them.

@@ -113,7 +113,7 @@ func (g *Generator) run(kind string, input *plan.Buffer, tokens []int32) error {
 		return err
 	}
 	for _, c := range g.machine.stage.Schedule(kind, 0).Calls {
-		if err := g.machine.Run(c.Program); err != nil {
+		if err := g.machine.Run(c.Program, c.Slot); err != nil {
 			return err
 		}
 	}

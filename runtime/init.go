@@ -18,7 +18,7 @@ import (
 func (m *Machine) Initialise(class plan.Class) error {
 	var errs []error
 	for i := range m.Plan.Tensors {
-		if t := &m.Plan.Tensors[i]; class == "" || t.Class == class {
+		if t := m.kept(&m.Plan.Tensors[i]); t != nil && (class == "" || t.Class == class) {
 			errs = append(errs, m.initialise(t))
 		}
 	}

@@ -10,14 +10,14 @@ import (
 )
 
 // badOutput names the first output of an instruction that holds NaN or Inf; empty when none does.
-func (m *Machine) badOutput(in *plan.Instruction) string {
+func (m *Machine) badOutput(in *plan.Instruction, slot int) string {
 	c := &kernels.Contracts[in.Op]
 	for i, o := range in.Operands {
 		name := c.Params[i].Name
 		if o.Buffer < 0 || !c.RoleOf(i, in.Attrs).Writes() || name == "lse" || name == "workspace" {
 			continue
 		}
-		if b := &m.stage.Buffers[o.Buffer]; b.DType.Float() && m.holdsBad(b, o) {
+		if b := &m.stage.Buffers[o.Buffer]; b.DType.Float() && m.holdsBad(b, slot, o) {
 			return name
 		}
 	}
@@ -25,14 +25,14 @@ func (m *Machine) badOutput(in *plan.Instruction) string {
 }
 
 // holdsBad looks at the elements of an operand's rows; a strided view's gaps are another's.
-func (m *Machine) holdsBad(b *plan.Buffer, o plan.Operand) bool {
+func (m *Machine) holdsBad(b *plan.Buffer, slot int, o plan.Operand) bool {
 	values := make([]float64, 0)
 	found := false
 	eachRow(o, func(element, n int) {
 		if found {
 			return
 		}
-		values = m.load(values, b, element, n)
+		values = m.load(values, b, slot, element, n)
 		for _, v := range values {
 			found = found || bad(v)
 		}
@@ -68,10 +68,10 @@ func eachRow(o plan.Operand, f func(element, n int)) {
 }
 
 // load reads n elements of a float buffer into values.
-func (m *Machine) load(values []float64, b *plan.Buffer, element, n int) []float64 {
+func (m *Machine) load(values []float64, b *plan.Buffer, slot, element, n int) []float64 {
 	size := b.DType.Size()
 	raw := make([]byte, n*size)
-	if _, err := m.memories[b.Space].ReadAt(raw, b.Offset+int64(element*size)); err != nil {
+	if _, err := m.memories[b.Space].ReadAt(raw, m.offset(b, slot)+int64(element*size)); err != nil {
 		panic(err) // an arena that verify admitted holds all its buffers
 	}
 	return decode(values[:0], b.DType, raw)
@@ -94,7 +94,7 @@ func decode(values []float64, dtype kernels.DType, raw []byte) []float64 {
 
 // Values reads a whole float buffer.
 func (m *Machine) Values(b *plan.Buffer) []float64 {
-	return m.load(nil, b, 0, kernels.Elements(b.Shape()))
+	return m.load(nil, b, 0, 0, kernels.Elements(b.Shape()))
 }
 
 // Indices reads a whole buffer of I32.
@@ -109,7 +109,11 @@ func (m *Machine) Tensor(name string) ([]float64, error) {
 	if t == nil {
 		return nil, fmt.Errorf("the plan has no tensor %s", name)
 	}
-	return m.Values(&m.stage.Buffers[t.Buffer]), nil
+	id, ok := t.In(m.number())
+	if !ok {
+		return nil, fmt.Errorf("rank %d does not keep %s, which is of stage %d", m.rank.Number, name, t.Stage)
+	}
+	return m.Values(&m.stage.Buffers[id]), nil
 }
 
 // Gradient reads the gradient of a weight, which stands from the last backward

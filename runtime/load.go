@@ -31,12 +31,32 @@ func (m *Machine) Load(saved *checkpoint.Saved) error {
 		return err
 	}
 	for i := range m.Plan.Tensors {
-		t := &m.Plan.Tensors[i]
+		t := m.kept(&m.Plan.Tensors[i])
+		if t == nil {
+			continue
+		}
 		if err := saved.ReadRuns(t.Name, m.runs(t), m.place(t)); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// number is that of the machine's stage.
+func (m *Machine) number() int { return m.Plan.StageOf(m.rank.Number) }
+
+// kept is a tensor as the machine's stage keeps it: with the buffer that it has there; nil where the stage has none of it.
+func (m *Machine) kept(t *plan.Tensor) *plan.Tensor {
+	id, ok := t.In(m.number())
+	switch {
+	case !ok:
+		return nil
+	case t.Stage == m.number():
+		return t
+	}
+	own := *t
+	own.Buffer = id
+	return &own
 }
 
 // LoadWeights takes the weights alone from a checkpoint, which must hold all the tensors of the plan that it is of.
@@ -51,19 +71,19 @@ func (m *Machine) LoadWeights(saved *checkpoint.Saved, of *plan.Plan) error {
 // are loaded to compute others of them, which is done at once, since the next is loaded in the same place.
 func (m *Machine) eachWeight(fill func(t *plan.Tensor) error) error {
 	for i := range m.Plan.Tensors {
-		if t := &m.Plan.Tensors[i]; t.Class == plan.Weight && t.Of == "" {
+		if t := m.kept(&m.Plan.Tensors[i]); t != nil && t.Class == plan.Weight && t.Of == "" {
 			if err := fill(t); err != nil {
 				return err
 			}
 		}
 	}
 	for _, program := range m.loading() {
-		for _, port := range m.programs[program].plan.Inputs {
+		for _, port := range m.stage.Program(program).Inputs {
 			if err := fill(m.loaded(port)); err != nil {
 				return err
 			}
 		}
-		if err := m.Run(program); err != nil {
+		if err := m.Run(program, 0); err != nil {
 			return err
 		}
 	}
@@ -79,7 +99,7 @@ func (m *Machine) weights() []plan.Tensor {
 		}
 	}
 	for _, program := range m.loading() {
-		for _, port := range m.programs[program].plan.Inputs {
+		for _, port := range m.stage.Program(program).Inputs {
 			list = append(list, *m.loaded(port))
 		}
 	}

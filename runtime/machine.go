@@ -19,12 +19,14 @@ import (
 type Machine struct {
 	Plan     *plan.Plan
 	rank     Rank
-	groups   map[string]collectives.Group // by axis
+	groups   map[string]collectives.Group // by axis, or by the two stages that it joins
 	failed   error                        // of a collective: the rank goes no further
 	stage    *plan.Stage
 	device   kernels.Device
 	memories map[kernels.Space]kernels.Memory
-	programs map[string]*program
+	programs map[instance]*program
+	open     map[opening][]*named // what goes on past the end of its program
+	opened   []*named             // in the order of the plan
 	scalars  map[string]*plan.Buffer
 	word     [8]byte
 
@@ -56,6 +58,15 @@ type Rank struct {
 	Join func(axis string, ranks []int, rank int) (collectives.Group, error)
 }
 
+// instance is a program in an activation slot.
+type instance struct {
+	program string
+	slot    int
+}
+
+// opening is an event of the stage in an activation slot.
+type opening struct{ event, slot int }
+
 // program is a bound program.
 type program struct {
 	plan  *plan.Program
@@ -69,6 +80,7 @@ type step struct {
 	run   kernels.Kernel
 	guard *plan.Buffer
 	wait  []collectives.Collective
+	await []*named // of other programs, where they were begun
 }
 
 // Bind allocates a rank's arenas on a device and binds its instructions. The
@@ -77,10 +89,12 @@ func Bind(p *plan.Plan, device kernels.Device, rank Rank) (*Machine, error) {
 	if p.Device != device.Kind() {
 		return nil, fmt.Errorf("the plan is for device kind %s, not %s: plan again for it", p.Device, device.Kind())
 	}
-	m := &Machine{Plan: p, rank: rank, groups: map[string]collectives.Group{}, stage: p.Expand(0, rank.Number), device: device, memories: map[kernels.Space]kernels.Memory{},
-		programs: map[string]*program{}, scalars: map[string]*plan.Buffer{}}
+	m := &Machine{Plan: p, rank: rank, groups: map[string]collectives.Group{}, device: device, memories: map[kernels.Space]kernels.Memory{},
+		programs: map[instance]*program{}, open: map[opening][]*named{}, scalars: map[string]*plan.Buffer{}}
+	stage := p.StageOf(rank.Number)
+	m.stage = p.Expand(stage, rank.Number)
 	for _, a := range p.Arenas {
-		memory, err := device.Alloc(a.Space, a.SizeBytes)
+		memory, err := device.Alloc(a.Space, p.ArenaBytes(stage, a))
 		if err != nil {
 			return nil, errors.Join(err, m.Close())
 		}
@@ -92,12 +106,30 @@ func Bind(p *plan.Plan, device kernels.Device, rank Rank) (*Machine, error) {
 			m.SetCounter(s.Name, int64(place))
 		}
 	}
-	for i := range m.stage.Programs {
-		if err := m.bind(&m.stage.Programs[i]); err != nil {
-			return nil, errors.Join(err, m.Close())
-		}
+	if err := m.bindAll(); err != nil {
+		return nil, errors.Join(err, m.Close())
 	}
 	return m, nil
+}
+
+// bindAll binds every program in every slot that it is called in.
+func (m *Machine) bindAll() error {
+	for i := range m.stage.Programs {
+		p := &m.stage.Programs[i]
+		for _, slot := range m.stage.SlotsOf(p.Name) {
+			if err := m.bind(p, slot); err != nil {
+				return err
+			}
+		}
+	}
+	for b, p := range m.programs {
+		for i := range p.steps {
+			for _, event := range p.plan.Instructions[i].Await {
+				p.steps[i].await = append(p.steps[i].await, m.open[opening{event, b.slot}]...)
+			}
+		}
+	}
+	return nil
 }
 
 // Close leaves the groups and frees the arenas.
@@ -112,7 +144,7 @@ func (m *Machine) Close() error {
 	return errors.Join(errs...)
 }
 
-func (m *Machine) bind(p *plan.Program) error {
+func (m *Machine) bind(p *plan.Program, slot int) error {
 	bound := &program{plan: p, steps: make([]step, len(p.Instructions))}
 	signals := map[int]collectives.Collective{}
 	for i := range p.Instructions {
@@ -120,7 +152,7 @@ func (m *Machine) bind(p *plan.Program) error {
 		args := m.stage.Tensors(in)
 		for j, o := range in.Operands {
 			if o.Buffer >= 0 {
-				args[j].Data = m.address(&m.stage.Buffers[o.Buffer], o.Offset)
+				args[j].Data = m.address(&m.stage.Buffers[o.Buffer], slot, o.Offset)
 			}
 		}
 		var run kernels.Kernel
@@ -131,10 +163,13 @@ func (m *Machine) bind(p *plan.Program) error {
 			}
 		}
 		if kernels.Contracts[in.Op].Collective {
-			var c collectives.Collective
-			if run, c, err = m.collective(in, args); c != nil && in.Stream != 0 {
-				signals[in.Signal] = c
-				bound.last = append(bound.last, c)
+			var n *named
+			if run, n, err = m.collective(in, args); n != nil && in.Open != 0 {
+				m.open[opening{in.Open, slot}] = append(m.open[opening{in.Open, slot}], n)
+				m.opened = append(m.opened, n)
+			} else if n != nil && in.Stream != 0 {
+				signals[in.Signal] = n
+				bound.last = append(bound.last, n)
 			}
 		} else {
 			run, err = m.device.Bind(kernels.Call{Op: in.Op, Attrs: in.Attrs, Args: args, Stream: in.Stream})
@@ -147,52 +182,57 @@ func (m *Machine) bind(p *plan.Program) error {
 			bound.steps[i].guard = &m.stage.Buffers[in.Predicate-1]
 		}
 	}
-	m.programs[p.Name] = bound
+	m.programs[instance{p.Name, slot}] = bound
 	return nil
 }
 
 // collectiveOps are the collectives that operations become.
 var collectiveOps = map[kernels.Op]collectives.Op{kernels.AllReduce: collectives.AllReduce, kernels.ReduceScatter: collectives.ReduceScatter,
-	kernels.AllGather: collectives.AllGather, kernels.AllToAll: collectives.AllToAll}
+	kernels.AllGather: collectives.AllGather, kernels.AllToAll: collectives.AllToAll, kernels.Send: collectives.Send, kernels.Receive: collectives.Receive}
 
-// collectiveCall is an instruction as its group of so many ranks takes it.
-func collectiveCall(in *plan.Instruction, args []kernels.Tensor, ranks int) (collectives.Call, error) {
-	x, y := args[0], args[1]
+// collectiveCall is an instruction as its group of so many ranks takes it, in which the rank has a place.
+func collectiveCall(in *plan.Instruction, args []kernels.Tensor, ranks, place int) (collectives.Call, error) {
+	x, y := args[0], args[len(args)-1]
 	e, err := kernels.ExchangeOf(in.Op, in.Attrs, x.Shape, y.Shape, ranks)
-	return collectives.Call{Op: collectiveOps[in.Op], DType: x.DType, Count: e.Count, Rows: e.Rows, Mid: e.Mid, Swap: e.Swap,
-		In: x.Data, Out: y.Data, Add: in.Attrs.Accumulate}, err
+	c := collectives.Call{Op: collectiveOps[in.Op], DType: x.DType, Count: e.Count, Rows: e.Rows, Mid: e.Mid, Swap: e.Swap,
+		In: x.Data, Out: y.Data, Add: in.Attrs.Accumulate}
+	if in.Op == kernels.Send || in.Op == kernels.Receive {
+		c.Peer = 1 - place // of two
+	}
+	return c, err
 }
 
 // collective binds what the rank does with others: run takes part at once, or, on another stream, begins to. A rank that is alone fails
 // when it comes to it.
-func (m *Machine) collective(in *plan.Instruction, args []kernels.Tensor) (run kernels.Kernel, c collectives.Collective, err error) {
+func (m *Machine) collective(in *plan.Instruction, args []kernels.Tensor) (run kernels.Kernel, n *named, err error) {
 	if m.rank.Join == nil {
 		return func() { m.failed = fmt.Errorf("%s (%v): this rank is alone", in.Name, in.Op) }, nil, nil
 	}
-	g, err := m.group(in.Attrs.Axis)
+	g, err := m.groupOf(in)
 	if err != nil {
 		return nil, nil, err
 	}
-	call, err := collectiveCall(in, args, g.Size())
+	call, err := collectiveCall(in, args, g.Size(), g.Rank())
 	if err != nil {
 		return nil, nil, err
 	}
-	if c, err = g.Bind(call); err != nil {
+	c, err := g.Bind(call)
+	if err != nil {
 		return nil, nil, err
 	}
-	c = &named{Collective: c, in: in, machine: m}
+	n = &named{Collective: c, in: in, machine: m}
 	if in.Stream != 0 {
 		return func() {
 			if m.failed == nil {
-				c.Start()
+				n.Start()
 			}
-		}, c, nil
+		}, n, nil
 	}
 	return func() {
 		if m.failed == nil {
-			m.failed = c.Run()
+			m.failed = n.Run()
 		}
-	}, c, nil
+	}, n, nil
 }
 
 // named is a collective whose errors name its instruction.
@@ -201,11 +241,12 @@ type named struct {
 	in      *plan.Instruction
 	machine *Machine
 	begun   time.Time // of one that goes on; zero when it is done, or nobody asks
+	flying  bool      // it was begun and not waited for
 }
 
 // Start is the collective's.
 func (n *named) Start() {
-	n.begun = n.machine.trace.now()
+	n.begun, n.flying = n.machine.trace.now(), true
 	n.Collective.Start()
 }
 
@@ -215,6 +256,7 @@ func (n *named) Run() error { return n.name(n.Collective.Run()) }
 // Wait is the collective's.
 func (n *named) Wait() error {
 	err := n.Collective.Wait()
+	n.flying = false
 	if t := n.machine.trace; t != nil && !n.begun.IsZero() {
 		end := time.Now()
 		if c, ok := n.Collective.(interface{ Ended() time.Time }); ok { // while others computed
@@ -233,6 +275,16 @@ func (n *named) name(err error) error {
 	return err
 }
 
+// before waits for what a step waits for.
+func (m *Machine) before(s *step) {
+	m.await(s.wait)
+	for _, n := range s.await {
+		if n.flying && m.failed == nil {
+			m.failed = n.Wait()
+		}
+	}
+}
+
 // await waits for collectives that were begun. Once one has failed none is begun.
 func (m *Machine) await(list []collectives.Collective) {
 	for _, c := range list {
@@ -242,20 +294,47 @@ func (m *Machine) await(list []collectives.Collective) {
 	}
 }
 
-// group is the rank's part in its group along an axis.
-func (m *Machine) group(axis string) (collectives.Group, error) {
-	if g := m.groups[axis]; g != nil {
+// settle waits for what was begun and that nothing awaited.
+func (m *Machine) settle() error {
+	for _, n := range m.opened {
+		if n.flying && m.failed == nil {
+			m.failed = n.Wait()
+		}
+	}
+	return m.failed
+}
+
+// groupOf is the rank's part in the group that an instruction is for: the ranks along its axis, or, for what is sent, the two at the ends
+// of a lane, the sender first.
+func (m *Machine) groupOf(in *plan.Instruction) (collectives.Group, error) {
+	name, ranks := in.Attrs.Axis, m.Plan.Group(m.rank.Number, in.Attrs.Axis)
+	if in.Op == kernels.Send || in.Op == kernels.Receive {
+		from, to := m.Plan.Place(m.rank.Number, in.Attrs.Axis), in.Attrs.Peer
+		if in.Op == kernels.Receive {
+			from, to = to, from
+		}
+		name, ranks = fmt.Sprintf("%s %d to %d, lane %d", name, from, to, in.Attrs.Lane), []int{ranks[from], ranks[to]}
+	}
+	if g := m.groups[name]; g != nil {
 		return g, nil
 	}
-	g, err := m.rank.Join(axis, m.Plan.Group(m.rank.Number, axis), m.rank.Number)
+	g, err := m.rank.Join(name, ranks, m.rank.Number)
 	if err == nil {
-		m.groups[axis] = g
+		m.groups[name] = g
 	}
 	return g, err
 }
 
-func (m *Machine) address(b *plan.Buffer, element int) unsafe.Pointer {
-	return m.memories[b.Space].Pointer(b.Offset + int64(element)*int64(b.DType.Size()))
+func (m *Machine) address(b *plan.Buffer, slot, element int) unsafe.Pointer {
+	return m.memories[b.Space].Pointer(m.offset(b, slot) + int64(element)*int64(b.DType.Size()))
+}
+
+// offset is where a buffer begins during a call in a slot.
+func (m *Machine) offset(b *plan.Buffer, slot int) int64 {
+	if b.Slotted {
+		return b.Offset + int64(slot)*m.stage.SlotBytes
+	}
+	return b.Offset
 }
 
 // skips says whether an instruction is left out. In a training step a loss that is not finite, as squares of large errors are not though their
@@ -265,14 +344,14 @@ func (m *Machine) skips(s *step) bool {
 	return s.guard != nil && (m.counter(s.guard) == 0 || bad(m.Real(plan.ScalarLoss)))
 }
 
-// Run runs one program. A rank whose collective failed begins no other, and says what failed.
-func (m *Machine) Run(name string) error {
-	p := m.programs[name]
+// Run runs one program in a slot. A rank whose collective failed begins no other, and says what failed.
+func (m *Machine) Run(name string, slot int) error {
+	p := m.programs[instance{name, slot}]
 	for i := range p.steps {
 		s := &p.steps[i]
 		in := &p.plan.Instructions[i]
 		m.begin(in)
-		m.await(s.wait)
+		m.before(s)
 		if m.skips(s) {
 			continue
 		}
@@ -287,7 +366,7 @@ func (m *Machine) Run(name string) error {
 
 // Buffer finds what a program knows by a name: one of its inputs or outputs; nil when it has none.
 func (m *Machine) Buffer(program, port string) *plan.Buffer {
-	p := m.programs[program].plan
+	p := m.stage.Program(program)
 	for _, list := range [][]plan.Port{p.Inputs, p.Outputs} {
 		for _, q := range list {
 			if q.Name == port {
@@ -299,11 +378,14 @@ func (m *Machine) Buffer(program, port string) *plan.Buffer {
 }
 
 // Write copies bytes into a buffer, from its start.
-func (m *Machine) Write(b *plan.Buffer, data []byte) error {
+func (m *Machine) Write(b *plan.Buffer, data []byte) error { return m.writeIn(b, 0, data) }
+
+// writeIn is Write for a call in a slot.
+func (m *Machine) writeIn(b *plan.Buffer, slot int, data []byte) error {
 	if int64(len(data)) > b.SizeBytes() {
 		return fmt.Errorf("%d bytes do not fit into %s, which has %d", len(data), b.Name, b.SizeBytes())
 	}
-	_, err := m.memories[b.Space].WriteAt(data, b.Offset)
+	_, err := m.memories[b.Space].WriteAt(data, m.offset(b, slot))
 	return err
 }
 

@@ -229,7 +229,7 @@ func (j *joined) ReadAt(p []byte, off int64) (n int, err error) {
 		}
 		rank, at, together := j.ranks.First().Plan.Keeper(j.tensor, element)
 		m := j.ranks.machines[rank]
-		b := &m.stage.Buffers[j.tensor.Buffer]
+		b := &m.stage.Buffers[j.tensor.Buffer] // the keeper is of the tensor's own stage
 		most := min(int64(len(p)-n), together*width-rest)
 		read, err := m.memories[b.Space].ReadAt(p[n:n+int(most)], b.Offset+at*width+rest)
 		n += read

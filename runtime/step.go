@@ -13,8 +13,8 @@ import (
 // nothing once made.
 type Stepper struct {
 	machine *Machine
-	feeds   map[string]*feed // of the programs that have inputs
-	place   int              // of the rank among those of data
+	feeds   map[instance]*feed // of the programs that have inputs
+	place   int                // of the rank among those of data
 
 	// After, when set, is told each program that a training step has run, while its results still stand.
 	After func(program string)
@@ -30,16 +30,16 @@ type Result struct {
 // NewStepper looks up the inputs of a machine's programs.
 func NewStepper(m *Machine) (*Stepper, error) {
 	p := m.Plan
-	s := &Stepper{machine: m, feeds: map[string]*feed{}, place: p.Place(m.rank.Number, plan.AxisData)}
-	for name, p := range m.programs {
+	s := &Stepper{machine: m, feeds: map[instance]*feed{}, place: p.Place(m.rank.Number, plan.AxisData)}
+	for b, p := range m.programs {
 		if len(p.plan.Inputs) == 0 {
 			continue
 		}
-		f, err := m.newFeed(name)
+		f, err := m.newFeed(b)
 		if err != nil {
 			return nil, err
 		}
-		s.feeds[name] = f
+		s.feeds[b] = f
 	}
 	return s, nil
 }
@@ -65,12 +65,15 @@ func (s *Stepper) Evaluate(b *data.Batch, microBatch int) (float64, error) {
 		return 0, fmt.Errorf("the plan has no evaluation for rows of %d tokens", b.Length)
 	}
 	for _, c := range schedule.Calls {
-		if err := s.feed(c.Program, b, microBatch); err != nil {
+		if err := s.feed(&c, b, microBatch); err != nil {
 			return 0, err
 		}
-		if err := s.machine.Run(c.Program); err != nil {
+		if err := s.machine.Run(c.Program, c.Slot); err != nil {
 			return 0, err
 		}
+	}
+	if err := s.machine.settle(); err != nil {
+		return 0, err
 	}
 	return s.machine.Real(plan.ScalarLoss), nil
 }
@@ -83,7 +86,7 @@ func (s *Stepper) scalars(b *data.Batch, step int64) {
 }
 
 // calls runs the calls of a schedule for a batch.
-func (s *Stepper) calls(kind string, b *data.Batch, run func(program string) error) error {
+func (s *Stepper) calls(kind string, b *data.Batch, run func(program string, slot int) error) error {
 	schedule := s.machine.stage.Schedule(kind, b.Length)
 	if schedule == nil {
 		return fmt.Errorf("the plan has no schedule %s for rows of %d tokens", kind, b.Length)
@@ -92,20 +95,20 @@ func (s *Stepper) calls(kind string, b *data.Batch, run func(program string) err
 		c := &schedule.Calls[i]
 		first, _ := s.rows(c.MicroBatch)
 		s.machine.SetCounter(plan.ScalarOrigin, int64(first))
-		if err := s.feed(c.Program, b, c.MicroBatch); err != nil {
+		if err := s.feed(c, b, c.MicroBatch); err != nil {
 			return err
 		}
 		if s.machine.trace != nil {
 			s.machine.trace.call = *c
 		}
-		if err := run(c.Program); err != nil {
+		if err := run(c.Program, c.Slot); err != nil {
 			return err
 		}
 		if s.After != nil {
 			s.After(c.Program)
 		}
 	}
-	return nil
+	return s.machine.settle()
 }
 
 // rows are those of a micro-batch that the rank takes: the first, in the global batch, and how many, of which there may be none.
@@ -115,8 +118,8 @@ func (s *Stepper) rows(microBatch int) (first, n int) {
 	return microBatch*p.BatchRows() + s.place*p.RankRows(), min(p.RankRows(), p.BatchRows()-skipped)
 }
 
-func (s *Stepper) feed(program string, b *data.Batch, microBatch int) error {
-	f := s.feeds[program]
+func (s *Stepper) feed(c *plan.Call, b *data.Batch, microBatch int) error {
+	f := s.feeds[instance{c.Program, c.Slot}]
 	if f == nil {
 		return nil
 	}
@@ -141,8 +144,8 @@ func (s *Stepper) loss(b *data.Batch) float64 {
 func (s *Stepper) Locate(b *data.Batch, step int64) (string, error) {
 	s.scalars(b, step)
 	found := ""
-	err := s.calls(plan.Train, b, func(program string) error {
-		found = cmp.Or(found, s.machine.runChecked(program))
+	err := s.calls(plan.Train, b, func(program string, slot int) error {
+		found = cmp.Or(found, s.machine.runChecked(program, slot))
 		return s.machine.failed
 	})
 	return found, err
@@ -150,18 +153,18 @@ func (s *Stepper) Locate(b *data.Batch, step int64) (string, error) {
 
 // runChecked runs a program, all of it since other ranks do, too, and describes the first instruction with an output that
 // holds NaN or Inf; −Inf is what the log-sum-exp of a query without keys is.
-func (m *Machine) runChecked(name string) (found string) {
-	p := m.programs[name]
+func (m *Machine) runChecked(name string, slot int) (found string) {
+	p := m.programs[instance{name, slot}]
 	for i := range p.steps {
 		s, in := &p.steps[i], &p.plan.Instructions[i]
-		m.await(s.wait)
+		m.before(s)
 		if m.skips(s) {
 			continue
 		}
 		if s.run(); found != "" || in.Stream != 0 { // what goes on is looked at where it is read
 			continue
 		}
-		if operand := m.badOutput(in); operand != "" {
+		if operand := m.badOutput(in, slot); operand != "" {
 			found = fmt.Sprintf("program %s, instruction %d: %v %s, output %s (%s)", name, i, in.Op, in.Name, operand, in.Pos)
 		}
 	}

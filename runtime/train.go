@@ -385,7 +385,7 @@ func (t *Trainer) wait() error {
 func (m *Machine) reserved() []byte {
 	for i := range m.stage.Buffers {
 		if b := &m.stage.Buffers[i]; b.Class == plan.Transfer {
-			return kernels.Slice[uint8](kernels.Tensor{DType: kernels.U8, Shape: b.Shape(), Data: m.address(b, 0)})
+			return kernels.Slice[uint8](kernels.Tensor{DType: kernels.U8, Shape: b.Shape(), Data: m.address(b, 0, 0)})
 		}
 	}
 	return nil

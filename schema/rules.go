@@ -28,7 +28,7 @@ func (d *diagnosis) rules() {
 	}
 	for _, rule := range []func(){
 		d.divides, d.attention, d.rotary, d.vocabulary, d.classes,
-		d.microBatches, d.zero, d.objective, d.optimizer, d.parameters,
+		d.microBatches, d.stages, d.zero, d.objective, d.optimizer, d.parameters,
 		d.length, d.warmup, d.floor, d.table,
 		d.task, d.rows, d.rowLength, d.buckets, d.splits, d.validated,
 		d.metrics, d.best,
@@ -262,6 +262,28 @@ func (d *diagnosis) zero() {
 	tensor, okTensor := d.integer("parallel.mesh.tensor")
 	d.wrongIf(okTensor && tensor > 1 && d.is("precision.rounding", "stochastic"), []string{"parallel.mesh.tensor", "precision.rounding"}, "use precision.rounding: \"nearest\", or parallel.mesh.tensor: 1",
 		"stochastic rounding takes its bits by the places of elements in the whole weight")
+}
+
+// stages: each has layers, and chunks take turns by whole rounds of micro-batches.
+func (d *diagnosis) stages() {
+	stages, ok := d.integer("parallel.mesh.pipeline")
+	chunks, okChunks := d.integer("parallel.pipeline.chunks")
+	if !ok || !okChunks || stages < 1 || chunks < 1 {
+		return
+	}
+	if layers, okLayers := d.integer("model.layers"); okLayers && layers > 0 && stages*chunks > 1 {
+		paths := []string{"parallel.mesh.pipeline", "model.layers"}
+		if chunks > 1 {
+			paths = append(paths, "parallel.pipeline.chunks")
+		}
+		d.wrongIf(stages*chunks > layers, paths, "use fewer stages, or more layers", "%d parts of the layers are more than the %d layers", stages*chunks, layers)
+	}
+	d.wrongIf(chunks > 1 && stages == 1, []string{"parallel.pipeline.chunks", "parallel.mesh.pipeline"}, "use chunks: 1", "one stage has all layers")
+	d.wrongIf(chunks > 1 && !d.is("parallel.pipeline.schedule", "1f1b"), []string{"parallel.pipeline.chunks", "parallel.pipeline.schedule"},
+		`use schedule: "1f1b", or chunks: 1`, "only 1f1b has a form that is interleaved")
+	n, given := d.integer("batch.micro_batches")
+	d.wrongIf(chunks > 1 && given && n%stages != 0, []string{"batch.micro_batches", "parallel.mesh.pipeline"},
+		fmt.Sprintf("use a multiple of %d", stages), "with %d chunks a stage, micro-batches go through the %d stages in whole rounds: %d do not", chunks, stages, n)
 }
 
 // microBatches: each micro-batch holds as many rows, and each rank takes some of them.

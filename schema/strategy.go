@@ -115,6 +115,14 @@ type Parallel struct {
 	Zero   int    // 1: ranks of data share out the optimizer's state, 2: and gradients, 3: and weights
 	Reduce string // when gradients are summed over ranks: "once", or after "each" micro-batch
 	Rules  []Rule
+
+	Pipeline Pipeline
+}
+
+// Pipeline is how stages take turns at the micro-batches.
+type Pipeline struct {
+	Schedule string // "1f1b", "gpipe" or "zero_bubble"
+	Chunks   int    // of layers that each stage has; 0 stands for 1
 }
 
 // Rule shares a dim of tensors of a kind and a region out along an axis; an empty kind or region stands for any.
@@ -142,13 +150,17 @@ type Mesh struct {
 	Data     int // ranks that take parts of the rows; 0 stands for 1, as for the others
 	Sequence int // of the tokens of each row
 	Tensor   int // of heads, MLPs and the vocabulary
+	Pipeline int // of the layers
 }
 
 // DataRanks is the number of ranks that take parts of the rows.
 func (m Mesh) DataRanks() int { return max(1, m.Data) }
 
+// Stages is the number of parts that the layers are cut into along the mesh.
+func (m Mesh) Stages() int { return max(1, m.Pipeline) }
+
 // Ranks is the number of all ranks.
-func (m Mesh) Ranks() int { return max(1, m.Data) * max(1, m.Sequence) * max(1, m.Tensor) }
+func (m Mesh) Ranks() int { return max(1, m.Data) * max(1, m.Sequence) * max(1, m.Tensor) * m.Stages() }
 
 // Compile is what the compiler may do.
 type Compile struct {

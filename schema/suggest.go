@@ -55,11 +55,8 @@ var later = map[string]string{
 	"devices.nodes":    "all ranks are of one process: use parallel.mesh.data",
 	"devices.per_node": "all ranks are of one process: use parallel.mesh.data",
 
-	"parallel.mesh.pipeline": noAxis,
-	"parallel.mesh.expert":   noAxis,
+	"parallel.mesh.expert": "the axes of a mesh are pipeline, data, sequence and tensor",
 }
-
-const noAxis = "the axes of a mesh are data, sequence and tensor"
 
 // synonyms are names that other tools give to keys.
 var synonyms = map[string]string{

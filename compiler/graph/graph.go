@@ -118,6 +118,9 @@ type Node struct {
 	Pos    string
 	Guard  *Value // an I64 scalar: the node is skipped while it is 0
 	Async  bool   // a collective that runs beside what follows it
+	Stream int    // of what is handed on between stages, which goes on past the end of its program
+	Open   int    // an event of the stage, which says that it has ended; 0: it ends with its program
+	Await  []int  // such events, before the node begins
 	First  bool   // writes the first term of a gradient: adds to it in programs for later micro-batches
 	Block  int    // number of the repeated block it belongs to, from 1; 0: none
 }
@@ -166,6 +169,19 @@ type Program struct {
 	Outputs []Port // kept until it has ended
 
 	Boundaries map[*Value]bool // what enters a repeated block
+}
+
+// Uses calls f for each operand of each node, and for the ports, with a nil node.
+func (p *Program) Uses(f func(n *Node, v *Value)) {
+	for _, in := range p.Inputs {
+		f(nil, in.Value)
+	}
+	for _, n := range p.Nodes {
+		n.Uses(func(v *Value, _ kernels.Role) { f(n, v) })
+	}
+	for _, out := range p.Outputs {
+		f(nil, out.Value)
+	}
 }
 
 // Port names a value for the runtime.

@@ -48,12 +48,23 @@ func (p *Plan) Tensor(name string) *Tensor {
 func (p *Plan) ProcessBytes() int64 {
 	total := p.PeakBytes()
 	for _, a := range p.Arenas {
-		total += int64(p.Ranks()-1) * a.SizeBytes
+		total -= a.SizeBytes
+		for stage := range p.Stages {
+			total += int64(p.Ranks()/len(p.Stages)) * p.ArenaBytes(stage, a)
+		}
 	}
 	return total
 }
 
-// PeakBytes is the memory a rank takes at most: its arenas and all that is reserved.
+// ArenaBytes is what the ranks of a stage take of an arena.
+func (p *Plan) ArenaBytes(stage int, a Arena) int64 {
+	if own := p.Stages[stage].Bytes; own > 0 && a.Space == kernels.DeviceMemory {
+		return own
+	}
+	return a.SizeBytes
+}
+
+// PeakBytes is the memory a rank takes at most, of any stage: its arenas and all that is reserved.
 func (p *Plan) PeakBytes() int64 {
 	var total int64
 	for _, a := range p.Arenas {

@@ -299,7 +299,7 @@ func estimateChanges(a, b *Estimate) []string {
 
 // stage compares buffers, programs and schedules.
 func (d *differ) stage(a, b *Stage) {
-	lines := some(changed("slots", a.Slots, b.Slots), changed("slot bytes", a.SlotBytes, b.SlotBytes))
+	lines := some(changed("slots", a.Slots, b.Slots), changed("slot bytes", a.SlotBytes, b.SlotBytes), changed("bytes", a.Bytes, b.Bytes))
 	lines = append(lines, keyed(a.Buffers, b.Buffers, func(x Buffer) string { return string(x.Class) + " " + x.Name }, bufferChange)...)
 	d.section("buffers", append(lines, moved(a, b)...))
 	from := index(a.Programs, func(p Program) string { return p.Name })
@@ -416,7 +416,8 @@ func instructionChange(sa, sb *Stage, a, b *Instruction) (change string, shapesO
 		shapesOnly = shapesOnly && nameA == nameB && x.Offset == y.Offset
 	}
 	rest := append(attrChanges(&a.Attrs, &b.Attrs), changed("stream", a.Stream, b.Stream), changed("wait", numbers(a.Wait), numbers(b.Wait)),
-		changed("signal", a.Signal, b.Signal), changed("if", sa.predicate(a), sb.predicate(b)), changed("from", a.Pos, b.Pos))
+		changed("signal", a.Signal, b.Signal), changed("open", a.Open, b.Open),
+		changed("await", numbers(a.Await), numbers(b.Await)), changed("if", sa.predicate(a), sb.predicate(b)), changed("from", a.Pos, b.Pos))
 	rest = some(rest...)
 	lines = some(append(lines, rest...)...)
 	return strings.Join(lines, ", "), shapesOnly && len(rest) == 0 && len(lines) > 0

@@ -14,7 +14,7 @@ func (p *Plan) Logical() *Plan {
 	l := &Plan{Version: p.Version, Name: p.Name, Device: p.Device, Model: p.Model, Training: p.Training, Data: p.Data}
 	l.Training.MicroBatches = 0
 	for _, t := range p.Tensors {
-		t.Cut, t.Part, t.Buffer, t.Pos = Cut{}, "", 0, ""
+		t.Cut, t.Part, t.Stage, t.Buffer, t.Copies, t.Pos = Cut{}, "", 0, 0, nil, ""
 		l.Tensors = append(l.Tensors, t)
 	}
 	slices.SortFunc(l.Tensors, func(a, b Tensor) int { return cmp.Compare(a.Name, b.Name) })
@@ -71,6 +71,7 @@ func (p *Plan) Keeper(t *Tensor, element int64) (rank int, at, n int64) {
 	kept := int64(p.PartLen(t))
 	row, rest := element/(degree*each), element%(degree*each)
 	local := row*each + rest%each
+	rank = p.FirstOf(t.Stage)
 	if t.Cut.Axis != "" {
 		rank = p.Group(rank, t.Cut.Axis)[rest/each]
 	}

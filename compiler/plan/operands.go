@@ -115,11 +115,8 @@ func (v *stageVerifier) contract(in *Instruction) error {
 		if v.plan.Degree(in.Attrs.Axis) < 2 {
 			return fmt.Errorf("axis %q: the mesh has no such axis", in.Attrs.Axis)
 		}
-		if _, err := kernels.ExchangeOf(in.Op, in.Attrs, args[0].Shape, args[1].Shape, v.plan.Degree(in.Attrs.Axis)); err != nil {
+		if err := v.exchange(in, args); err != nil {
 			return err
-		}
-		if args[0].DType != args[1].DType {
-			return fmt.Errorf("operand y has the type %v, x %v", args[1].DType, args[0].DType)
 		}
 		if in.Predicate != 0 {
 			return fmt.Errorf("a collective with a predicate: ranks that skip it would leave the others waiting")
@@ -129,7 +126,7 @@ func (v *stageVerifier) contract(in *Instruction) error {
 		if args[i].Absent() {
 			continue
 		}
-		if (p.Class == kernels.Float || p.Class == kernels.Any && args[i].DType.Float()) && args[i].DType != v.kind.Compute {
+		if (p.Class == kernels.Float || p.Class == kernels.Any && args[i].DType.Float() && in.Op != kernels.Zero) && args[i].DType != v.kind.Compute {
 			return fmt.Errorf("operand %s: type %v, but device kind %s computes in %v", p.Name, args[i].DType, v.kind.Name, v.kind.Compute)
 		}
 		if b := &v.stage.Buffers[in.Operands[i].Buffer]; b.Space != kernels.DeviceMemory && in.Op != kernels.Copy {
@@ -137,6 +134,32 @@ func (v *stageVerifier) contract(in *Instruction) error {
 		}
 	}
 	return v.workspace(in, sizes, args)
+}
+
+// exchange looks at what a collective moves.
+func (v *stageVerifier) exchange(in *Instruction, args []kernels.Tensor) error {
+	degree, last := v.plan.Degree(in.Attrs.Axis), args[len(args)-1]
+	if _, err := kernels.ExchangeOf(in.Op, in.Attrs, args[0].Shape, last.Shape, degree); err != nil {
+		return err
+	}
+	if args[0].DType != last.DType {
+		return fmt.Errorf("operand y has the type %v, x %v", last.DType, args[0].DType)
+	}
+	if in.Op != kernels.Send && in.Op != kernels.Receive {
+		if in.Open != 0 {
+			return fmt.Errorf("it is open, which only what is sent or received may be")
+		}
+		return nil
+	}
+	switch place := v.plan.Place(v.rank, AxisPipeline); {
+	case in.Attrs.Axis != AxisPipeline:
+		return fmt.Errorf("axis %q: ranks send to those of other stages, along %s", in.Attrs.Axis, AxisPipeline)
+	case in.Attrs.Peer < 0 || in.Attrs.Peer >= degree || in.Attrs.Peer == place:
+		return fmt.Errorf("peer %d of the %d places along %s, of which the rank has %d", in.Attrs.Peer, degree, in.Attrs.Axis, place)
+	case (in.Open != 0) != (in.Stream != 0):
+		return fmt.Errorf("stream %d: what is sent or received goes on beside what is computed where it is open, and only there", in.Stream)
+	}
+	return nil
 }
 
 func (v *stageVerifier) workspace(in *Instruction, sizes kernels.Sizes, args []kernels.Tensor) error {
@@ -181,8 +204,9 @@ func (v *verifier) parts(s int) bool {
 func (v *stageVerifier) writers() {
 	frozen, writer := map[int]bool{}, map[int]at{}
 	for i := range v.plan.Tensors {
-		if t := &v.plan.Tensors[i]; t.Frozen {
-			frozen[t.Buffer] = true
+		t := &v.plan.Tensors[i]
+		if id, here := t.In(v.index); here && t.Frozen {
+			frozen[id] = true
 		}
 	}
 	v.each(func(a at, in *Instruction) {

@@ -13,13 +13,12 @@ const MaxStreams = 64
 // order is rules 23 and 24. The list order of a program is one that its streams may run in; what it must not be is the only one in which the
 // plan is right.
 func (v *stageVerifier) order() {
-	slots := v.slotsOf()
 	for i := range v.stage.Programs {
 		streams, sound := v.events(i)
 		if !sound || streams < 2 {
 			continue
 		}
-		for _, slot := range slots[v.stage.Programs[i].Name] {
+		for _, slot := range v.stage.SlotsOf(v.stage.Programs[i].Name) {
 			r := &racer{stageVerifier: v, program: i, slot: slot, signals: map[int]clock{}}
 			for j := range v.stage.Programs[i].Instructions {
 				r.instruction(j)
@@ -28,13 +27,12 @@ func (v *stageVerifier) order() {
 	}
 }
 
-// slotsOf lists the slots that each program is called in.
-func (v *stageVerifier) slotsOf() map[string][]int {
-	slots := map[string][]int{}
-	for i := range v.stage.Schedules {
-		for _, c := range v.stage.Schedules[i].Calls {
-			if !slices.Contains(slots[c.Program], c.Slot) {
-				slots[c.Program] = append(slots[c.Program], c.Slot)
+// SlotsOf lists the slots that a program is called in, in the order of the calls.
+func (s *Stage) SlotsOf(program string) (slots []int) {
+	for i := range s.Schedules {
+		for _, c := range s.Schedules[i].Calls {
+			if c.Program == program && !slices.Contains(slots, c.Slot) {
+				slots = append(slots, c.Slot)
 			}
 		}
 	}

@@ -200,11 +200,17 @@ func (p *parser) tensor(s *scanner) {
 		case "part":
 			s.word()
 			t.Part = s.name("an axis")
+		case "stage":
+			s.word()
+			t.Stage = s.int("the number of a stage")
+		case "copy":
+			s.word()
+			t.Copies = append(t.Copies, Copy{Stage: s.int("the number of a stage"), Buffer: s.reference()})
 		case "from":
 			s.word()
 			t.Pos = s.name("a position")
 		default:
-			s.want("one of of, stored, init, frozen, cut, part, from")
+			s.want("one of of, stored, init, frozen, cut, part, stage, copy, from")
 		}
 	}
 	p.plan.Tensors = append(p.plan.Tensors, t)
@@ -258,6 +264,9 @@ func (p *parser) openStage(s *scanner) {
 	stage := Stage{Slots: s.int("a number of slots")}
 	if s.accept("bytes") {
 		stage.SlotBytes = s.number64("the distance between slots in bytes")
+	}
+	if s.accept("of") {
+		stage.Bytes = s.number64("a number of bytes of the arena")
 	}
 	p.plan.Stages = append(p.plan.Stages, stage)
 	p.stage = &p.plan.Stages[len(p.plan.Stages)-1]
@@ -353,6 +362,12 @@ func (p *parser) instruction(s *scanner) Instruction {
 	}
 	if s.accept("signal") {
 		in.Signal = s.int("an event")
+	}
+	if s.accept("open") {
+		in.Open = s.int("an event")
+	}
+	for await := s.accept("await"); await; await = s.mark(',') {
+		in.Await = append(in.Await, s.int("an event"))
 	}
 	if s.accept("if") {
 		in.Predicate = s.reference() + 1

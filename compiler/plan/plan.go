@@ -11,7 +11,7 @@ import (
 const Version = 1
 
 // Plan is an execution plan. Its ranks are coordinates of the mesh: one stage's
-// programs serve every rank of that stage.
+// programs serve every rank of that stage, which is its place along the axis pipeline.
 type Plan struct {
 	Version  int    `json:"version"`
 	Name     string `json:"name"`
@@ -50,6 +50,15 @@ func (p *Plan) Degree(axis string) int {
 	}
 	return 1
 }
+
+// StageOf is the stage that a rank runs.
+func (p *Plan) StageOf(rank int) int { return p.Place(rank, AxisPipeline) }
+
+// FirstOf is the first of a stage's ranks.
+func (p *Plan) FirstOf(stage int) int { return p.Group(0, AxisPipeline)[stage] }
+
+// LastOf is the last of a stage's ranks.
+func (p *Plan) LastOf(stage int) int { return p.Group(p.Ranks()-1, AxisPipeline)[stage] }
 
 // Ranks is the number of ranks of the mesh. They are numbered with the last axis fastest.
 func (p *Plan) Ranks() int {
@@ -136,13 +145,14 @@ func (p *Plan) RankRows() int {
 
 // The axes of a mesh, in their order in it: neighbours along the last are neighbours in number.
 const (
-	AxisData     = "data"     // ranks that take parts of the batch's rows
+	AxisPipeline = "pipeline" // ranks that take parts of the layers
+	AxisData     = "data"     // of the batch's rows
 	AxisSequence = "sequence" // of the tokens of each row
 	AxisTensor   = "tensor"   // of heads, of the elements between the projections of an MLP, and of the vocabulary
 )
 
 // Axes are all axes, in their order.
-var Axes = []string{AxisData, AxisSequence, AxisTensor}
+var Axes = []string{AxisPipeline, AxisData, AxisSequence, AxisTensor}
 
 // Model is what the runtime needs to know of the model beside its tensors: the
 // sizes that inputs must respect, and what a Hugging Face folder says of it.
@@ -192,8 +202,29 @@ type Tensor struct {
 	Frozen bool          `json:"frozen,omitempty"`
 	Cut    Cut           `json:"cut,omitzero"`   // how ranks share a dim out; the zero Cut: not at all
 	Part   string        `json:"part,omitempty"` // an axis: each rank along it keeps one of as many neighbouring parts of what a cut leaves; "": all of that
-	Buffer int           `json:"buffer"`         // an ID
+	Stage  int           `json:"stage,omitempty"`
+	Buffer int           `json:"buffer"` // an ID, in that stage
+	Copies []Copy        `json:"copies,omitempty"`
 	Pos    string        `json:"pos,omitempty"`
+}
+
+// Copy is a weight in another stage that uses it, too. The tensor's own stage updates it.
+type Copy struct {
+	Stage  int `json:"stage"`
+	Buffer int `json:"buffer"`
+}
+
+// In is the tensor's buffer in a stage; false where the stage has none.
+func (t *Tensor) In(stage int) (buffer int, ok bool) {
+	if t.Stage == stage {
+		return t.Buffer, true
+	}
+	for _, c := range t.Copies {
+		if c.Stage == stage {
+			return c.Buffer, true
+		}
+	}
+	return 0, false
 }
 
 // Cut is how the ranks along an axis share a dim out, evenly.
@@ -242,7 +273,7 @@ type Init struct {
 }
 
 // Scalar is a value that the runtime writes into a buffer before a schedule
-// runs, or reads after it.
+// runs, or reads after it. It has the same buffer in every stage.
 type Scalar struct {
 	Name   string `json:"name"` // one of the Scalar… constants
 	Buffer int    `json:"buffer"`
@@ -284,6 +315,7 @@ type Reserve struct {
 type Stage struct {
 	Slots     int        `json:"slots"`                // activation slots: micro-batches in flight
 	SlotBytes int64      `json:"slot_bytes,omitempty"` // distance between the slots of a slotted buffer
+	Bytes     int64      `json:"bytes,omitempty"`      // of device memory that its ranks take of the arena; 0: all of it
 	Buffers   []Buffer   `json:"buffers"`              // indexed by ID
 	Programs  []Program  `json:"programs"`
 	Schedules []Schedule `json:"schedules"`
@@ -343,6 +375,8 @@ type Instruction struct {
 	Stream    int           `json:"stream,omitempty"`
 	Wait      []int         `json:"wait,omitempty"`      // events
 	Signal    int           `json:"signal,omitempty"`    // an event; 0: none
+	Open      int           `json:"open,omitempty"`      // a sending or receiving that goes on past the end of its program, as an event of the stage; 0: it does not
+	Await     []int         `json:"await,omitempty"`     // such events: those begun in the slot of the call have ended before the instruction begins, and all behind it in any stream
 	Predicate int           `json:"predicate,omitempty"` // ID of an I64 scalar's buffer, plus 1: skipped while it holds 0
 	Pos       string        `json:"pos,omitempty"`       // file:line:column of the strategy or architecture
 }

@@ -7,13 +7,12 @@ import (
 	"github.com/gsc-project/gsc/kernels"
 )
 
-// buffer finds a buffer of the first stage, which holds tensors and scalars; nil when there is none.
-func (v *verifier) buffer(id int) *Buffer {
-	st := &v.plan.Stages[0]
-	if id < 0 || id >= len(st.Buffers) {
+// buffer finds a buffer of a stage; nil when there is none.
+func (v *verifier) buffer(stage, id int) *Buffer {
+	if stage < 0 || stage >= len(v.plan.Stages) || id < 0 || id >= len(v.plan.Stages[stage].Buffers) {
 		return nil
 	}
-	return &st.Buffers[id]
+	return &v.plan.Stages[stage].Buffers[id]
 }
 
 // hasStage says whether there is a stage to look at; rule 1 says that there must be.
@@ -26,18 +25,21 @@ func (v *verifier) tensors() {
 	if !v.hasStage() {
 		return
 	}
-	names, owner := map[string]Class{}, map[int]string{}
+	names, owner := map[string]Class{}, map[Copy]string{}
 	for i := range v.plan.Tensors {
 		t := &v.plan.Tensors[i]
 		if _, twice := names[t.Name]; twice || t.Name == "" {
 			v.failAt(t.Pos, "tensor %q stands twice or has no name", t.Name)
 		}
 		names[t.Name] = t.Class
-		if other, shared := owner[t.Buffer]; shared {
-			v.failAt(t.Pos, "tensors %s and %s share buffer %%%d", other, t.Name, t.Buffer)
+		for _, c := range append([]Copy{{t.Stage, t.Buffer}}, t.Copies...) {
+			if other, shared := owner[c]; shared {
+				v.failAt(t.Pos, "tensors %s and %s share buffer %%%d", other, t.Name, c.Buffer)
+			}
+			owner[c] = t.Name
+			v.tensor(t, c)
 		}
-		owner[t.Buffer] = t.Name
-		v.tensor(t)
+		v.copies(t)
 	}
 	loaded := v.loaded()
 	for i := range v.plan.Tensors {
@@ -48,10 +50,23 @@ func (v *verifier) tensors() {
 			v.failAt(t.Pos, "tensor %s: it is computed of %q, which no program loads", t.Name, t.Of)
 		}
 	}
-	for id, b := range v.plan.Stages[0].Buffers {
-		if _, ok := owner[id]; !ok && (b.Class == Weight || b.Class == State) {
-			v.fail("buffer %d %s: class %s, but no tensor is kept in it", id, b.Name, b.Class)
+	for s := range v.plan.Stages {
+		for id, b := range v.plan.Stages[s].Buffers {
+			if _, ok := owner[Copy{s, id}]; !ok && (b.Class == Weight || b.Class == State) {
+				v.fail("buffer %d %s: class %s, but no tensor is kept in it", id, b.Name, b.Class)
+			}
 		}
+	}
+}
+
+// copies: only weights have some, one a stage.
+func (v *verifier) copies(t *Tensor) {
+	seen := map[int]bool{t.Stage: true}
+	for _, c := range t.Copies {
+		if t.Class != Weight || seen[c.Stage] {
+			v.failAt(t.Pos, "tensor %s: a copy in stage %d, where it is kept already, or of what is no weight", t.Name, c.Stage)
+		}
+		seen[c.Stage] = true
 	}
 }
 
@@ -72,8 +87,9 @@ func (v *verifier) loaded() map[string]bool {
 	return names
 }
 
-func (v *verifier) tensor(t *Tensor) {
-	b := v.buffer(t.Buffer)
+// tensor looks at a tensor in one of the stages that keep it.
+func (v *verifier) tensor(t *Tensor, in Copy) {
+	b := v.buffer(in.Stage, in.Buffer)
 	n, sized := elements(t.Shape())
 	switch {
 	case t.Class != Weight && t.Class != State:
@@ -81,7 +97,7 @@ func (v *verifier) tensor(t *Tensor) {
 	case !sized:
 		v.failAt(t.Pos, "tensor %s: dims %v must be at most %d, positive, and their product at most %d", t.Name, t.Dims, MaxDims, int64(MaxArenaBytes))
 	case b == nil:
-		v.failAt(t.Pos, "tensor %s: there is no buffer %%%d", t.Name, t.Buffer)
+		v.failAt(t.Pos, "tensor %s: there is no buffer %%%d in stage %d", t.Name, in.Buffer, in.Stage)
 	case t.Cut.Axis != "" && (v.plan.Degree(t.Cut.Axis) < 2 || t.Cut.Dim < 0 || t.Cut.Dim >= len(t.Dims) || t.Cut.Dim > 0 && t.Dims[t.Cut.Dim].Size%v.plan.Degree(t.Cut.Axis) != 0):
 		v.failAt(t.Pos, "tensor %s: dim %d of %v does not divide along %q, of degree %d", t.Name, t.Cut.Dim, t.Shape(), t.Cut.Axis, v.plan.Degree(t.Cut.Axis))
 	case t.Part != "" && (v.plan.Degree(t.Part) < 2 || t.Part == t.Cut.Axis || v.plan.cutLen(t)%v.plan.Degree(t.Part) != 0):
@@ -119,17 +135,22 @@ func (v *verifier) scalars() {
 			v.fail("scalar %s shares buffer %%%d with another", s.Name, s.Buffer)
 		}
 		names[s.Name], owner[s.Buffer] = true, true
-		v.scalar(s)
+		for stage := range v.plan.Stages {
+			v.scalar(s, stage)
+		}
 	}
-	for id, b := range v.plan.Stages[0].Buffers {
-		if b.Class == ScalarKind && !owner[id] {
-			v.fail("buffer %d %s: class scalar, but no scalar is kept in it", id, b.Name)
+	for s := range v.plan.Stages {
+		for id, b := range v.plan.Stages[s].Buffers {
+			if b.Class == ScalarKind && !owner[id] {
+				v.fail("buffer %d %s: class scalar, but no scalar is kept in it", id, b.Name)
+			}
 		}
 	}
 }
 
-func (v *verifier) scalar(s Scalar) {
-	b := v.buffer(s.Buffer)
+// scalar looks at a scalar in a stage.
+func (v *verifier) scalar(s Scalar, stage int) {
+	b := v.buffer(stage, s.Buffer)
 	if b == nil {
 		v.fail("scalar %s: there is no buffer %%%d", s.Name, s.Buffer)
 		return

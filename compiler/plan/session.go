@@ -24,9 +24,16 @@ type session struct {
 	live     []cell                   // by place
 	lost     map[spot]at              // what took the bytes of a spot
 	told     map[spot]bool            // spots whose misuse was reported
-	results  map[string][]cell        // states after a call, by what came before; micro-batches count from the call's
+	results  map[string]state         // states after a call, by what came before; micro-batches count from the call's
 	programs map[string]int           // indices
 	regions  map[*Operand]maybeRegion // of operands
+	flying   []flight                 // what was begun and not awaited
+}
+
+// state is what a session knows between calls.
+type state struct {
+	live   []cell
+	flying []flight
 }
 
 // maybeRegion is a region that may not be one that can be followed.
@@ -78,7 +85,7 @@ func (v *stageVerifier) sessions() {
 	regions := v.regions()
 	for i := range v.stage.Schedules {
 		s := &session{stageVerifier: v, schedule: &v.stage.Schedules[i], lost: map[spot]at{}, told: map[spot]bool{},
-			results: map[string][]cell{}, programs: programs, regions: regions}
+			results: map[string]state{}, programs: programs, regions: regions}
 		for _, c := range s.schedule.Calls {
 			s.call(c)
 		}
@@ -114,8 +121,8 @@ func (v *stageVerifier) regions() map[*Operand]maybeRegion {
 
 func (s *session) call(c Call) {
 	key := s.key(c)
-	if live, known := s.results[key]; known {
-		s.live = s.shifted(live, c.MicroBatch)
+	if known, ok := s.results[key]; ok {
+		s.live, s.flying = s.shifted(known.live, c.MicroBatch), slices.Clone(known.flying)
 		return
 	}
 	index := s.programs[c.Program]
@@ -123,6 +130,7 @@ func (s *session) call(c Call) {
 	p := &s.stage.Programs[index]
 	for _, port := range p.Inputs {
 		size := kernels.Elements(s.stage.Buffers[port.Buffer].Shape())
+		s.land(at{index, -1}, "input "+port.Name, s.stage.span(s.stage.spot(port.Buffer, c.Slot)), true)
 		s.write(at{index, -1}, port.Buffer, region{size, 0, size}, 0)
 	}
 	for i := range p.Instructions {
@@ -132,7 +140,7 @@ func (s *session) call(c Call) {
 		size := kernels.Elements(s.stage.Buffers[port.Buffer].Shape())
 		s.read(at{index, -1}, "output "+port.Name, port.Buffer, region{size, 0, size}, 0)
 	}
-	s.results[key] = s.shifted(s.live, -c.MicroBatch)
+	s.results[key] = state{s.shifted(s.live, -c.MicroBatch), slices.Clone(s.flying)}
 }
 
 // shifted copies a state with its micro-batches counted from elsewhere.
@@ -164,10 +172,14 @@ func (s *session) key(c Call) string {
 			key = binary.AppendVarint(binary.AppendVarint(binary.AppendVarint(key, int64(r.stride)), int64(r.from)), int64(r.to))
 		}
 	}
+	for _, f := range s.flying {
+		key = binary.AppendVarint(binary.AppendVarint(key, int64(f.event)), int64(f.slot))
+	}
 	return string(key)
 }
 
 func (s *session) instruction(a at, in *Instruction) {
+	s.flights(a, in)
 	if s.refused[in] {
 		s.assume(a, in)
 		return

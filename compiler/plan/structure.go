@@ -42,8 +42,8 @@ func (v *verifier) form() {
 	if g := p.Generation; g != nil && (g.Generation != nil || g.Trains() || len(g.Mesh) > 0) {
 		v.fail("generation: a plan that trains, has a mesh or has a generation of its own")
 	}
-	if len(p.Stages) != 1 {
-		v.fail("%d stages: plans of this version have one", len(p.Stages))
+	if want := p.Degree(AxisPipeline); len(p.Stages) != want {
+		v.fail("%d stages: the mesh asks for %d", len(p.Stages), want)
 	}
 }
 
@@ -188,13 +188,19 @@ func elements(shape []int) (int, bool) {
 
 // placement is rule 6.
 func (v *verifier) placement() {
-	arenas := map[kernels.Space]int64{}
-	for _, a := range v.plan.Arenas {
-		arenas[a.Space] = min(a.SizeBytes, MaxArenaBytes)
-	}
 	align := max(v.kind.AlignBytes, 1)
 	for s := range v.plan.Stages {
 		st := &v.plan.Stages[s]
+		arenas := map[kernels.Space]int64{}
+		for _, a := range v.plan.Arenas {
+			arenas[a.Space] = min(v.plan.ArenaBytes(s, a), MaxArenaBytes)
+			if arenas[a.Space] > a.SizeBytes {
+				v.fail("stage %d: its %d bytes are more than the arena's %d", s, arenas[a.Space], a.SizeBytes)
+			}
+		}
+		if st.Bytes < 0 {
+			v.fail("stage %d: %d bytes of the arena", s, st.Bytes)
+		}
 		if st.Slots < 1 || st.Slots > maxSlots || st.SlotBytes < 0 || st.SlotBytes > MaxArenaBytes || st.SlotBytes%align != 0 {
 			v.fail("stage %d: %d slots of %d bytes: there must be 1 to %d, of a multiple of %d bytes", s, st.Slots, st.SlotBytes, maxSlots, align)
 			continue

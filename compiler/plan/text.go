@@ -36,7 +36,7 @@ import (
 //	  device 1048576
 //	    reserve 41943040 process
 //
-//	stage slots 1
+//	stage slots 1                                     with bytes (of a slot) and of (bytes of the arena) where there are several stages
 //	buffers                                           ID, name, class, type, dims, space, offset
 //	  %12 h.0.ln_1 activation f32 [batch 4, seq 64, embed 64] device @0x1f400
 //	program forward length 64
@@ -47,7 +47,7 @@ import (
 //
 // An operand is name=%buffer, followed, where they differ from the buffer's own, by
 // +offset, @axis (of which it is the rank's part), [shape], /[strides] and <%bound, such as q=%20+768[4,64,12,64]/[147456,2304,64,1]. Behind the attributes
-// of an instruction stand stream, wait (events), signal (an event), if (a predicate) and from (a position), each where it is set. A name is quoted
+// of an instruction stand stream, wait (events), signal (an event), open (an event of the stage), await (such events), if (a predicate) and from (a position), each where it is set. A name is quoted
 // as in Go unless it is made of letters, digits and any of _ . / : + - ~ # *.
 func (p *Plan) Text() []byte {
 	w := &textWriter{}
@@ -239,6 +239,12 @@ func (w *textWriter) tensors(list []Tensor) {
 		if t.Part != "" {
 			words = append(words, "part", name(t.Part))
 		}
+		if t.Stage != 0 {
+			words = append(words, "stage", strconv.Itoa(t.Stage))
+		}
+		for _, c := range t.Copies {
+			words = append(words, "copy", strconv.Itoa(c.Stage), "%"+strconv.Itoa(c.Buffer))
+		}
 		w.line("  %s%s", strings.Join(words, " "), from(t.Pos))
 	}
 }
@@ -281,7 +287,7 @@ func (w *textWriter) arenas(list []Arena) {
 }
 
 func (w *textWriter) stage(s *Stage) {
-	w.line("\nstage slots %d%s", s.Slots, optional("bytes", s.SlotBytes))
+	w.line("\nstage slots %d%s%s", s.Slots, optional("bytes", s.SlotBytes), optional("of", s.Bytes))
 	w.line("buffers")
 	for i := range s.Buffers {
 		w.buffer(&s.Buffers[i])
@@ -344,7 +350,10 @@ func (s *Stage) Format(in *Instruction) string {
 	if len(in.Wait) > 0 {
 		line += " wait " + strings.Trim(numbers(in.Wait), "[]")
 	}
-	line += optional("signal", int64(in.Signal))
+	line += optional("signal", int64(in.Signal)) + optional("open", int64(in.Open))
+	if len(in.Await) > 0 {
+		line += " await " + strings.Trim(numbers(in.Await), "[]")
+	}
 	if in.Predicate != 0 {
 		line += fmt.Sprintf(" if %%%d", in.Predicate-1)
 	}

@@ -51,7 +51,7 @@ func (p *Plan) Traffic() (list []Traffic) {
 // SentBytes is what a rank sends in a collective.
 func (p *Plan) SentBytes(st *Stage, in *Instruction) int64 {
 	args, ranks := st.Tensors(in), p.Degree(in.Attrs.Axis)
-	e, err := kernels.ExchangeOf(in.Op, in.Attrs, args[0].Shape, args[1].Shape, ranks)
+	e, err := kernels.ExchangeOf(in.Op, in.Attrs, args[0].Shape, args[len(args)-1].Shape, ranks)
 	if err != nil {
 		return 0 // Verify says so
 	}

@@ -14,18 +14,18 @@ import (
 //
 // Structure. The other rules build on these, and are looked at when they hold.
 //
-//  1. Form: the version is [Version], the plan has a name, the device kind is one of kernels.Kinds, there is one stage. A plan's
+//  1. Form: the version is [Version], the plan has a name, the device kind is one of kernels.Kinds, there is a stage for each place along the axis pipeline. A plan's
 //     generation is a sound plan without a mesh that generates only, and has none itself.
 //  2. Values: every number is finite, every string UTF-8, the model's config JSON.
 //  3. Mesh: the axes are known, none stands twice, their degrees are 2 or more.
 //  4. Arenas: one for each space; sizes are neither negative nor above [MaxArenaBytes].
 //  5. Buffers: the ID is the index; class, type and space are known; at most [MaxDims] dims, none below 1; weights,
 //     optimizer state and scalars last, nothing else does, and what lasts has no slots.
-//  6. Placement: a buffer, in each of its slots, lies within the arena of its space and begins at a multiple of the kind's
+//  6. Placement: a buffer, in each of its slots, lies within what its stage takes of the arena of its space and begins at a multiple of the kind's
 //     AlignBytes.
-//  7. Tensors: names are unique; each has a buffer of its class, type and number of elements to itself, and each buffer of a weight or of
+//  7. Tensors: names are unique; each has, in its stage and in those that have a copy of it, a buffer of its class, type and number of elements to itself, and each buffer of a weight or of
 //     optimizer state has a tensor; state belongs to a weight, and what a weight is computed of is loaded; the shape in a model folder has as many elements; the kind of Init is known.
-//  8. Scalars: names are unique; each has a buffer of class scalar, one element and its type to itself, and each such buffer has a scalar.
+//  8. Scalars: names are unique; each has, in every stage, a buffer of class scalar, one element and its type to itself, and each such buffer has a scalar.
 //  9. Programs: names are unique; ports name buffers, once; inputs are of class input.
 //  10. Training, in a plan that trains: the objective and the kind of rate are known, a table has rates, sequences divide into micro-batches.
 //  11. Schedules: kind and length are unique; there is one to train and one to evaluate for each length bucket of the data, or, in a
@@ -37,11 +37,12 @@ import (
 // Operands, of each instruction.
 //
 //  13. Reference: operands, predicate and bounds name buffers; the last two are I64 scalars; an absent operand says nothing else; an operand
-//     that is a part is one along an axis of the mesh. The rules from here on hold for the first rank and for the last.
+//     that is a part is one along an axis of the mesh. The rules from here on hold for the first rank of a stage and for the last.
 //  14. Range: at most [MaxDims] dims, none below 1; from the first to the last element a view lies within its buffer.
 //  15. Contract: kernels.Check admits operands and attributes; the axis of a collective is one of the mesh, its operands have the
-//     layout of kernels.ExchangeOf, and it has no predicate, so that all ranks of its group come to it.
-//  16. Kind: floats have the type that the device kind computes in; what is not a copy works in device memory; the workspace is as large as the kind asks for.
+//     layout of kernels.ExchangeOf, and it has no predicate, so that all ranks of its group come to it. What is sent or received is so along the axis pipeline,
+//     between two stages, and beside what is computed where it is open, and only there.
+//  16. Kind: floats have the type that the device kind computes in, but for zeros, which any may be; what is not a copy works in device memory; the workspace is as large as the kind asks for.
 //  17. Writers: at most one instruction of a stage writes a weight, but for gathering its parts in place, and none a frozen one.
 //
 // Memory. Each schedule is followed from its start, call by call: a session.
@@ -58,6 +59,14 @@ import (
 //
 //  23. Streams are numbered below [MaxStreams]; an event is signalled once, and by an instruction before those that wait for it.
 //  24. What touches bytes that another stream touched, one of them writing, comes after it by events.
+//  25. What is awaited is the event of open instructions of the stage, which may share one. From where such an instruction begins until its event is awaited in a call of
+//     its slot, or the schedule ends, nothing writes what it sends and nothing touches what it receives, and it does not begin again.
+//
+// Stages, in each kind of schedule. All ranks of a stage do the same, so it is enough to follow one of each.
+//
+//  26. What a stage sends another on a lane is what that receives, one by one in their order: as many elements of the same type. All stages come to the same collectives
+//     along pipeline, in the same order.
+//  27. None waits for ever: there is an order in which all stages come to the end of their schedules, where sending ends only once the receiver has come.
 //
 // All problems are found at once, as a [*Problems].
 func (p *Plan) Verify() error {
@@ -69,6 +78,9 @@ func (p *Plan) Verify() error {
 		for s := range p.Stages {
 			v.stage(s)
 		}
+	}
+	if len(v.problems) == 0 && len(p.Stages) > 1 {
+		v.meetings()
 	}
 	if err := v.result(); err != nil || p.Generation == nil {
 		return err
@@ -88,13 +100,14 @@ func (v *verifier) stage(s int) {
 	if !v.parts(s) {
 		return
 	}
-	ranks := []int{0}
+	ranks := []int{v.plan.FirstOf(s)}
 	if v.plan.Stages[s].hasParts() {
-		ranks = append(ranks, v.plan.Ranks()-1)
+		ranks = append(ranks, v.plan.LastOf(s))
 	}
 	for _, rank := range ranks {
 		sv := &stageVerifier{verifier: v, index: s, rank: rank, stage: v.plan.Expand(s, rank), refused: map[*Instruction]bool{}}
 		sv.operands()
+		sv.openings()
 		sv.writers()
 		sv.separation()
 		sv.sessions()

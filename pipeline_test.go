@@ -1,0 +1,140 @@
+package gsc_test
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/gsc-project/gsc/runtime"
+	"github.com/gsc-project/gsc/runtime/data"
+)
+
+// staged are ways to cut four layers into stages that each learn what one rank learns.
+var staged = [][]string{
+	{"parallel.mesh.pipeline=2", "batch.micro_batches=1"},
+	{"parallel.mesh.pipeline=2", "batch.micro_batches=4"},
+	{"parallel.mesh.pipeline=4", "batch.micro_batches=8"},
+	{"parallel.mesh.pipeline=3", "batch.micro_batches=4"},
+	{"parallel.mesh.pipeline=2", "batch.micro_batches=4", `parallel.pipeline.schedule="gpipe"`},
+	{"parallel.mesh.pipeline=2", "batch.micro_batches=4", `parallel.pipeline.chunks=2`},
+	{"parallel.mesh.pipeline=4", "batch.micro_batches=8", `parallel.pipeline.schedule="zero_bubble"`},
+	{"parallel.mesh.pipeline=2", "batch.micro_batches=4", `memory.recompute="full"`, `parallel.pipeline.chunks=2`},
+	{"parallel.mesh.pipeline=2", "batch.micro_batches=4", `memory.recompute="selective"`, `parallel.pipeline.schedule="zero_bubble"`},
+	{"parallel.mesh.pipeline=2", "batch.micro_batches=4", "memory.loss_chunks=3"},
+	{"parallel.mesh.pipeline=2", "batch.micro_batches=4", mesh(2), "parallel.zero=1"},
+	{"parallel.mesh.pipeline=2", "batch.micro_batches=4", mesh(2), "parallel.zero=2", `parallel.pipeline.schedule="zero_bubble"`},
+	{"parallel.mesh.pipeline=2", "batch.micro_batches=4", mesh(2), "parallel.zero=3", `parallel.pipeline.chunks=2`},
+	{"parallel.mesh.pipeline=2", "batch.micro_batches=2", "parallel.mesh.tensor=2"},
+	{"parallel.mesh.pipeline=2", "batch.micro_batches=2", "parallel.mesh.tensor=2", megatron, mesh(2), "parallel.zero=2"},
+	{"parallel.mesh.pipeline=2", "batch.micro_batches=2", "parallel.mesh.sequence=2", "parallel.zero=3", mesh(2)},
+}
+
+// deep gives a model four layers.
+func deep(model string) string {
+	return strings.Replace(model, "layers: 2", "layers: 4", 1)
+}
+
+// Stages learn what one rank learns, whatever their turns, tied weights or not. The first model goes through all cuts, the others through some each.
+func TestStagesLearnTheSame(t *testing.T) {
+	for k, c := range []struct{ name, model, data string }{
+		{"gpt2", gpt2, stream}, {"packed", gpt2, packed}, {"padded", llama, padded}, {"gemma", strings.Replace(gemma, "kv_heads: 1", "kv_heads: 2", 1), stream}, {"tags", bertTokens, tags}, {"rows", bertRows, kinds},
+	} {
+		for device, tolerance := range map[string]float64{"cpu": 1e-6, "ref": 1e-9} {
+			t.Run(c.name+"/"+device, func(t *testing.T) {
+				path := write(t, deep(c.model), c.data)
+				set := append(objective(c.data), "batch.sequences=8", "data.length=16", fmt.Sprintf("devices.kind=%q", device))
+				set = append(set, map[string]string{"cpu": `optimizer={kind: "sgd", momentum: 0.9, clip_norm: 1}`, "ref": "optimizer={epsilon: 1e-6, clip_norm: 1}"}[device])
+				one := newLab(t, planOf(t, path, set...), 1)
+				want := one.train(6)
+				score := one.evaluate(data.Train)
+				for i, cut := range staged {
+					if k > 0 && i%4 != k%4 || k > 0 && device == "cpu" {
+						continue
+					}
+					l := newLab(t, planOf(t, path, append(set, cut...)...), 1)
+					got := l.train(6)
+					if far := farthest(got, want); !(far <= tolerance) {
+						t.Errorf("%v: losses %v, of one rank %v: apart by %.2g", cut, got, want, far)
+					}
+					for _, name := range l.weights() {
+						if far := distance(l.tensor(name), one.tensor(name)); !(far <= tolerance) {
+							t.Errorf("%v: %s is apart by %.2g", cut, name, far)
+						}
+					}
+					if far := farthest([]float64{l.evaluate(data.Train)}, []float64{score}); !(far <= tolerance) {
+						t.Errorf("%v: evaluated to %v, of one rank to %v", cut, l.evaluate(data.Train), score)
+					}
+				}
+			})
+		}
+	}
+}
+
+// Stages give the same bits in every run, at every stage of ZeRO, and a step of theirs allocates nothing.
+func TestStagesHoldTheSameBits(t *testing.T) {
+	path := write(t, deep(gpt2), stream)
+	var want string
+	for zero := range 4 {
+		for range 2 {
+			l := newLab(t, planOf(t, path, "batch.sequences=8", "batch.micro_batches=4", "parallel.mesh.pipeline=2", mesh(2), `parallel.reduce="each"`, fmt.Sprintf("parallel.zero=%d", zero)), 1)
+			l.train(3)
+			if want == "" {
+				want = l.digest()
+			}
+			if got := l.digest(); got != want {
+				t.Errorf("zero %d: other bits", zero)
+			}
+			if n := testing.AllocsPerRun(5, func() {
+				if _, err := l.ranks.Train(l.batch, 4, 0.01); err != nil {
+					t.Error(err)
+				}
+			}); n >= 1 {
+				t.Errorf("zero %d: %v allocations a step", zero, n)
+			}
+		}
+	}
+}
+
+// Schedules keep as many micro-batches under way as their papers say.
+func TestMicroBatchesUnderWay(t *testing.T) {
+	path := write(t, deep(gpt2), stream)
+	for _, c := range []struct {
+		set   []string
+		slots []int
+	}{
+		{nil, []int{4, 3, 2, 1}},
+		{[]string{`parallel.pipeline.schedule="gpipe"`}, []int{8, 8, 8, 8}},
+		{[]string{`parallel.pipeline.schedule="zero_bubble"`}, []int{4, 4, 4, 4}},
+		{[]string{"parallel.mesh.pipeline=2", "parallel.pipeline.chunks=2"}, []int{5, 3}},
+	} {
+		p := planOf(t, path, append([]string{"batch.sequences=8", "batch.micro_batches=8", "parallel.mesh.pipeline=4"}, c.set...)...)
+		var slots []int
+		for i := range p.Stages {
+			slots = append(slots, p.Stages[i].Slots)
+		}
+		if !slices.Equal(slots, c.slots) {
+			t.Errorf("%v: %v micro-batches under way, want %v", c.set, slots, c.slots)
+		}
+	}
+}
+
+// What evaluations predict comes to the first rank.
+func TestStagesScoreTheSame(t *testing.T) {
+	path := write(t, deep(bertTokens), tags)
+	set := append(objective(tags), "batch.sequences=5", `evaluate.metrics=["accuracy", "f1", "entity_f1"]`)
+	var want runtime.Scores
+	for _, cut := range [][]string{{}, {"parallel.mesh.pipeline=2"}, {"parallel.mesh.pipeline=2", "parallel.pipeline.chunks=2", "batch.sequences=6", "batch.micro_batches=2", mesh(2)}} {
+		l := newLab(t, planOf(t, path, append(set, cut...)...), 1)
+		got, err := runtime.Evaluate(t.Context(), l.ranks, l.set, data.Train)
+		l.check(err)
+		if want == nil {
+			want = got
+		}
+		for i, v := range got {
+			if far := farthest([]float64{v.Value}, []float64{want[i].Value}); v.Name != want[i].Name || far > 1e-5 {
+				t.Errorf("%v: %v, of one rank %v", cut, got, want)
+			}
+		}
+	}
+}
