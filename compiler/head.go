@@ -9,7 +9,7 @@ import (
 	"github.com/gsc-project/gsc/kernels"
 )
 
-// The sizes of logits, in float32, that the compiler leaves whole, and that it cuts more into chunks of: the second where
+// The sizes of logits that the compiler leaves whole, and that it cuts more into chunks of: the second where
 // memory is limited. A chunk of GPT-2's logits with 1,024 rows costs little beside its products, one of 256 rows a tenth of them.
 const (
 	largeChunk = 256 << 20
@@ -43,7 +43,7 @@ func (u *unitOfWork) chunks(b *bucket) int {
 	rows := logits.Len() / logits.Dims[len(logits.Dims)-1].Size
 	n := u.strategy.Memory.LossChunks
 	if n == 0 {
-		size := int64(logits.Len()) * 4
+		size := int64(logits.Len()) * int64(u.floatBytes())
 		limit := u.settings.chunkBytes
 		n = int((size + limit - 1) / limit)
 		if b == &u.buckets[len(u.buckets)-1] {

@@ -195,6 +195,9 @@ func (u *unitOfWork) fuse() error {
 func (u *unitOfWork) precision() error {
 	setTypes(u.graph, u.kind)
 	setCompute(u.graph, u.kind, computeTypes[u.strategy.Precision.Compute])
+	if err := u.storeHalves(); err != nil {
+		return err
+	}
 	u.storeMasters()
 	return addWorkspace(u.graph, u.kind)
 }

@@ -119,7 +119,7 @@ func (u *unitOfWork) tensors(l *lowerer) []plan.Tensor {
 	}
 	for _, st := range u.states {
 		t := plan.Tensor{Name: st.value.Name, Class: plan.State, Of: st.of.value.Name, Dims: st.value.Dims,
-			DType: st.value.DType, Init: plan.Init{Kind: "zeros"}, Buffer: l.buffer(st.value)}
+			DType: st.value.DType, Init: st.init, Buffer: l.buffer(st.value)}
 		if st.whole {
 			t.Dims, t.Cut = st.of.dims, st.of.cut
 		}

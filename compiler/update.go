@@ -61,6 +61,7 @@ type state struct {
 	of    *weight
 	whole bool // it has an element for each of the weight's
 	part  bool // it is a rank's part of those
+	init  plan.Init
 }
 
 // update makes the program that follows the last backward: the sums over ranks, norm, clipping,
@@ -287,7 +288,7 @@ func (u *updater) state(w *weight, suffix string, dims ...plan.Dim) *graph.Value
 	}
 	v, _ := u.Graph.Lasting(w.value.Name+"."+suffix, plan.State, kernels.F32, dims...)
 	v.Of = w.value
-	u.states = append(u.states, &state{value: v, of: w, whole: whole, part: part})
+	u.states = append(u.states, &state{value: v, of: w, whole: whole, part: part, init: plan.Init{Kind: "zeros"}})
 	return v
 }
 

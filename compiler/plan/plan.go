@@ -232,7 +232,7 @@ func (t *Tensor) StoredShape() []int {
 }
 
 // Init is how a tensor starts: "zeros", "ones", "constant" (Value), "normal"
-// (mean 0, Std) or "uniform" (in [−Bound, Bound)). Element i takes
+// (mean 0, Std), "uniform" (in [−Bound, Bound)), or of state as [InitWeight]. Element i takes
 // its random bits from kernels.Philox with PurposeInit, the tensor's name and i.
 type Init struct {
 	Kind  string  `json:"kind"`
@@ -240,6 +240,9 @@ type Init struct {
 	Std   float64 `json:"std,omitempty"`
 	Bound float64 `json:"bound,omitempty"`
 }
+
+// InitWeight is how a master starts: as the weight that it is of does, before that is rounded to a half.
+const InitWeight = "weight"
 
 // Scalar is a value that the runtime writes into a buffer before a schedule
 // runs, or reads after it.

@@ -194,7 +194,8 @@ func (p *Plan) updateBrief() string {
 				clip = fmt.Sprintf(", gradients clipped to norm %g", in.Attrs.MaxNorm)
 			}
 			for k, o := range in.Operands {
-				if o.Buffer >= 0 && st.Buffers[o.Buffer].Class == Weight && role(in, k).Writes() && !slices.Contains(ops, in.Op.String()) {
+				master := operandName(in, k) == "weight"
+				if o.Buffer >= 0 && (st.Buffers[o.Buffer].Class == Weight || master) && role(in, k).Writes() && !slices.Contains(ops, in.Op.String()) {
 					ops = append(ops, in.Op.String())
 				}
 			}

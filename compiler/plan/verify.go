@@ -41,7 +41,7 @@ import (
 //  14. Range: at most [MaxDims] dims, none below 1; from the first to the last element a view lies within its buffer.
 //  15. Contract: kernels.Check admits operands and attributes; the axis of a collective is one of the mesh, its operands have the
 //     layout of kernels.ExchangeOf, and it has no predicate, so that all ranks of its group come to it.
-//  16. Kind: floats have the type that the device kind computes in; what is not a copy works in device memory; the workspace is as large as the kind asks for.
+//  16. Kind: floats have the type that the device kind computes in, or one of the halves that it stores; what is not a copy works in device memory; the workspace is as large as the kind asks for.
 //  17. Writers: at most one instruction of a stage writes a weight, but for gathering its parts in place, and none a frozen one.
 //
 // Memory. Each schedule is followed from its start, call by call: a session.
