@@ -30,7 +30,7 @@ func Compile(s *schema.Strategy, data plan.Data, opts Options) (*plan.Plan, erro
 	}
 	p, err := choose(s, data.Length, func(set settings) (*plan.Plan, error) {
 		u := &unitOfWork{strategy: s, data: data, kind: kind, settings: set}
-		if err := u.run(after(opts)); err != nil {
+		if err := u.run(passes, after(opts)); err != nil {
 			return nil, err
 		}
 		if err := u.reserve(opts); err != nil {
@@ -46,20 +46,24 @@ func Compile(s *schema.Strategy, data plan.Data, opts Options) (*plan.Plan, erro
 		Reprice(p, opts.Profile, s.Devices.Threads)
 	}
 	if s.Model.Task == "causal" && p.Ranks() > 1 {
-		p.Generation, err = alone(s, data, opts)
+		p.Generation, err = alone(s, data, kind, opts)
 	}
 	return p, err
 }
 
 // alone is the generation of a plan of several ranks: that of the strategy's model on one.
-func alone(s *schema.Strategy, data plan.Data, opts Options) (*plan.Plan, error) {
+func alone(s *schema.Strategy, data plan.Data, kind kernels.Kind, opts Options) (*plan.Plan, error) {
 	one := *s
 	one.Parallel, one.Memory, one.Batch = schema.Parallel{}, schema.Memory{}, schema.Batch{Sequences: 1, MicroBatches: 1}
-	p, err := Compile(&one, data, opts)
-	if err != nil {
+	u := &unitOfWork{strategy: &one, data: data, kind: kind, settings: settings{microBatches: 1}}
+	if err := u.run(generationPasses, nil); err != nil {
 		return nil, err
 	}
-	return Generation(p, WeightsTrained, opts.Profile, s.Devices.Threads)
+	if err := u.reserve(opts); err != nil {
+		return nil, err
+	}
+	u.plan.Estimate.Parameters, _ = parameters(u.plan)
+	return generationOf(u.plan, WeightsTrained, opts.Profile, s.Devices.Threads)
 }
 
 func after(opts Options) func(string, *unitOfWork) error {

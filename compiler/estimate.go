@@ -16,24 +16,35 @@ func (u *unitOfWork) estimate() error {
 		return err
 	}
 	e := plan.Estimate{Profile: p.Name, TokensPerStep: int64(u.strategy.Batch.Sequences) * int64(u.data.Length)}
-	for _, t := range u.plan.Tensors {
-		if t.Class == plan.Weight {
-			n := int64(kernels.Elements(t.Shape()))
-			e.Parameters += n
-			if !t.Frozen {
-				e.Trained += n
-			}
-		}
-	}
+	e.Parameters, e.Trained = parameters(u.plan)
 	stage := &u.plan.Stages[0]
+	counted := map[string]float64{}
 	for _, call := range stage.Schedule(plan.Train, u.data.Length).Calls {
-		e.FlopsPerStep += flops(stage, stage.Program(call.Program))
+		if _, known := counted[call.Program]; !known {
+			counted[call.Program] = flops(stage, stage.Program(call.Program))
+		}
+		e.FlopsPerStep += counted[call.Program]
 	}
 	e.FlopsPerStep *= float64(u.plan.Ranks())
 	e.FlopsPerToken = e.FlopsPerStep / float64(e.TokensPerStep)
 	u.plan.Estimate = e
 	Reprice(u.plan, p, u.strategy.Devices.Threads)
 	return nil
+}
+
+// parameters counts those of all weights, and of those that are trained.
+func parameters(p *plan.Plan) (all, trained int64) {
+	for i := range p.Tensors {
+		t := &p.Tensors[i]
+		if t.Class != plan.Weight {
+			continue
+		}
+		n := int64(kernels.Elements(t.Shape()))
+		if all += n; !t.Frozen {
+			trained += n
+		}
+	}
+	return all, trained
 }
 
 // flops counts the floating-point operations of a program.

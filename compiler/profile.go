@@ -40,8 +40,9 @@ type Profile struct {
 
 // Profiles are the built-in device profiles, by device kind.
 var Profiles = map[string]Profile{
-	"cpu": {Name: "cpu", Kind: "cpu", MatMulFlops: 70e9, ComputeFlops: map[string]float64{"bf16": 125e9, "f16": 66e9}, OtherFlops: 4e9, BytesPerSecond: 14e9, CallSeconds: 4e-6, ProcessBytes: 56 << 20, ScratchBytes: 8 << 20, ThreadBytes: 1 << 20},
-	"ref": {Name: "ref", Kind: "ref", MatMulFlops: 0.5e9, OtherFlops: 0.2e9, BytesPerSecond: 8e9, CallSeconds: 4e-6, ProcessBytes: 56 << 20},
+	"cpu":  {Name: "cpu", Kind: "cpu", MatMulFlops: 70e9, ComputeFlops: map[string]float64{"bf16": 125e9, "f16": 66e9}, OtherFlops: 4e9, BytesPerSecond: 14e9, CallSeconds: 4e-6, ProcessBytes: 56 << 20, ScratchBytes: 8 << 20, ThreadBytes: 1 << 20},
+	"cuda": {Name: "cuda", Kind: "cuda", MatMulFlops: 500e12, OtherFlops: 40e12, BytesPerSecond: 3e12, CallSeconds: 4e-6},
+	"ref":  {Name: "ref", Kind: "ref", MatMulFlops: 0.5e9, OtherFlops: 0.2e9, BytesPerSecond: 8e9, CallSeconds: 4e-6, ProcessBytes: 56 << 20},
 }
 
 // profile is the built-in device profile that the strategy names: "host", and a file of measured rates, stand

@@ -19,7 +19,9 @@ func (u *unitOfWork) schedule() error {
 		stage.Programs = append(stage.Programs, l.program(b.evaluate))
 		stage.Schedules = append(stage.Schedules, single(plan.Evaluate, b.length, b.evaluate.Name))
 	}
-	stage.Programs = append(stage.Programs, l.program(u.update))
+	if u.update != nil {
+		stage.Programs = append(stage.Programs, l.program(u.update))
+	}
 	for _, p := range u.cached {
 		stage.Programs = append(stage.Programs, l.program(p))
 		stage.Schedules = append(stage.Schedules, single(p.Name, 0, p.Name))

@@ -44,6 +44,9 @@ func (u *unitOfWork) storeHalves() error {
 			v.DType = half
 		}
 	}
+	if u.update == nil { // what only generates
+		return nil
+	}
 	u.keepMasters(func(w *weight) bool { return master != "bf16" || len(w.stored) < 2 })
 	return nil
 }

@@ -51,7 +51,8 @@ type updater struct {
 	zero      int              // what else they share out
 	each      bool             // gradients are summed over the ranks after each micro-batch, not once
 	backward  []*graph.Program
-	parts     map[*weight]*graph.Value // of gradients
+	parts     map[*weight]*graph.Value      // of gradients
+	summed    map[*graph.Value]*graph.Value // by gradient: the part of its sum, where that is taken after each micro-batch
 	states    []*state
 }
 
@@ -70,8 +71,11 @@ func update(g *graph.Graph, s *schema.Strategy, w *weights, backward []*graph.Pr
 	p := &graph.Program{Name: "update"}
 	u := &updater{Emitter: graph.Emitter{Graph: g, Program: p, Region: "update", Pos: string(s.Positions["optimizer"])}, optimizer: s.Optimizer,
 		scaling: s.Precision.LossScale, ranks: s.Parallel.Mesh.DataRanks(), zero: s.Parallel.Zero, each: s.Parallel.Each(),
-		backward: backward, parts: map[*weight]*graph.Value{}}
+		backward: backward, parts: map[*weight]*graph.Value{}, summed: map[*graph.Value]*graph.Value{}}
 	u.reduce(w)
+	for _, b := range backward {
+		u.reduceTerms(b)
+	}
 	u.norm(w)
 	u.lossScale()
 	finite := g.Scalar(plan.ScalarFinite)
@@ -161,27 +165,34 @@ func (u *updater) reduceEach(w *weight, grad *graph.Value, others []string) {
 		u.allGather("gather."+grad.Name, sum, u.share(w))
 	}
 	u.parts[w] = part
-	for _, p := range u.backward {
-		u.reduceAfter(p, grad, part)
-	}
+	u.summed[grad] = part
 }
 
-// reduceAfter adds the rank's part of the sum behind the last term of a gradient, which each micro-batch begins anew.
-func (u *updater) reduceAfter(p *graph.Program, grad, part *graph.Value) {
-	last := -1
-	for i, n := range p.Nodes {
-		if slices.Contains(outputs(n), grad) {
-			last, n.First = i, false
+// reduceTerms adds the rank's parts of the sums behind the last terms of gradients, which each micro-batch begins anew.
+func (u *updater) reduceTerms(p *graph.Program) {
+	last := map[*graph.Value]*graph.Node{}
+	for _, n := range p.Nodes {
+		for _, v := range outputs(n) {
+			if u.summed[v] != nil {
+				last[v], n.First = n, false
+			}
 		}
 	}
-	if last < 0 {
-		return
+	var nodes []*graph.Node
+	for _, from := range p.Nodes {
+		nodes = append(nodes, from)
+		for _, grad := range slices.Backward(outputs(from)) {
+			if last[grad] != from {
+				continue
+			}
+			e := graph.Emitter{Graph: u.Graph, Program: &graph.Program{}, Region: from.Region, Pos: from.Pos}
+			n := u.reduceScatter(&e, grad, u.summed[grad])
+			n.First, n.Async, n.Block = true, true, from.Block
+			nodes = append(nodes, n)
+			delete(last, grad) // a view of it may be another output
+		}
 	}
-	from := p.Nodes[last]
-	e := graph.Emitter{Graph: u.Graph, Program: &graph.Program{}, Region: from.Region, Pos: from.Pos}
-	n := u.reduceScatter(&e, grad, part)
-	n.First, n.Async, n.Block = true, true, from.Block
-	p.Nodes = slices.Insert(p.Nodes, last+1, n)
+	p.Nodes = nodes
 }
 
 // divides says whether the ranks can share out a weight's elements evenly.
