@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
 
 	"github.com/gsc-project/gsc/kernels"
 )
@@ -92,14 +93,28 @@ func (v *verifier) stage(s int) {
 	if v.plan.Stages[s].hasParts() {
 		ranks = append(ranks, v.plan.Ranks()-1)
 	}
-	for _, rank := range ranks {
-		sv := &stageVerifier{verifier: v, index: s, rank: rank, stage: v.plan.Expand(s, rank), refused: map[*Instruction]bool{}}
-		sv.operands()
-		sv.writers()
-		sv.separation()
-		sv.sessions()
-		sv.order()
+	found := make([]verifier, len(ranks)) // ranks are looked at side by side, and what is found told in their order
+	var group sync.WaitGroup
+	for i, rank := range ranks {
+		found[i] = verifier{plan: v.plan, kind: v.kind, seen: map[Problem]bool{}}
+		group.Go(func() { found[i].rank(s, rank) })
 	}
+	group.Wait()
+	for i := range found {
+		for _, p := range found[i].problems {
+			v.add(p)
+		}
+	}
+}
+
+// rank applies the rules to a stage as a rank runs it.
+func (v *verifier) rank(s, rank int) {
+	sv := &stageVerifier{verifier: v, index: s, rank: rank, stage: v.plan.Expand(s, rank), refused: map[*Instruction]bool{}}
+	sv.operands()
+	sv.writers()
+	sv.separation()
+	sv.sessions()
+	sv.order()
 }
 
 // Problem is one broken rule. Program is empty and Instruction −1 where it is not of a program or an instruction.
