@@ -117,9 +117,16 @@ type lives struct {
 	schedule  *Schedule
 	positions []at // the instructions in the order they run in
 	open      map[spot]*life
+	places    []taken // of those that are open, which do not overlap, in order
 	ended     []life
 	peak      int // a position
 	peakBytes int64
+}
+
+// taken is where a spot lies.
+type taken struct {
+	span
+	spot spot
 }
 
 func follow(st *Stage, s *Schedule) lives {
@@ -215,12 +222,19 @@ func (l *lives) writes(v *life, r region) {
 // begin starts a new value. What holds its bytes ends before, which counts an output in the place of an input once.
 func (l *lives) begin(p spot) {
 	now, where := len(l.positions), l.stage.span(p)
-	for other, v := range l.open {
-		if other == p || l.stage.span(other).meets(where) {
-			v.to, v.until = min(v.to, now-1), min(v.until, now-1)
-			l.end(v)
+	first, _ := slices.BinarySearchFunc(l.places, where, func(o taken, w span) int {
+		if o.space == w.space && o.to <= w.from {
+			return -1
 		}
+		return cmp.Or(cmp.Compare(o.space, w.space), 1)
+	})
+	last := first
+	for ; last < len(l.places) && l.places[last].meets(where); last++ {
+		v := l.open[l.places[last].spot]
+		v.to, v.until = min(v.to, now-1), min(v.until, now-1)
+		l.end(v)
 	}
+	l.places = slices.Replace(l.places, first, last, taken{where, p})
 	l.open[p] = &life{spot: p, from: now, to: now}
 }
 
