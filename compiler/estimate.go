@@ -27,6 +27,9 @@ func (u *unitOfWork) estimate() error {
 	}
 	e.FlopsPerStep *= float64(u.plan.Ranks())
 	e.FlopsPerToken = e.FlopsPerStep / float64(e.TokensPerStep)
+	if p.Matrix != nil {
+		e.ModelFlops = u.modelFlops(e.Trained)
+	}
 	u.plan.Estimate = e
 	Reprice(u.plan, p, u.strategy.Devices.Threads)
 	return nil
@@ -45,6 +48,31 @@ func parameters(p *plan.Plan) (all, trained int64) {
 		}
 	}
 	return all, trained
+}
+
+// modelFlops is the arithmetic of a step as models are compared by: 6 for each trained parameter and token, and attention's 12 for each element of its
+// heads, key and token, over all keys, seen or not (Chowdhery et al., arXiv:2204.02311, appendix B).
+func (u *unitOfWork) modelFlops(trained int64) float64 {
+	tokens := float64(u.strategy.Batch.Sequences) * float64(u.data.Length)
+	return tokens * (6*float64(trained) + 12*float64(u.data.Length)*float64(attentionWidth(u.strategy.Model.Layers)))
+}
+
+// attentionWidth adds up the elements of the heads of all layers.
+func attentionWidth(layers []schema.Layer) (width int) {
+	for i := range layers {
+		l := &layers[i]
+		if l.Attention != nil {
+			width += l.Attention.Heads * l.Attention.HeadWidth
+		}
+		times := func(int) int { return 1 }
+		if l.Kind == "repeat" { // which takes its branches by turns
+			times = func(branch int) int { return (l.Count - branch + len(l.Branches) - 1) / len(l.Branches) }
+		}
+		for k, branch := range l.Branches {
+			width += times(k) * attentionWidth(branch)
+		}
+	}
+	return width
 }
 
 // flops counts the floating-point operations of a program.

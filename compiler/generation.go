@@ -423,8 +423,7 @@ func lift(p *plan.Program, values []*graph.Value) *graph.Program {
 // estimate prices a token.
 func (g *generation) estimate(p *plan.Plan, profile *Profile, threads int) {
 	if profile == nil {
-		builtIn := Profiles[p.Device]
-		profile = &builtIn
+		profile = BuiltIn(p.Device, g.from.Estimate.Profile)
 	}
 	e := plan.Estimate{Profile: profile.Name, Parameters: g.from.Estimate.Parameters, TokensPerStep: 1}
 	stage := &p.Stages[0]

@@ -147,12 +147,6 @@ func (p *Profile) instruction(pl *plan.Plan, st *plan.Stage, in *plan.Instructio
 	return p.Seconds(threads, Call{Op: in.Op, Attrs: in.Attrs, Args: args, Sizes: sizes, Cold: cold})
 }
 
-// collective is the time of a collective among ranks of one process: the bytes that all of them read and write.
-func (p *Profile) collective(pl *plan.Plan, st *plan.Stage, in *plan.Instruction) float64 {
-	bytes := kernels.TrafficBytes(in.Op, in.Attrs, st.Tensors(in)) * int64(pl.Degree(in.Attrs.Axis))
-	return p.CallSeconds + float64(bytes)/p.BytesPerSecond
-}
-
 // cache follows what a processor's last cache holds: what was touched within so many bytes of traffic. It knows
 // memory in blocks, for which it keeps when they were last touched; time is counted in bytes.
 type cache struct {
@@ -215,7 +209,8 @@ func (c *cache) span(space kernels.Space, from, n int64, used float64) float64 {
 // Reprice puts what another profile expects into a plan's estimate, the threads being those of all ranks together. Nothing else of the plan changes.
 func Reprice(pl *plan.Plan, p *Profile, threads int) {
 	e := &pl.Estimate
-	e.Profile = p.Name
+	e.Profile, e.PeakFlops, e.MemoryBytes = p.Name, p.peak(pl), p.MemoryBytes
+	e.RanksPerNode, e.NodeLink, e.NetworkLink = p.PerNode, p.Node.Name, p.Network.Name
 	e.StepSeconds, e.ExposedSeconds = seconds(p, pl, pl.Stages[0].Schedule(plan.Train, pl.Data.Length), pl.RankThreads(threads))
 }
 

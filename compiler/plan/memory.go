@@ -21,6 +21,7 @@ type Memory struct {
 	OtherArenas  []Arena      // of other spaces
 	Reserved     []Reserve    // what is taken beside the arenas
 	TotalBytes   int64        // the plan's peak: arenas and all that is reserved
+	HostBytes    int64        // of the host, where devices have memory of their own, for each rank
 	Largest      []Held       // the largest buffers of the instant, at most [LargestHeld]
 	LargestCount int          // how many are held in all
 }
@@ -46,12 +47,19 @@ const LargestHeld = 5
 func (p *Plan) Memory() Memory {
 	m := Memory{TotalBytes: p.PeakBytes()}
 	for _, a := range p.Arenas {
-		m.Reserved = append(m.Reserved, a.Reserved...)
-		if a.Space == kernels.DeviceMemory {
+		switch {
+		case !p.counts(&a):
+			m.HostBytes += a.SizeBytes
+			for _, r := range a.Reserved {
+				m.HostBytes += r.SizeBytes
+			}
+			continue
+		case a.Space == kernels.DeviceMemory:
 			m.ArenaBytes = a.SizeBytes
-		} else {
+		default:
 			m.OtherArenas = append(m.OtherArenas, a)
 		}
+		m.Reserved = append(m.Reserved, a.Reserved...)
 	}
 	if len(p.Stages) == 0 {
 		return m

@@ -76,6 +76,15 @@ func (p *Plan) Place(rank int, axis string) int {
 
 // Group is the ranks that differ from a rank in their place along an axis alone, in the order of those places.
 func (p *Plan) Group(rank int, axis string) []int {
+	stride, group := p.stride(axis), make([]int, p.Degree(axis))
+	for i := range group {
+		group[i] = rank + (i-p.Place(rank, axis))*stride
+	}
+	return group
+}
+
+// stride is how far apart in number neighbours along an axis are.
+func (p *Plan) stride(axis string) int {
 	stride := 1
 	for _, a := range slices.Backward(p.Mesh) {
 		if a.Name == axis {
@@ -83,11 +92,7 @@ func (p *Plan) Group(rank int, axis string) []int {
 		}
 		stride *= a.Degree
 	}
-	group := make([]int, p.Degree(axis))
-	for i := range group {
-		group[i] = rank + (i-p.Place(rank, axis))*stride
-	}
-	return group
+	return stride
 }
 
 // Expand is a stage as a rank runs it, with its own parts as its operands.
@@ -416,4 +421,21 @@ type Estimate struct {
 	TokensPerStep int64   `json:"tokens_per_step"`
 
 	ExposedSeconds float64 `json:"exposed_seconds,omitempty"` // of a step: collectives that nothing is computed beside
+	BubbleSeconds  float64 `json:"bubble_seconds,omitempty"`  // of a step: in which a rank has nothing to do, since what it waits for is not computed yet
+
+	// Of devices of their own.
+	ModelFlops   float64 `json:"model_flops,omitempty"`    // of a step: 6 for each parameter and token, and attention over all pairs; what is computed again does not count
+	PeakFlops    float64 `json:"peak_flops,omitempty"`     // of a rank's device a second, in the type that is multiplied
+	MemoryBytes  int64   `json:"memory_bytes,omitempty"`   // of a rank's device
+	RanksPerNode int     `json:"ranks_per_node,omitempty"` // 0: all ranks are one process
+	NodeLink     string  `json:"node_link,omitempty"`      // what joins the ranks of a node
+	NetworkLink  string  `json:"network_link,omitempty"`   // and nodes
+}
+
+// Utilisation is the share of the ranks' peak that the model's own arithmetic reaches; 0 where the peak is not known.
+func (e *Estimate) Utilisation(ranks int) float64 {
+	if e.PeakFlops == 0 || e.StepSeconds == 0 {
+		return 0
+	}
+	return e.ModelFlops / e.StepSeconds / e.PeakFlops / float64(ranks)
 }
