@@ -124,7 +124,9 @@ func (u *unitOfWork) split(b *bucket, n int) error {
 	b.forward.Nodes = kept
 	b.backward.Nodes = slices.Concat(train.chunked(u.graph, n), later, train.rest(b.backward))
 
-	// The head of the evaluation is the same, but for the logits, which are an output while they are whole.
+	// The head of the evaluation is the same, but for the logits, which are an output while they are whole. Where ranks gather them for what is
+	// predicted they stay so.
+	outputs := slices.Clone(b.evaluate.Outputs)
 	b.evaluate.Outputs = slices.DeleteFunc(b.evaluate.Outputs, func(p graph.Port) bool { return p.Name == "logits" })
 	evaluate, err := u.tail(b.evaluate)
 	if err == nil {
@@ -132,7 +134,8 @@ func (u *unitOfWork) split(b *bucket, n int) error {
 		err = evaluate.check(u.graph, b.evaluate)
 	}
 	if err != nil {
-		return err
+		b.evaluate.Outputs = outputs
+		return nil
 	}
 	kept, later = evaluate.divide(b.evaluate)
 	b.evaluate.Nodes = slices.Concat(kept, evaluate.chunked(u.graph, n), later)
