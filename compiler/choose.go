@@ -67,7 +67,7 @@ type chooser struct {
 // that of each policy the fewest that fit are looked for by halves.
 func (c *chooser) try(length int) error {
 	counts, policies := c.counts(), c.policies()
-	if kernels.Kinds[c.strategy.Devices.Kind].Separate {
+	if c.large() {
 		for _, policy := range policies {
 			for lo, hi := 0, len(counts); lo < hi; {
 				mid := (lo + hi) / 2
@@ -94,6 +94,9 @@ func (c *chooser) try(length int) error {
 	return nil
 }
 
+// large says whether plans may be so large that only a few are made.
+func (c *chooser) large() bool { return kernels.Kinds[c.strategy.Devices.Kind].Separate }
+
 // one compiles for a number of micro-batches and a policy, with each size of chunks.
 func (c *chooser) one(n int, policy string, length int) (fits bool, err error) {
 	s := c.strategy
@@ -113,6 +116,9 @@ func (c *chooser) one(n int, policy string, length int) (fits bool, err error) {
 		fits = true
 		if c.best == nil || p.Estimate.StepSeconds < c.best.Estimate.StepSeconds {
 			c.best, c.chosen = p, set
+		}
+		if c.large() { // smaller chunks take less memory and more time
+			break
 		}
 	}
 	return fits, nil

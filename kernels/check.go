@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"slices"
 	"strconv"
-	"strings"
 )
 
 // Check holds a call against the contract: the number of operands, their types,
@@ -132,7 +131,7 @@ func (m *matcher) shape(pattern string, shape []int) error {
 	if pattern == "*" {
 		return nil
 	}
-	letters := strings.Fields(pattern)
+	letters := patterns[pattern]
 	if letters[0] == "..." {
 		rest := len(letters) - 1
 		if len(shape) < rest {
@@ -167,8 +166,8 @@ func (m *matcher) bindLeading(dims []int) error {
 }
 
 func (m *matcher) bind(letter string, n int) error {
-	if want, err := strconv.Atoi(letter); err == nil {
-		if n != want {
+	if letter[0] >= '0' && letter[0] <= '9' {
+		if want, _ := strconv.Atoi(letter); n != want {
 			return fmt.Errorf("length %d, want %d", n, want)
 		}
 		return nil

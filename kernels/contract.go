@@ -485,8 +485,25 @@ var attrNames = func() []string {
 	return names
 }()
 
+// patterns are the shape patterns of all operands, taken apart once: plans hold tens of thousands of operands against them.
+var patterns = func() map[string][]string {
+	all := map[string][]string{}
+	for i := range Contracts {
+		for _, p := range Contracts[i].Params {
+			all[p.Shape] = strings.Fields(p.Shape)
+		}
+	}
+	return all
+}()
+
+// Letters are those of the operand's shape pattern, "..." among them.
+func (p Param) Letters() []string { return patterns[p.Shape] }
+
 // checkAttrs refuses attributes that the operation does not take.
 func (c *Contract) checkAttrs(a Attrs) error {
+	if a == (Attrs{}) {
+		return nil
+	}
 	v := reflect.ValueOf(a)
 	for i, name := range attrNames {
 		if !v.Field(i).IsZero() && !c.Takes(name) {
