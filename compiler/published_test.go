@@ -154,3 +154,36 @@ func TestMegatronActivations(t *testing.T) {
 		})
 	}
 }
+
+// Efficient Large-Scale Language Model Training on GPU Clusters Using Megatron-LM (Narayanan et al., SC '21, arXiv:2104.04473), table 1: the rows without
+// pipelines, on A100s of 80 GB, 8 a node. Its FLOP count what full recomputation computes again (equation 3). Attention's scores went through memory then.
+func TestMegatronThroughput(t *testing.T) {
+	for _, row := range []struct {
+		heads, width, layers, tensor, gpus, sequences int
+		teraflops                                     float64 // a GPU
+	}{
+		{24, 2304, 24, 1, 32, 512, 137},
+		{32, 3072, 30, 2, 64, 512, 138},
+		{32, 4096, 36, 4, 128, 512, 142},
+		{48, 6144, 40, 8, 256, 1024, 135},
+	} {
+		s, data := gpt2(row.layers, row.heads, row.width, 51200, 2048)
+		ranks := row.gpus / row.tensor
+		s.Batch = schema.Batch{Sequences: row.sequences, MicroBatches: row.sequences / ranks / 4}
+		s.Memory.Recompute = "full"
+		s.Parallel.Mesh = schema.Mesh{Data: ranks, Tensor: row.tensor}
+		s.Precision = schema.Precision{Compute: "bf16", Master: "f32", Reduce: "f32"}
+		s.Devices = schema.Devices{Kind: "cuda", Profile: "2021", Profiles: map[string]schema.Profile{"2021": {Like: "a100-80", Attention: 0.08}}}
+		p, err := Compile(s, data, Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		b, l, h := float64(row.sequences), float64(row.layers), float64(row.width)
+		flops := 96 * b * 2048 * l * h * h * (1 + 2048/(6*h) + 51200/(16*l*h))
+		got := flops / p.Estimate.StepSeconds / float64(row.gpus) / 1e12
+		if math.Abs(got/row.teraflops-1) > 0.15 {
+			t.Errorf("width %d: %.0f TFLOP/s a GPU, published %.0f", row.width, got, row.teraflops)
+		}
+		t.Logf("width %d: %.0f TFLOP/s a GPU, published %.0f", row.width, got, row.teraflops)
+	}
+}

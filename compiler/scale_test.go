@@ -1,7 +1,9 @@
 package compiler
 
 import (
+	"runtime"
 	"testing"
+	"time"
 
 	"github.com/gsc-project/gsc/compiler/plan"
 	"github.com/gsc-project/gsc/schema"
@@ -41,5 +43,42 @@ func BenchmarkPlan(b *testing.B) {
 				}
 			}
 		})
+	}
+}
+
+// A plan is as large, and as soon made, whatever the number of ranks of data. The bounds are several times what an idle machine takes.
+func TestPlanAtScale(t *testing.T) {
+	if testing.Short() {
+		t.Skip("plans of 175·10⁹ and 10¹² parameters")
+	}
+	size := map[string]int{}
+	for _, c := range []struct {
+		model   string
+		data    int
+		seconds float64
+	}{{"175B", 128, 8}, {"175B", 2048, 8}, {"1T", 2048, 24}} {
+		var before, after runtime.MemStats
+		runtime.ReadMemStats(&before)
+		begun := time.Now()
+		s, data := largeModels[c.model](c.data)
+		p, err := Compile(s, data, Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		took := time.Since(begun)
+		runtime.ReadMemStats(&after)
+		allocated := after.TotalAlloc - before.TotalAlloc
+		t.Logf("%s on %d: %v, %d MB allocated in all", c.model, p.Ranks(), took, allocated>>20)
+		if took.Seconds() > c.seconds || allocated > 1e9 {
+			t.Errorf("%s on %d took %v and %d bytes", c.model, p.Ranks(), took, allocated)
+		}
+		n := 0
+		for i := range p.Stages[0].Programs {
+			n += len(p.Stages[0].Programs[i].Instructions)
+		}
+		if before, known := size[c.model]; known && n > before { // vectors that do not divide stay whole, and need nothing
+			t.Errorf("%s: %d instructions for %d ranks, %d for fewer", c.model, n, p.Ranks(), before)
+		}
+		size[c.model] = n
 	}
 }
