@@ -84,7 +84,7 @@ func Bench(ctx context.Context, path string, o BenchOptions) (*Benchmark, error)
 	if err != nil {
 		return nil, err
 	}
-	profile, err := g.profile(p.Device)
+	profile, err := g.profile(p)
 	if err != nil {
 		return nil, err
 	}

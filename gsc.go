@@ -105,18 +105,21 @@ func Refused(err error) bool {
 	return errors.As(err, &one) || errors.As(err, &list)
 }
 
-// PredictedTimeline writes what a profile expects of a training step, for viewers of traces. Of the options it takes the profile and the threads.
-func PredictedTimeline(w io.Writer, p *plan.Plan, o Options) error {
+// PredictedTimeline writes what a profile expects of a training step, for viewers of traces: of the plan p, which is that of the strategy or
+// plan at path.
+func PredictedTimeline(w io.Writer, path string, p *plan.Plan, o Options) (err error) {
 	if !p.Trains() {
 		return fmt.Errorf("%s is a plan of generation: a timeline is one of a training step", p.Name)
 	}
-	profile, err := o.profile(p.Device)
+	g := &given{path: path, options: o}
+	if !IsPlan(path) {
+		if g.strategy, err = Load(path, o); err != nil {
+			return err
+		}
+	}
+	profile, err := g.profile(p)
 	if err != nil {
 		return err
-	}
-	if profile == nil {
-		builtIn := compiler.Profiles[p.Device]
-		profile = &builtIn
 	}
 	return timeline.Write(w, compiler.Timeline(profile, p, processors(o.Threads)), func(int) string {
 		return fmt.Sprintf("every rank, predicted by the profile %s", profile.Name)
@@ -220,6 +223,9 @@ func NewDeviceAt(kind, level string, threads int) (kernels.Device, error) {
 		return cpu.New(threads)
 	case "ref":
 		return ref.New(), nil
+	}
+	if _, planned := kernels.Kinds[kind]; planned {
+		return nil, fmt.Errorf("this gsc plans for devices of the kind %s but has no backend that runs on them yet: gsc plan shows the plan; use --device cpu or ref to run", kind)
 	}
 	return nil, fmt.Errorf("this gsc has no device kind %q: use cpu or ref", kind)
 }

@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 
 	"github.com/gsc-project/gsc/compiler"
+	"github.com/gsc-project/gsc/compiler/plan"
 	"github.com/gsc-project/gsc/schema"
 )
 
@@ -50,20 +51,17 @@ func readProfile(path, kind string) (*compiler.Profile, error) {
 	return p, err
 }
 
-// profile is what prices the plan of what is given: a file's profile, or a built-in one.
-func (g *given) profile(kind string) (*compiler.Profile, error) {
-	builtIn := compiler.Profiles[kind]
-	if g.options.Profile != "" {
-		return g.options.profile(kind)
-	}
+// profile is what prices the plan of what is given: that of a file, one of the strategy's own, or a built-in one.
+func (g *given) profile(p *plan.Plan) (*compiler.Profile, error) {
 	if g.strategy == nil {
-		return &builtIn, nil
+		found, err := g.options.profile(p.Device)
+		if found == nil && err == nil {
+			found = compiler.BuiltIn(p.Device, p.Estimate.Profile)
+		}
+		return found, err
 	}
-	if p, err := measuredProfile(g.strategy, g.options); p != nil || err != nil {
-		return p, err
+	if found, err := measuredProfile(g.strategy, g.options); found != nil || err != nil {
+		return found, err
 	}
-	if named, ok := compiler.Profiles[g.strategy.Devices.Profile]; ok {
-		return &named, nil
-	}
-	return &builtIn, nil
+	return compiler.ProfileOf(g.strategy)
 }

@@ -117,9 +117,9 @@ const leastDeadline = 8 * time.Second
 // deadline is for how long a rank may be at any instruction of a plan: longer where one is expected to take its time, on a processor that
 // several ranks may share.
 func deadline(p *plan.Plan, threads int) time.Duration {
-	profile, longest := compiler.Profiles[p.Device], time.Duration(0)
+	longest := time.Duration(0)
 	if p.Ranks() > 1 {
-		for _, e := range compiler.Timeline(&profile, p, threads) {
+		for _, e := range compiler.Timeline(compiler.BuiltIn(p.Device, ""), p, threads) {
 			longest = max(longest, e.Length)
 		}
 	}

@@ -35,17 +35,25 @@ func (s span) meets(o span) bool { return s.from <= o.to && o.from <= s.to }
 type unit struct {
 	values    []*graph.Value
 	sizeBytes int64
-	spans     map[int]span // by timeline
+	lives     []life // by timeline, ascending: those it lives in
 	offset    int64
+	merged    bool // into another
 }
 
-func (u *unit) conflicts(o *unit) bool {
-	for t, s := range u.spans {
-		if other, ok := o.spans[t]; ok && s.meets(other) {
-			return true
+// life is a stretch of one timeline.
+type life struct {
+	timeline int
+	span
+}
+
+// in is the unit's life in a timeline; nil where it has none.
+func (u *unit) in(t int) *life {
+	for i := range u.lives {
+		if u.lives[i].timeline == t {
+			return &u.lives[i]
 		}
 	}
-	return false
+	return nil
 }
 
 // allocator gives offsets by liveness.
@@ -95,14 +103,14 @@ func allocate(align int64, lasting []*graph.Value, flows []flow, slots *reservat
 
 // reserve is the room of the slots, in every timeline that uses what is slotted.
 func (a *allocator) reserve() *unit {
-	room := &unit{sizeBytes: a.slots.sizeBytes, spans: map[int]span{}}
+	room := &unit{sizeBytes: a.slots.sizeBytes}
 	for t, f := range a.flows {
+		used := false
 		for _, p := range f.programs {
-			p.Uses(func(_ *graph.Node, v *graph.Value) {
-				if a.slots.slotted[v.Root()] {
-					room.spans[t] = span{0, math.MaxInt}
-				}
-			})
+			p.Uses(func(_ *graph.Node, v *graph.Value) { used = used || a.slots.slotted[v.Root()] })
+		}
+		if used {
+			room.lives = append(room.lives, life{t, span{0, math.MaxInt}})
 		}
 	}
 	a.order = append(a.order, room)
@@ -139,15 +147,15 @@ func (a *allocator) live(t int) {
 		last = at - 1
 	}
 	for _, u := range a.order {
-		s, ok := u.spans[t]
-		if !ok {
+		l := u.in(t)
+		if l == nil {
 			continue
 		}
 		switch class := u.values[0].Class; {
 		case class == plan.Cache:
-			u.spans[t] = span{0, last}
+			l.span = span{0, last}
 		case class == plan.Gradient && a.flows[t].repeated:
-			u.spans[t] = span{0, s.to}
+			l.from = 0
 		}
 	}
 }
@@ -176,16 +184,16 @@ func (a *allocator) touch(t int, v *graph.Value, at int) {
 	}
 	u := a.units[v]
 	if u == nil {
-		u = &unit{values: []*graph.Value{v}, sizeBytes: bytesOf(v), spans: map[int]span{}}
+		u = &unit{values: []*graph.Value{v}, sizeBytes: bytesOf(v)}
 		a.units[v] = u
 		a.order = append(a.order, u)
 	}
-	s, ok := u.spans[t]
-	if !ok {
-		s.from = at
+	l := u.in(t)
+	if l == nil { // timelines come in their order
+		u.lives = append(u.lives, life{t, span{at, at}})
+		return
 	}
-	s.to = max(s.to, at)
-	u.spans[t] = s
+	l.to = max(l.to, at)
 }
 
 // inPlace lets an output take over the memory of an input that dies with the
@@ -221,7 +229,7 @@ func (a *allocator) takeOver(t int, n *graph.Node, at int) {
 // follows says that out begins at the very instruction with which in ends, and
 // that neither lives in another timeline.
 func (a *allocator) follows(out, in *unit, t, at int) bool {
-	return len(out.spans) == 1 && len(in.spans) == 1 && out.spans[t].from == at && in.spans[t].to == at &&
+	return len(out.lives) == 1 && len(in.lives) == 1 && out.lives[0].timeline == t && in.lives[0].timeline == t && out.lives[0].from == at && in.lives[0].to == at &&
 		in.values[0].Class != plan.Cache && in.values[0].Class != plan.Gradient && out.values[0].Class != plan.Gradient
 }
 
@@ -235,34 +243,27 @@ func uses(n *graph.Node, v *graph.Value) int {
 	return count
 }
 
+// merge lets a unit take over what another, which lives in the same timeline, held.
 func (a *allocator) merge(into, from *unit) {
-	for t, s := range from.spans {
-		into.spans[t] = span{min(into.spans[t].from, s.from), max(into.spans[t].to, s.to)}
-	}
+	into.lives[0].from, into.lives[0].to = min(into.lives[0].from, from.lives[0].from), max(into.lives[0].to, from.lives[0].to)
 	into.values = append(into.values, from.values...)
 	for _, v := range from.values {
 		a.units[v] = into
 	}
-	a.order = slices.DeleteFunc(a.order, func(u *unit) bool { return u == from })
+	from.merged = true
 }
 
 // place gives each unit the lowest offset that no unit alive at the same time covers, the largest units first.
 func (a *allocator) place(base int64) []*unit {
-	slices.SortStableFunc(a.order, func(x, y *unit) int { return cmp.Compare(y.sizeBytes, x.sizeBytes) })
-	placed := make([]*unit, 0, len(a.order)) // by offset
-	for _, u := range a.order {
-		u.offset = base
-		need := a.round(u.sizeBytes)
-		for _, p := range placed {
-			if p.offset >= u.offset+need {
-				break
-			}
-			if p.conflicts(u) {
-				u.offset = max(u.offset, p.offset+a.round(p.sizeBytes))
-			}
+	units := slices.DeleteFunc(a.order, func(u *unit) bool { return u.merged })
+	slices.SortStableFunc(units, func(x, y *unit) int { return cmp.Compare(y.sizeBytes, x.sizeBytes) })
+	lines := make([]line, len(a.flows))
+	for _, u := range units {
+		size := a.round(u.sizeBytes)
+		u.offset = lowest(lines, u.lives, base, size)
+		for _, l := range u.lives {
+			lines[l.timeline].insert(placed{u.offset, u.offset + size, l.span})
 		}
-		i, _ := slices.BinarySearchFunc(placed, u.offset, func(p *unit, offset int64) int { return cmp.Compare(p.offset, offset) })
-		placed = slices.Insert(placed, i, u)
 	}
-	return placed
+	return units
 }

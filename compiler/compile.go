@@ -6,6 +6,7 @@ package compiler
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/gsc-project/gsc/compiler/plan"
 	"github.com/gsc-project/gsc/kernels"
@@ -26,11 +27,15 @@ type Options struct {
 func Compile(s *schema.Strategy, data plan.Data, opts Options) (*plan.Plan, error) {
 	kind, ok := kernels.Kinds[s.Devices.Kind]
 	if !ok {
-		return nil, s.Wrong("devices.kind", fmt.Sprintf("unknown device kind %q", s.Devices.Kind), "use cpu or ref")
+		return nil, s.Wrong("devices.kind", fmt.Sprintf("unknown device kind %q", s.Devices.Kind), "use cpu, ref or cuda")
 	}
-	p, err := choose(s, data.Length, func(set settings) (*plan.Plan, error) {
+	within, err := (&unitOfWork{strategy: s, kind: kind}).roomOf()
+	if err != nil {
+		return nil, err
+	}
+	p, err := choose(s, within, data.Length, func(set settings) (*plan.Plan, error) {
 		u := &unitOfWork{strategy: s, data: data, kind: kind, settings: set}
-		if err := u.run(after(opts)); err != nil {
+		if err := u.run(passes, after(opts)); err != nil {
 			return nil, err
 		}
 		if err := u.reserve(opts); err != nil {
@@ -46,20 +51,48 @@ func Compile(s *schema.Strategy, data plan.Data, opts Options) (*plan.Plan, erro
 		Reprice(p, opts.Profile, s.Devices.Threads)
 	}
 	if s.Model.Task == "causal" && p.Ranks() > 1 {
-		p.Generation, err = alone(s, data, opts)
+		err = addGeneration(p, within, s, data, kind, opts)
 	}
 	return p, err
 }
 
+// addGeneration gives a plan of several ranks the programs of the one that generates, unless its device cannot hold the model.
+func addGeneration(p *plan.Plan, within room, s *schema.Strategy, data plan.Data, kind kernels.Kind, opts Options) error {
+	weights := int64(0)
+	for i := range p.Tensors {
+		if t := &p.Tensors[i]; t.Class == plan.Weight {
+			weights += int64(kernels.Elements(t.Shape())) * int64(t.DType.Size())
+		}
+	}
+	if kind.Separate && weights > within.bytes {
+		p.Choices = append(p.Choices, plan.Choice{What: "generation", Value: "none", Why: fmt.Sprintf("one rank generates, and the weights take %s of %s", plan.FormatBytes(weights), within.of)})
+		return nil
+	}
+	made, err := alone(s, data, kind, opts)
+	if err != nil {
+		return err
+	}
+	if need := made.PeakBytes(); kind.Separate && need > within.bytes {
+		p.Choices = append(p.Choices, plan.Choice{What: "generation", Value: "none", Why: fmt.Sprintf("one rank generates, which takes %s of %s", plan.FormatBytes(need), within.of)})
+		return nil
+	}
+	p.Generation = made
+	return nil
+}
+
 // alone is the generation of a plan of several ranks: that of the strategy's model on one.
-func alone(s *schema.Strategy, data plan.Data, opts Options) (*plan.Plan, error) {
+func alone(s *schema.Strategy, data plan.Data, kind kernels.Kind, opts Options) (*plan.Plan, error) {
 	one := *s
 	one.Parallel, one.Memory, one.Batch = schema.Parallel{}, schema.Memory{}, schema.Batch{Sequences: 1, MicroBatches: 1}
-	p, err := Compile(&one, data, opts)
-	if err != nil {
+	u := &unitOfWork{strategy: &one, data: data, kind: kind, settings: settings{microBatches: 1}}
+	if err := u.run(generationPasses, nil); err != nil {
 		return nil, err
 	}
-	return Generation(p, WeightsTrained, opts.Profile, s.Devices.Threads)
+	if err := u.reserve(opts); err != nil {
+		return nil, err
+	}
+	u.plan.Estimate.Parameters, _ = parameters(u.plan)
+	return generationOf(u.plan, WeightsTrained, opts.Profile, s.Devices.Threads)
 }
 
 func after(opts Options) func(string, *unitOfWork) error {
@@ -83,10 +116,16 @@ func (u *unitOfWork) reserve(opts Options) error {
 	if err != nil {
 		return err
 	}
-	u.plan.Arenas[0].Reserved = []plan.Reserve{
+	process := []plan.Reserve{
 		{For: "process", SizeBytes: p.ProcessBytes},
 		{For: "kernel scratch", SizeBytes: p.ScratchBytes + p.ThreadBytes*int64(u.plan.RankThreads(u.strategy.Devices.Threads))},
 		{For: reservedForData, SizeBytes: opts.DataBytes},
+	}
+	if !u.kind.Separate {
+		u.plan.Arenas[0].Reserved = process
+	} else {
+		u.plan.Arenas[0].Reserved = append(slices.Clone(p.Reserved), plan.Reserve{For: "communication", SizeBytes: p.GroupBytes * int64(len(u.plan.Mesh))})
+		u.plan.Arenas = append(u.plan.Arenas, plan.Arena{Space: kernels.HostMemory, Reserved: process})
 	}
 	if u.savesInBackground() {
 		u.reserveTransfer()
@@ -101,15 +140,23 @@ func (u *unitOfWork) savesInBackground() bool {
 	return t.Checkpoint.Every > 0 && t.Checkpoint.Every < t.Steps || t.Evaluation.Every > 0 && t.Evaluation.Every < t.Steps
 }
 
-// reserveTransfer adds a buffer in host memory for a copy of all tensors.
+// reserveTransfer adds a buffer in host memory for a copy of all tensors; where devices have memory of their own, of those that the rank keeps.
 func (u *unitOfWork) reserveTransfer() {
 	var size int64
 	for i := range u.plan.Tensors {
 		t := &u.plan.Tensors[i]
-		size += int64(kernels.Elements(t.Shape())) * int64(t.DType.Size())
+		n := kernels.Elements(t.Shape())
+		if u.kind.Separate {
+			n = u.plan.PartLen(t)
+		}
+		size += int64(n) * int64(t.DType.Size())
 	}
 	stage := &u.plan.Stages[0]
 	stage.Buffers = append(stage.Buffers, plan.Buffer{ID: len(stage.Buffers), Name: "checkpoint", Class: plan.Transfer, Space: kernels.HostMemory,
 		DType: kernels.U8, Dims: []plan.Dim{{Name: "byte", Size: int(size)}}})
+	if u.kind.Separate {
+		u.plan.Arenas[1].SizeBytes = size
+		return
+	}
 	u.plan.Arenas = append(u.plan.Arenas, plan.Arena{Space: kernels.HostMemory, SizeBytes: size})
 }

@@ -30,13 +30,20 @@ func Generation(p *plan.Plan, weights string, profile *Profile, threads int) (*p
 		return nil, fmt.Errorf("weights %q: use %s", weights, strings.Join(weightKinds, " or "))
 	case !p.Trains():
 		return nil, fmt.Errorf("the plan %s only generates: what its weights are is settled", p.Name)
+	case p.Ranks() > 1 && p.Generation == nil && p.Model.Task == "causal":
+		return nil, fmt.Errorf("the plan %s has no generation: one device cannot hold the model", p.Name)
 	case from.Stages[0].Schedule(plan.Decode, 0) == nil:
 		return nil, fmt.Errorf("a %s model for the task %q does not generate", p.Model.Architecture, p.Model.Task)
 	}
+	return generationOf(from, weights, profile, threads)
+}
+
+// generationOf takes the programs that generate over from a plan of one rank.
+func generationOf(from *plan.Plan, weights string, profile *Profile, threads int) (*plan.Plan, error) {
 	g := &generation{from: from, old: &from.Stages[0], ids: map[int]int{}, masters: map[int]int{}, quantised: map[int]quantised{}}
 	if weights == WeightsInt8 {
 		if g.chooseMatrices(); len(g.quantised) == 0 {
-			return nil, fmt.Errorf("weights int8: no product of the plan %s has a weight that can be quantised", p.Name)
+			return nil, fmt.Errorf("weights int8: no product of the plan %s has a weight that can be quantised", from.Name)
 		}
 	}
 	for _, kind := range generationKinds {
@@ -416,8 +423,7 @@ func lift(p *plan.Program, values []*graph.Value) *graph.Program {
 // estimate prices a token.
 func (g *generation) estimate(p *plan.Plan, profile *Profile, threads int) {
 	if profile == nil {
-		builtIn := Profiles[p.Device]
-		profile = &builtIn
+		profile = BuiltIn(p.Device, g.from.Estimate.Profile)
 	}
 	e := plan.Estimate{Profile: profile.Name, Parameters: g.from.Estimate.Parameters, TokensPerStep: 1}
 	stage := &p.Stages[0]

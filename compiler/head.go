@@ -9,7 +9,7 @@ import (
 	"github.com/gsc-project/gsc/kernels"
 )
 
-// The sizes of logits, in float32, that the compiler leaves whole, and that it cuts more into chunks of: the second where
+// The sizes of logits that the compiler leaves whole, and that it cuts more into chunks of: the second where
 // memory is limited. A chunk of GPT-2's logits with 1,024 rows costs little beside its products, one of 256 rows a tenth of them.
 const (
 	largeChunk = 256 << 20
@@ -47,7 +47,7 @@ func (u *unitOfWork) chunks(b *bucket) int {
 	rows := logits.Len() / logits.Dims[len(logits.Dims)-1].Size
 	n := u.strategy.Memory.LossChunks
 	if n == 0 {
-		size := int64(logits.Len()) * 4
+		size := int64(logits.Len()) * int64(u.floatBytes())
 		limit := u.settings.chunkBytes
 		n = int((size + limit - 1) / limit)
 		if b.length == u.data.Length {
@@ -128,7 +128,9 @@ func (u *unitOfWork) split(b *bucket, n int) error {
 	b.forward.Nodes = kept
 	b.backward.Nodes = slices.Concat(train.chunked(u.graph, n), later, train.rest(b.backward))
 
-	// The head of the evaluation is the same, but for the logits, which are an output while they are whole.
+	// The head of the evaluation is the same, but for the logits, which are an output while they are whole. Where ranks gather them for what is
+	// predicted they stay so.
+	outputs := slices.Clone(b.evaluate.Outputs)
 	b.evaluate.Outputs = slices.DeleteFunc(b.evaluate.Outputs, func(p graph.Port) bool { return p.Name == "logits" })
 	evaluate, err := u.tail(b.evaluate)
 	if err == nil {
@@ -136,7 +138,8 @@ func (u *unitOfWork) split(b *bucket, n int) error {
 		err = evaluate.check(u.graph, b.evaluate)
 	}
 	if err != nil {
-		return err
+		b.evaluate.Outputs = outputs
+		return nil
 	}
 	kept, later = evaluate.divide(b.evaluate)
 	b.evaluate.Nodes = slices.Concat(kept, evaluate.chunked(u.graph, n), later)

@@ -2,7 +2,6 @@ package compiler
 
 import (
 	"slices"
-	"strings"
 
 	"github.com/gsc-project/gsc/compiler/graph"
 	"github.com/gsc-project/gsc/kernels"
@@ -20,7 +19,7 @@ func letters(n *graph.Node, i int) []letter {
 	if a.Value == nil || p.Shape == "*" {
 		return nil
 	}
-	names := strings.Fields(p.Shape)
+	names := p.Letters()
 	if p.Swap == "trans_a" && n.Attrs.TransA || p.Swap == "trans_b" && n.Attrs.TransB {
 		names = []string{names[1], names[0]}
 	}

@@ -54,10 +54,7 @@ func (b *bucket) programs() []*graph.Program {
 // passes is the compiler's table of contents. Each pass takes what the ones
 // before it made; verify says whether its result is checked by
 // graph.Verify (before lowering) or plan.Verify (after).
-var passes = []struct {
-	name string
-	run  func(*unitOfWork) error
-}{
+var passes = []pass{
 	{"build", (*unitOfWork).build},                 // layers → forward, evaluate, prefill and decode programs
 	{"differentiate", (*unitOfWork).differentiate}, // forward → backward
 	{"shard", (*unitOfWork).shard},                 // whole values → a rank's parts, and the collectives between them
@@ -72,8 +69,22 @@ var passes = []struct {
 	{"estimate", (*unitOfWork).estimate},           // operations, bytes, time
 }
 
-// run applies the passes in order; after checks what each leaves behind.
-func (u *unitOfWork) run(after func(pass string, u *unitOfWork) error) error {
+// generationPasses make the programs that generate alone, for the one rank that does where several train.
+var generationPasses = []pass{
+	{"build", (*unitOfWork).buildAlone},
+	{"pipeline", (*unitOfWork).pipeline},
+	{"fuse", (*unitOfWork).fuse},
+	{"precision", (*unitOfWork).precision},
+	{"schedule", (*unitOfWork).schedule},
+}
+
+type pass struct {
+	name string
+	run  func(*unitOfWork) error
+}
+
+// run applies passes in order; after checks what each leaves behind.
+func (u *unitOfWork) run(passes []pass, after func(pass string, u *unitOfWork) error) error {
 	for _, p := range passes {
 		if err := p.run(u); err != nil {
 			return err
@@ -132,6 +143,12 @@ func (u *unitOfWork) build() error {
 		}
 		u.buckets = append(u.buckets, b)
 	}
+	return u.buildGeneration()
+}
+
+// buildAlone makes the programs that generate, without those that train.
+func (u *unitOfWork) buildAlone() error {
+	u.graph, u.weights = graph.New(), &weights{byName: map[string]*weight{}}
 	return u.buildGeneration()
 }
 
@@ -200,6 +217,9 @@ func (u *unitOfWork) fuse() error {
 func (u *unitOfWork) precision() error {
 	setTypes(u.graph, u.kind)
 	setCompute(u.graph, u.kind, computeTypes[u.strategy.Precision.Compute])
+	if err := u.storeHalves(); err != nil {
+		return err
+	}
 	u.storeMasters()
 	return addWorkspace(u.graph, u.kind)
 }

@@ -36,7 +36,7 @@ func setCompute(g *graph.Graph, kind kernels.Kind, compute string) {
 // scaled says whether gradients are computed multiplied by a scale.
 func scaled(s *schema.Strategy) bool { return s.Precision.LossScale.Initial > 0 }
 
-// storeMasters keeps the weight matrices in bf16, where the strategy says so. What reads or updates one works on a copy of
+// storeMasters keeps the weight matrices in bf16, without a master beside them, where the strategy says so. What reads or updates one works on a copy of
 // the compute type, which is made right before, and rounded back right after an update: it lives for one instruction.
 func (u *unitOfWork) storeMasters() {
 	if u.strategy.Precision.Master != "bf16" {
@@ -50,7 +50,7 @@ func (u *unitOfWork) storeMasters() {
 		}
 	}
 	for _, p := range u.graph.Programs {
-		m := &masters{graph: u.graph, compute: u.kind.Compute, rounding: u.strategy.Precision.Rounding}
+		m := &masters{graph: u.graph, compute: u.kind.Compute, rounding: u.strategy.Precision.Rounding, half: u.half()}
 		for _, n := range p.Nodes {
 			m.node(n)
 		}
@@ -63,6 +63,7 @@ type masters struct {
 	graph    *graph.Graph
 	compute  kernels.DType
 	rounding string
+	half     kernels.DType // that everything else is stored in, too: then only what keeps digits asks for copies; Invalid: none
 	nodes    []*graph.Node
 }
 
@@ -71,7 +72,7 @@ func (m *masters) node(n *graph.Node) {
 	var after []*graph.Node
 	for i, arg := range n.Args {
 		w := arg.Value
-		if w == nil || w.DType != kernels.BF16 {
+		if w == nil || w.DType != kernels.BF16 || m.half != kernels.Invalid && !n.Contract().Params[i].Wide {
 			continue
 		}
 		wide := m.graph.Add(w.Name+".wide", plan.Workspace, m.compute, w.Dims...)

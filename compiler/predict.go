@@ -37,22 +37,21 @@ func inTime(seconds float64) time.Duration { return time.Duration(seconds * floa
 func predict(p *Profile, pl *plan.Plan, s *plan.Schedule, threads int,
 	tell func(c plan.Call, in *plan.Instruction, start, seconds float64)) (predicted map[string][]float64, exposed float64) {
 	st := &pl.Stages[0]
-	c := newCache(max(1, p.CacheBytes), st)
+	c := newPricer(p, pl, st, threads)
 	predicted = map[string][]float64{}
 	for _, call := range s.Calls {
 		program := st.Program(call.Program)
 		predicted[call.Program] = make([]float64, len(program.Instructions))
-		for i := range program.Instructions {
-			c.touch(&program.Instructions[i]) // leaves the cache as the next step finds it
-		}
+		c.pass(program) // leaves the cache as the next step finds it
 	}
 	begun := 0.0 // the current call
 	for _, call := range s.Calls {
 		program := st.Program(call.Program)
+		prices := c.prices(program)
 		r := race{ends: map[int]float64{}}
 		for i := range program.Instructions {
 			in := &program.Instructions[i]
-			seconds := p.instruction(pl, st, in, threads, c.touch(in))
+			seconds := prices(i)
 			predicted[call.Program][i] += seconds
 			start := r.instruction(in, seconds)
 			if tell != nil {
@@ -63,6 +62,53 @@ func predict(p *Profile, pl *plan.Plan, s *plan.Schedule, threads int,
 		begun, exposed = begun+took, exposed+took-r.computed
 	}
 	return predicted, exposed
+}
+
+// pricer prices the instructions of programs. Where a profile has tables a price depends on what a cache holds, and each call has its own; else a
+// program is priced once, however many micro-batches call it.
+type pricer struct {
+	profile *Profile
+	plan    *plan.Plan
+	stage   *plan.Stage
+	threads int
+	cache   *cache // nil: prices do not depend on one
+	known   map[string][]float64
+}
+
+func newPricer(p *Profile, pl *plan.Plan, st *plan.Stage, threads int) *pricer {
+	c := &pricer{profile: p, plan: pl, stage: st, threads: threads, known: map[string][]float64{}}
+	if len(p.Tables) > 0 {
+		c.cache = newCache(max(1, p.CacheBytes), st)
+	}
+	return c
+}
+
+// pass is a call that nobody asks the price of.
+func (c *pricer) pass(program *plan.Program) {
+	for i := range program.Instructions {
+		if c.cache != nil {
+			c.cache.touch(&program.Instructions[i])
+		}
+	}
+}
+
+// prices gives the seconds of the instructions of a call, which are asked for in their order.
+func (c *pricer) prices(program *plan.Program) func(i int) float64 {
+	if c.cache != nil {
+		return func(i int) float64 {
+			in := &program.Instructions[i]
+			return c.profile.instruction(c.plan, c.stage, in, c.threads, c.cache.touch(in))
+		}
+	}
+	list := c.known[program.Name]
+	if list == nil {
+		list = make([]float64, len(program.Instructions))
+		for i := range list {
+			list[i] = c.profile.instruction(c.plan, c.stage, &program.Instructions[i], c.threads, 1)
+		}
+		c.known[program.Name] = list
+	}
+	return func(i int) float64 { return list[i] }
 }
 
 // race follows the two streams of a program.
@@ -99,12 +145,6 @@ func (p *Profile) instruction(pl *plan.Plan, st *plan.Stage, in *plan.Instructio
 		return 0
 	}
 	return p.Seconds(threads, Call{Op: in.Op, Attrs: in.Attrs, Args: args, Sizes: sizes, Cold: cold})
-}
-
-// collective is the time of a collective among ranks of one process: the bytes that all of them read and write.
-func (p *Profile) collective(pl *plan.Plan, st *plan.Stage, in *plan.Instruction) float64 {
-	bytes := kernels.TrafficBytes(in.Op, in.Attrs, st.Tensors(in)) * int64(pl.Degree(in.Attrs.Axis))
-	return p.CallSeconds + float64(bytes)/p.BytesPerSecond
 }
 
 // cache follows what a processor's last cache holds: what was touched within so many bytes of traffic. It knows
@@ -169,7 +209,8 @@ func (c *cache) span(space kernels.Space, from, n int64, used float64) float64 {
 // Reprice puts what another profile expects into a plan's estimate, the threads being those of all ranks together. Nothing else of the plan changes.
 func Reprice(pl *plan.Plan, p *Profile, threads int) {
 	e := &pl.Estimate
-	e.Profile = p.Name
+	e.Profile, e.PeakFlops, e.MemoryBytes = p.Name, p.peak(pl), p.MemoryBytes
+	e.RanksPerNode, e.NodeLink, e.NetworkLink = p.PerNode, p.Node.Name, p.Network.Name
 	e.StepSeconds, e.ExposedSeconds = seconds(p, pl, pl.Stages[0].Schedule(plan.Train, pl.Data.Length), pl.RankThreads(threads))
 }
 

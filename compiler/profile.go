@@ -7,12 +7,14 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/gsc-project/gsc/compiler/plan"
 	"github.com/gsc-project/gsc/kernels"
+	"github.com/gsc-project/gsc/schema"
 )
 
 // Profile is what the estimate knows of a device. The built-in ones have a few rates that programs reach on
 // common machines; one that gsc calibrate wrote has tables of what this machine took. A profile says how long a
-// plan takes, never what it does: what the strategy leaves open is chosen by the built-in one of the device kind.
+// plan takes, never what it does: what the strategy leaves open is chosen by a built-in one, or one of the strategy's own.
 type Profile struct {
 	Name    string `json:"name"`
 	Kind    string `json:"kind"`    // of the device
@@ -32,36 +34,57 @@ type Profile struct {
 	CacheBytes int64   `json:"cache_bytes"` // what was used within so many bytes of traffic is found in a cache
 	Tables     []Table `json:"tables"`
 
-	// Memory is the same on every machine of a kind, so a file does not hold it.
+	// What a file does not hold. Of devices of their own: how fast products are by their sizes, how ranks are joined, the memory of one, what is
+	// taken of that beside the arena, and for each axis of the mesh.
+	Matrix      *Matrix `json:"-"`
+	Topology    `json:"-"`
+	MemoryBytes int64          `json:"-"` // 0: that of the machine, which is not known
+	Reserved    []plan.Reserve `json:"-"`
+	GroupBytes  int64          `json:"-"`
+
+	// Memory of the process is the same on every machine of a kind.
 	ProcessBytes int64 `json:"-"` // what the process itself takes: code, runtime, buffers of the operating system
 	ScratchBytes int64 `json:"-"` // scratch of the kernels, common to all threads
 	ThreadBytes  int64 `json:"-"` // and for each thread
 }
 
-// Profiles are the built-in device profiles, by device kind.
-var Profiles = map[string]Profile{
-	"cpu": {Name: "cpu", Kind: "cpu", MatMulFlops: 70e9, ComputeFlops: map[string]float64{"bf16": 125e9, "f16": 66e9}, OtherFlops: 4e9, BytesPerSecond: 14e9, CallSeconds: 4e-6, ProcessBytes: 56 << 20, ScratchBytes: 8 << 20, ThreadBytes: 1 << 20},
-	"ref": {Name: "ref", Kind: "ref", MatMulFlops: 0.5e9, OtherFlops: 0.2e9, BytesPerSecond: 8e9, CallSeconds: 4e-6, ProcessBytes: 56 << 20},
+// ProfileOf is the device profile that prices what the compiler chooses for a strategy.
+func ProfileOf(s *schema.Strategy) (*Profile, error) {
+	return (&unitOfWork{strategy: s, kind: kernels.Kinds[s.Devices.Kind]}).profile()
 }
 
-// profile is the built-in device profile that the strategy names: "host", and a file of measured rates, stand
+// profile is the device profile that the strategy names: one of its own, or a built-in one. "host", and a file of measured rates, stand
 // for that of the device kind.
 func (u *unitOfWork) profile() (*Profile, error) {
-	name := u.strategy.Devices.Profile
-	if name == "host" || IsProfileFile(name) {
-		name = u.kind.Name
+	d := &u.strategy.Devices
+	if own, ok := d.Profiles[d.Profile]; ok {
+		return u.ownProfile(d.Profile, own)
 	}
-	if p, ok := Profiles[name]; ok {
-		return &p, nil
+	if d.Profile == "host" || IsProfileFile(d.Profile) {
+		return BuiltIn(u.kind.Name, ""), nil
 	}
-	known := slices.Sorted(maps.Keys(Profiles))
-	return nil, u.strategy.Wrong("devices.profile", fmt.Sprintf("unknown device profile %q", name), "use one of host, "+strings.Join(known, ", ")+", or a file that gsc calibrate wrote")
+	return u.named("devices.profile", d.Profile)
+}
+
+// named is a built-in profile that the strategy names at a path.
+func (u *unitOfWork) named(path, name string) (*Profile, error) {
+	p, ok := Profiles[name]
+	if !ok {
+		known := slices.Concat(slices.Sorted(maps.Keys(Profiles)), slices.Sorted(maps.Keys(u.strategy.Devices.Profiles)))
+		return nil, u.strategy.Wrong(path, fmt.Sprintf("unknown device profile %q", name), "use one of host, "+strings.Join(known, ", ")+", or a file that gsc calibrate wrote")
+	}
+	if kernels.Kinds[p.Kind].Separate != u.kind.Separate {
+		return nil, u.strategy.Wrong(path, fmt.Sprintf("%s is of devices of the kind %s, and devices.kind is %q", name, p.Kind, u.kind.Name), fmt.Sprintf("use devices.profile: \"host\", or devices.kind: %q", p.Kind))
+	}
+	return &p, nil
 }
 
 // IsProfileFile says whether the name of a profile is that of a file.
 func IsProfileFile(name string) bool { return strings.HasSuffix(name, ".json") }
 
-// contractions run at the rate of matrix products.
+// contracts says whether an operation runs at the rate of matrix products.
+func contracts(op kernels.Op) bool { return slices.Contains(contractions, op) }
+
 var contractions = []kernels.Op{kernels.MatMul, kernels.Attention, kernels.AttentionGrad, kernels.NewtonSchulz, kernels.MatMulInt8}
 
 // Call is one call of an operation, as a profile prices it.
@@ -79,13 +102,6 @@ func (p *Profile) Seconds(threads int, c Call) float64 {
 	if seconds, ok := p.tabled(threads, c); ok {
 		return seconds
 	}
-	rate := p.OtherFlops
-	if slices.Contains(contractions, c.Op) {
-		rate = p.MatMulFlops
-		if own, ok := p.ComputeFlops[c.Attrs.Compute]; ok {
-			rate = own
-		}
-	}
 	flops, bytes := kernels.FlopsOf(c.Op, c.Sizes, c.Attrs), kernels.TrafficBytes(c.Op, c.Attrs, c.Args)
-	return p.CallSeconds + math.Max(flops/(rate*float64(threads)), float64(bytes)/p.BytesPerSecond)
+	return p.CallSeconds + math.Max(flops/p.rate(threads, c), float64(bytes)/p.BytesPerSecond)
 }

@@ -57,11 +57,12 @@ func ParseProfile(text []byte) (*Profile, error) {
 	if rest := bytes.TrimLeft(text[end:], " \t\r\n"); len(rest) > 0 {
 		return nil, profileError(text, len(text)-len(rest), "something follows the profile")
 	}
-	known, ok := Profiles[p.Kind]
-	if !ok {
+	known := BuiltIn(p.Kind, "")
+	if known == nil {
 		return nil, fieldError(text, "kind", fmt.Sprintf("unknown device kind %q", p.Kind))
 	}
 	p.ProcessBytes, p.ScratchBytes, p.ThreadBytes = known.ProcessBytes, known.ScratchBytes, known.ThreadBytes
+	p.Matrix, p.Topology, p.MemoryBytes, p.Reserved, p.GroupBytes = known.Matrix, known.Topology, known.MemoryBytes, known.Reserved, known.GroupBytes
 	if err := p.checkRates(text); err != nil {
 		return nil, err
 	}

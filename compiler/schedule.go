@@ -48,7 +48,9 @@ func (u *unitOfWork) programs(l *lowerer, stage *plan.Stage, s *stage) {
 	for _, length := range u.lengths() {
 		stage.Schedules = append(stage.Schedules, u.trainSchedule(s, length), evaluateSchedule(s, length))
 	}
-	stage.Programs = append(stage.Programs, l.program(s.update))
+	if s.update != nil {
+		stage.Programs = append(stage.Programs, l.program(s.update))
+	}
 	for _, p := range u.cached {
 		stage.Programs = append(stage.Programs, l.program(p))
 		stage.Schedules = append(stage.Schedules, plan.Schedule{Kind: p.Name, Calls: []plan.Call{{Program: p.Name}}})
@@ -238,7 +240,7 @@ func (u *unitOfWork) tensors(lowered []*lowerer) []plan.Tensor {
 		}
 		for _, st := range s.states {
 			t := plan.Tensor{Name: st.value.Name, Class: plan.State, Of: st.of.value.Name, Dims: st.value.Dims,
-				DType: st.value.DType, Init: plan.Init{Kind: "zeros"}, Stage: i, Buffer: l.buffer(st.value)}
+				DType: st.value.DType, Init: st.init, Stage: i, Buffer: l.buffer(st.value)}
 			if st.whole {
 				t.Dims, t.Cut = st.of.dims, st.of.cut
 			}

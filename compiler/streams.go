@@ -22,6 +22,7 @@ func waits(p *graph.Program) waiting {
 	w := waiting{node: make([]int, len(p.Nodes)), ends: make([]int, len(p.Nodes))}
 	var open []int
 	opened := map[int]int{} // the run of blocks that each was begun in
+	uses := map[int]footprint{}
 	last, run := -1, 0
 	for i, n := range p.Nodes {
 		w.node[i], w.ends[i] = -1, len(p.Nodes)-1
@@ -31,7 +32,7 @@ func waits(p *graph.Program) waiting {
 		}
 		if n.Async {
 			w.node[i] = last
-			open, opened[i] = append(open, i), run
+			open, opened[i], uses[i] = append(open, i), run, footprintOf(n)
 			continue
 		}
 		if last >= 0 && n.Block != p.Nodes[last].Block {
@@ -40,7 +41,7 @@ func waits(p *graph.Program) waiting {
 		last = i
 		until := -1
 		for k, a := range open {
-			if opened[a] < run-1 || touches(n, p.Nodes[a]) {
+			if opened[a] < run-1 || uses[a].touchedBy(n) {
 				until = k
 			}
 		}
@@ -56,13 +57,21 @@ func waits(p *graph.Program) waiting {
 	return w
 }
 
-// touches says whether a node uses what another writes, or writes what it uses.
-func touches(n, other *graph.Node) bool {
-	written, used := outputs(other), map[*graph.Value]bool{}
-	other.Uses(func(v *graph.Value, _ kernels.Role) { used[v.Root()] = true })
+// footprint is what a collective uses.
+type footprint struct{ written, used []*graph.Value }
+
+func footprintOf(n *graph.Node) (f footprint) {
+	f.written = outputs(n)
+	n.Uses(func(v *graph.Value, _ kernels.Role) { f.used = append(f.used, v.Root()) })
+	return f
+}
+
+// touchedBy says whether a node uses what is written, or writes what is used.
+func (f footprint) touchedBy(n *graph.Node) bool {
 	found := false
 	n.Uses(func(v *graph.Value, role kernels.Role) {
-		found = found || slices.Contains(written, v.Root()) || role.Writes() && used[v.Root()]
+		root := v.Root()
+		found = found || slices.Contains(f.written, root) || role.Writes() && slices.Contains(f.used, root)
 	})
 	return found
 }

@@ -51,8 +51,9 @@ type updater struct {
 	zero      int              // what else they share out
 	each      bool             // gradients are summed over the ranks after each micro-batch, not once
 	stage     *stage
-	backward  []*graph.Program         // of the stage
-	parts     map[*weight]*graph.Value // of gradients
+	backward  []*graph.Program              // of the stage
+	parts     map[*weight]*graph.Value      // of gradients
+	summed    map[*graph.Value]*graph.Value // by gradient: the part of its sum, where that is taken after each micro-batch
 	states    []*state
 }
 
@@ -62,6 +63,7 @@ type state struct {
 	of    *weight
 	whole bool // it has an element for each of the weight's
 	part  bool // it is a rank's part of those
+	init  plan.Init
 }
 
 // makeUpdate makes the program of each stage that follows its last backward: the sums over ranks, norm, clipping,
@@ -73,7 +75,7 @@ func (u *unitOfWork) makeUpdate() error {
 	groups := all.groups(u.stages)
 	for _, st := range u.stages {
 		one := *all
-		one.Program, one.stage, one.parts = &graph.Program{Name: "update"}, st, map[*weight]*graph.Value{}
+		one.Program, one.stage, one.parts, one.summed = &graph.Program{Name: "update"}, st, map[*weight]*graph.Value{}, map[*graph.Value]*graph.Value{}
 		for _, b := range st.buckets {
 			one.backward = append(one.backward, some(b.backward, b.weigh)...)
 		}
@@ -90,6 +92,9 @@ func (u *unitOfWork) makeUpdate() error {
 func (u *updater) update(s *schema.Strategy, groups [][]string, several bool) error {
 	w := u.stage.weights
 	u.reduce(w, several)
+	for _, b := range u.backward {
+		u.reduceTerms(b)
+	}
 	u.norm(w, groups, several)
 	u.lossScale()
 	finite := u.Graph.Scalar(plan.ScalarFinite)
@@ -230,27 +235,34 @@ func (u *updater) reduceEach(w *weight, grad *graph.Value, others []string) {
 		u.allGather("gather."+grad.Name, sum, u.share(w))
 	}
 	u.parts[w] = part
-	for _, p := range u.backward {
-		u.reduceAfter(p, grad, part)
-	}
+	u.summed[grad] = part
 }
 
-// reduceAfter adds the rank's part of the sum behind the last term of a gradient, which each micro-batch begins anew.
-func (u *updater) reduceAfter(p *graph.Program, grad, part *graph.Value) {
-	last := -1
-	for i, n := range p.Nodes {
-		if slices.Contains(outputs(n), grad) {
-			last, n.First = i, false
+// reduceTerms adds the rank's parts of the sums behind the last terms of gradients, which each micro-batch begins anew.
+func (u *updater) reduceTerms(p *graph.Program) {
+	last := map[*graph.Value]*graph.Node{}
+	for _, n := range p.Nodes {
+		for _, v := range outputs(n) {
+			if u.summed[v] != nil {
+				last[v], n.First = n, false
+			}
 		}
 	}
-	if last < 0 {
-		return
+	var nodes []*graph.Node
+	for _, from := range p.Nodes {
+		nodes = append(nodes, from)
+		for _, grad := range slices.Backward(outputs(from)) {
+			if last[grad] != from {
+				continue
+			}
+			e := graph.Emitter{Graph: u.Graph, Program: &graph.Program{}, Region: from.Region, Pos: from.Pos}
+			n := u.reduceScatter(&e, grad, u.summed[grad])
+			n.First, n.Async, n.Block = true, true, from.Block
+			nodes = append(nodes, n)
+			delete(last, grad) // a view of it may be another output
+		}
 	}
-	from := p.Nodes[last]
-	e := graph.Emitter{Graph: u.Graph, Program: &graph.Program{}, Region: from.Region, Pos: from.Pos}
-	n := u.reduceScatter(&e, grad, part)
-	n.First, n.Async, n.Block = true, true, from.Block
-	p.Nodes = slices.Insert(p.Nodes, last+1, n)
+	p.Nodes = nodes
 }
 
 // divides says whether the ranks can share out a weight's elements evenly.
@@ -375,7 +387,7 @@ func (u *updater) state(w *weight, suffix string, dims ...plan.Dim) *graph.Value
 	}
 	v, _ := u.Graph.Lasting(w.value.Name+"."+suffix, plan.State, kernels.F32, dims...)
 	v.Of = w.value
-	u.states = append(u.states, &state{value: v, of: w, whole: whole, part: part})
+	u.states = append(u.states, &state{value: v, of: w, whole: whole, part: part, init: plan.Init{Kind: "zeros"}})
 	return v
 }
 

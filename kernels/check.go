@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"slices"
 	"strconv"
-	"strings"
 )
 
 // Check holds a call against the contract: the number of operands, their types,
@@ -48,6 +47,7 @@ type matcher struct {
 	leading    []int // what "..." stands for
 	hasLeading bool
 	float, any DType
+	wide       DType // of what keeps digits: that of the floats, or F32 where these are halves
 }
 
 func (m *matcher) operand(p Param, t Tensor, a Attrs) error {
@@ -57,7 +57,7 @@ func (m *matcher) operand(p Param, t Tensor, a Attrs) error {
 		}
 		return fmt.Errorf("missing")
 	}
-	if err := m.dtype(p.Class, t.DType); err != nil {
+	if err := m.dtype(p, t.DType); err != nil {
 		return err
 	}
 	if err := checkStrides(p, t); err != nil {
@@ -73,18 +73,20 @@ func (m *matcher) operand(p Param, t Tensor, a Attrs) error {
 	return m.shape(p.Shape, shape)
 }
 
-func (m *matcher) dtype(c Class, d DType) error {
-	want := c.DType()
+func (m *matcher) dtype(p Param, d DType) error {
+	c, want := p.Class, p.Class.DType()
 	switch {
-	case c == Float && !d.Float(), c == Any && !d.Float() && d != I32:
+	case c == Float && (!d.Float() || p.Wide && d.Half()), c == Any && !d.Float() && d != I32, c == Number && !d.Float() && d != I32 && d != I64, c == Half && !d.Half():
 		return fmt.Errorf("type %v is not a type it takes", d)
-	case c == Number:
-		if d != F32 && d != F64 && d != I32 && d != I64 {
-			return fmt.Errorf("type %v is not a type it takes", d)
-		}
+	case c == Number, c == Half:
 		return nil
+	case c == Float && p.Wide:
+		return bindType(&m.wide, d)
 	case c == Float:
-		return bindType(&m.float, d)
+		if err := bindType(&m.float, d); err != nil {
+			return err
+		}
+		return bindType(&m.wide, d.widened())
 	case c == Any:
 		return bindType(&m.any, d)
 	case d != want:
@@ -129,7 +131,7 @@ func (m *matcher) shape(pattern string, shape []int) error {
 	if pattern == "*" {
 		return nil
 	}
-	letters := strings.Fields(pattern)
+	letters := patterns[pattern]
 	if letters[0] == "..." {
 		rest := len(letters) - 1
 		if len(shape) < rest {
@@ -164,8 +166,8 @@ func (m *matcher) bindLeading(dims []int) error {
 }
 
 func (m *matcher) bind(letter string, n int) error {
-	if want, err := strconv.Atoi(letter); err == nil {
-		if n != want {
+	if letter[0] >= '0' && letter[0] <= '9' {
+		if want, _ := strconv.Atoi(letter); n != want {
 			return fmt.Errorf("length %d, want %d", n, want)
 		}
 		return nil

@@ -33,12 +33,12 @@ const (
 	Counter                // I64
 	Bytes                  // U8: workspace
 	Any                    // F32, F64 or I32, the same for all such operands of a call
-	Half                   // BF16: weights as they are stored
+	Half                   // BF16 or F16: weights as they are stored
 	Quantised              // I8: whole numbers that a scale belongs to
-	Number                 // F32, F64, I32 or I64, whatever the compute type: what ranks add up
+	Number                 // any float, I32 or I64, whatever the compute type: what ranks add up. Halves are added up in F32, and rounded once
 )
 
-// DType is the one type that operands of the class have; Invalid where there are several.
+// DType is the one type that operands of the class have, or that they have on most devices; Invalid where there are several.
 func (c Class) DType() DType {
 	return [...]DType{Index: I32, Real: F64, Counter: I64, Bytes: U8, Half: BF16, Quantised: I8, Float: Invalid, Any: Invalid, Number: Invalid}[c]
 }
@@ -52,6 +52,7 @@ type Param struct {
 	Optional bool
 	Strided  bool   // may be strided; the last dim is dense all the same
 	Sums     bool   // an output that the attribute accumulate adds to
+	Wide     bool   // of floats: F32 where the call's other floats are halves. Statistics, losses, and what an optimizer keeps
 	Swap     string // "trans_a" or "trans_b": when set, the last two dims are stored swapped
 }
 
@@ -79,6 +80,7 @@ func (p Param) of(c Class) Param          { p.Class = c; return p }
 func (p Param) opt() Param                { p.Optional = true; return p }
 func (p Param) strided() Param            { p.Strided = true; return p }
 func (p Param) sums() Param               { p.Sums = true; return p }
+func (p Param) wide() Param               { p.Wide = true; return p }
 func (p Param) swapped(attr string) Param { p.Swap = attr; return p }
 func index(name, shape string) Param      { return in(name, shape).of(Index) }
 func real64(name string) Param            { return in(name, "1").of(Real) }
@@ -146,48 +148,48 @@ var Contracts = [opCount]Contract{
 	SumRows: {Name: "sum_rows", Params: []Param{in("x", "... N").strided(), out("y", "N").sums()}, Attrs: "accumulate", Flops: perRow(1, "N")},
 
 	LayerNorm: {Name: "layer_norm", Params: []Param{in("x", "... C"), in("weight", "C").opt(), in("bias", "C").opt(),
-		out("y", "... C"), out("mean", "..."), out("rstd", "...")}, Attrs: "epsilon", InPlace: [][2]string{{"y", "x"}}, Flops: perRow(8, "C")},
-	LayerNormGrad: {Name: "layer_norm_grad", Params: []Param{in("dy", "... C"), in("x", "... C"), in("weight", "C").opt(), in("mean", "..."),
-		in("rstd", "..."), out("dx", "... C"), out("dweight", "C").opt().sums(), out("dbias", "C").opt().sums(), workspace()},
+		out("y", "... C"), out("mean", "...").wide(), out("rstd", "...").wide()}, Attrs: "epsilon", InPlace: [][2]string{{"y", "x"}}, Flops: perRow(8, "C")},
+	LayerNormGrad: {Name: "layer_norm_grad", Params: []Param{in("dy", "... C"), in("x", "... C"), in("weight", "C").opt(), in("mean", "...").wide(),
+		in("rstd", "...").wide(), out("dx", "... C"), out("dweight", "C").opt().sums(), out("dbias", "C").opt().sums(), workspace()},
 		Attrs: "accumulate", InPlace: [][2]string{{"dx", "dy"}, {"dx", "x"}}, Flops: perRow(14, "C")},
-	RMSNorm: {Name: "rms_norm", Params: []Param{in("x", "... C"), in("weight", "C").opt(), out("y", "... C"), out("rstd", "...")},
+	RMSNorm: {Name: "rms_norm", Params: []Param{in("x", "... C"), in("weight", "C").opt(), out("y", "... C"), out("rstd", "...").wide()},
 		Attrs: "epsilon offset", InPlace: [][2]string{{"y", "x"}}, Flops: perRow(5, "C")},
-	RMSNormGrad: {Name: "rms_norm_grad", Params: []Param{in("dy", "... C"), in("x", "... C"), in("weight", "C").opt(), in("rstd", "..."),
+	RMSNormGrad: {Name: "rms_norm_grad", Params: []Param{in("dy", "... C"), in("x", "... C"), in("weight", "C").opt(), in("rstd", "...").wide(),
 		out("dx", "... C"), out("dweight", "C").opt().sums(), workspace()}, Attrs: "accumulate offset",
 		InPlace: [][2]string{{"dx", "dy"}, {"dx", "x"}}, Flops: perRow(10, "C")},
 
-	RotaryTable: {Name: "rotary_table", Params: []Param{index("positions", "B T"), out("table", "B T R")}, Attrs: ropeAttrs, Check: checkRope,
+	RotaryTable: {Name: "rotary_table", Params: []Param{index("positions", "B T"), out("table", "B T R").wide()}, Attrs: ropeAttrs, Check: checkRope,
 		Flops: func(s Sizes, _ Attrs) float64 { return 20 * float64(s["B"]) * float64(s["T"]) * float64(s["R"]) }},
-	Rotary: {Name: "rotary", Params: []Param{in("x", "B T H D").strided(), in("table", "E T R"), out("y", "B T H D").strided()},
+	Rotary: {Name: "rotary", Params: []Param{in("x", "B T H D").strided(), in("table", "E T R").wide(), out("y", "B T H D").strided()},
 		Attrs: "interleaved inverse", InPlace: [][2]string{{"y", "x"}}, Check: checkRotary,
 		Flops: func(s Sizes, _ Attrs) float64 { return 3 * float64(s["B"]*s["T"]*s["H"]) * float64(s["R"]) }},
 	Attention: {Name: "attention", Params: append(append([]Param{in("q", "B T H D").strided(), in("k", "B S G D").strided(),
-		in("v", "B S G D").strided()}, maskParams...), out("o", "B T H D").strided(), out("lse", "B H T")),
+		in("v", "B S G D").strided()}, maskParams...), out("o", "B T H D").strided(), out("lse", "B H T").wide()),
 		Attrs: maskAttrs, Check: checkAttention, Needs: needsMask, Flops: attentionFlops(4)},
 	AttentionGrad: {Name: "attention_grad", Params: append(append([]Param{in("do", "B T H D").strided(), in("q", "B T H D").strided(),
-		in("k", "B S G D").strided(), in("v", "B S G D").strided(), in("o", "B T H D").strided(), in("lse", "B H T")}, maskParams...),
+		in("k", "B S G D").strided(), in("v", "B S G D").strided(), in("o", "B T H D").strided(), in("lse", "B H T").wide()}, maskParams...),
 		out("dq", "B T H D").strided(), out("dk", "B S G D").strided(), out("dv", "B S G D").strided(), workspace()),
 		Attrs: maskAttrs, Check: checkAttention, Needs: needsMask, Flops: attentionFlops(10)},
 
-	CrossEntropy: {Name: "cross_entropy", Params: []Param{in("logits", "... V"), index("labels", "..."), out("loss", "..."), out("lse", "..."),
-		in("row_weights", "...").opt(), real64("weight").opt(), real64("scale").opt(), out("dlogits", "... V").opt()}, Attrs: "ignore_index smoothing",
+	CrossEntropy: {Name: "cross_entropy", Params: []Param{in("logits", "... V"), index("labels", "..."), out("loss", "...").wide(), out("lse", "...").wide(),
+		in("row_weights", "...").wide().opt(), real64("weight").opt(), real64("scale").opt(), out("dlogits", "... V").opt()}, Attrs: "ignore_index smoothing",
 		InPlace: [][2]string{{"dlogits", "logits"}}, Needs: needsWeight, Flops: perRow(5, "V")},
-	CrossEntropyGrad: {Name: "cross_entropy_grad", Params: []Param{in("logits", "... V"), index("labels", "..."), in("lse", "..."),
-		in("row_weights", "...").opt(), real64("weight"), real64("scale").opt(), counter("place").opt(), out("dlogits", "... V")},
+	CrossEntropyGrad: {Name: "cross_entropy_grad", Params: []Param{in("logits", "... V"), index("labels", "..."), in("lse", "...").wide(),
+		in("row_weights", "...").wide().opt(), real64("weight"), real64("scale").opt(), counter("place").opt(), out("dlogits", "... V")},
 		Attrs: "ignore_index smoothing classes", InPlace: [][2]string{{"dlogits", "logits"}}, Needs: needsPlace, Flops: perRow(5, "V")},
-	CrossEntropyPart: {Name: "cross_entropy_part", Params: []Param{in("logits", "... V"), index("labels", "..."), counter("place").opt(), out("stats", "... 1 2")},
+	CrossEntropyPart: {Name: "cross_entropy_part", Params: []Param{in("logits", "... V"), index("labels", "..."), counter("place").opt(), out("stats", "... 1 2").wide()},
 		Attrs: "smoothing classes", Needs: needsPlace, Flops: perRow(5, "V")},
-	CrossEntropyJoin: {Name: "cross_entropy_join", Params: []Param{in("stats", "... R 2"), index("labels", "..."), out("loss", "..."), out("lse", "...")},
+	CrossEntropyJoin: {Name: "cross_entropy_join", Params: []Param{in("stats", "... R 2").wide(), index("labels", "..."), out("loss", "...").wide(), out("lse", "...").wide()},
 		Attrs: "ignore_index classes", Flops: perRow(2, "R")},
-	BinaryCrossEntropy: {Name: "binary_cross_entropy", Params: []Param{in("logits", "... V"), in("targets", "... V"), out("loss", "...")},
+	BinaryCrossEntropy: {Name: "binary_cross_entropy", Params: []Param{in("logits", "... V"), in("targets", "... V").wide(), out("loss", "...").wide()},
 		Flops: perRow(8, "V")},
-	BinaryCrossEntropyGrad: {Name: "binary_cross_entropy_grad", Params: []Param{in("logits", "... V"), in("targets", "... V"),
-		in("row_weights", "...").opt(), real64("weight"), real64("scale").opt(), out("dlogits", "... V")}, InPlace: [][2]string{{"dlogits", "logits"}}, Flops: perRow(6, "V")},
-	SquaredError: {Name: "squared_error", Params: []Param{in("logits", "... V"), in("targets", "... V"), out("loss", "...")},
+	BinaryCrossEntropyGrad: {Name: "binary_cross_entropy_grad", Params: []Param{in("logits", "... V"), in("targets", "... V").wide(),
+		in("row_weights", "...").wide().opt(), real64("weight"), real64("scale").opt(), out("dlogits", "... V")}, InPlace: [][2]string{{"dlogits", "logits"}}, Flops: perRow(6, "V")},
+	SquaredError: {Name: "squared_error", Params: []Param{in("logits", "... V"), in("targets", "... V").wide(), out("loss", "...").wide()},
 		Flops: perRow(3, "V")},
-	SquaredErrorGrad: {Name: "squared_error_grad", Params: []Param{in("logits", "... V"), in("targets", "... V"),
-		in("row_weights", "...").opt(), real64("weight"), real64("scale").opt(), out("dlogits", "... V")}, InPlace: [][2]string{{"dlogits", "logits"}}, Flops: perRow(3, "V")},
-	LossSum: {Name: "loss_sum", Params: []Param{in("loss", "..."), in("row_weights", "...").opt(), out("total", "1").of(Real).sums()},
+	SquaredErrorGrad: {Name: "squared_error_grad", Params: []Param{in("logits", "... V"), in("targets", "... V").wide(),
+		in("row_weights", "...").wide().opt(), real64("weight"), real64("scale").opt(), out("dlogits", "... V")}, InPlace: [][2]string{{"dlogits", "logits"}}, Flops: perRow(3, "V")},
+	LossSum: {Name: "loss_sum", Params: []Param{in("loss", "...").wide(), in("row_weights", "...").wide().opt(), out("total", "1").of(Real).sums()},
 		Attrs: "accumulate", Flops: perElement(2)},
 	ArgMax: {Name: "argmax", Params: []Param{in("x", "... V"), out("y", "...").of(Index)}, Flops: perRow(1, "V")},
 
@@ -196,41 +198,41 @@ var Contracts = [opCount]Contract{
 		out("finite", "1").of(Counter)}, Attrs: "max_norm", Flops: perElement(0)},
 	LossScale: {Name: "loss_scale", Params: []Param{counter("finite"), real64("loss"), inout("scale", "1").of(Real), inout("good", "1").of(Counter),
 		inout("updates", "1").of(Counter)}, Attrs: "growth growth_interval backoff", Check: checkLossScale, Flops: perElement(0)},
-	SGD: {Name: "sgd", Params: []Param{inout("weight", "..."), in("grad", "..."), inout("m", "...").opt(), real64("rate"), real64("factor")},
+	SGD: {Name: "sgd", Params: []Param{inout("weight", "...").wide(), in("grad", "..."), inout("m", "...").wide().opt(), real64("rate"), real64("factor")},
 		Attrs: "momentum nesterov decay rate_scale", Flops: perElement(6)},
-	Adam: {Name: "adam", Params: []Param{inout("weight", "..."), in("grad", "..."), inout("m", "..."), inout("v", "..."), real64("rate"),
+	Adam: {Name: "adam", Params: []Param{inout("weight", "...").wide(), in("grad", "..."), inout("m", "...").wide(), inout("v", "...").wide(), real64("rate"),
 		counter("step"), real64("factor")}, Attrs: "beta1 beta2 epsilon decay rate_scale", Flops: perElement(15)},
-	AdamW: {Name: "adamw", Params: []Param{inout("weight", "..."), in("grad", "..."), inout("m", "..."), inout("v", "..."), real64("rate"),
+	AdamW: {Name: "adamw", Params: []Param{inout("weight", "...").wide(), in("grad", "..."), inout("m", "...").wide(), inout("v", "...").wide(), real64("rate"),
 		counter("step"), real64("factor")}, Attrs: "beta1 beta2 epsilon decay rate_scale", Flops: perElement(15)},
-	Lion: {Name: "lion", Params: []Param{inout("weight", "..."), in("grad", "..."), inout("m", "..."), real64("rate"), real64("factor")},
+	Lion: {Name: "lion", Params: []Param{inout("weight", "...").wide(), in("grad", "..."), inout("m", "...").wide(), real64("rate"), real64("factor")},
 		Attrs: "beta1 beta2 decay rate_scale", Flops: perElement(11)},
-	LAMBMoments: {Name: "lamb_moments", Params: []Param{in("weight", "..."), in("grad", "..."), inout("m", "..."), inout("v", "..."),
+	LAMBMoments: {Name: "lamb_moments", Params: []Param{in("weight", "...").wide(), in("grad", "..."), inout("m", "...").wide(), inout("v", "...").wide(),
 		counter("step"), real64("factor"), out("norms", "2").of(Real)}, Attrs: "beta1 beta2 epsilon decay", Flops: perElement(20)},
-	LAMBApply: {Name: "lamb_apply", Params: []Param{inout("weight", "..."), in("m", "..."), in("v", "..."), in("norms", "2").of(Real),
+	LAMBApply: {Name: "lamb_apply", Params: []Param{inout("weight", "...").wide(), in("m", "...").wide(), in("v", "...").wide(), in("norms", "2").of(Real),
 		real64("rate"), counter("step")}, Attrs: "beta1 beta2 epsilon decay rate_scale", Flops: perElement(10)},
 	AdafactorMoments: {Name: "adafactor_moments", Params: []Param{in("grad", "R C"), real64("factor"), counter("step"),
-		inout("row", "R").opt(), inout("column", "C").opt(), inout("variance", "R C").opt()}, Needs: needsFactors,
+		inout("row", "R").wide().opt(), inout("column", "C").wide().opt(), inout("variance", "R C").wide().opt()}, Needs: needsFactors,
 		Flops: func(s Sizes, _ Attrs) float64 { return 4 * float64(s["R"]) * float64(s["C"]) }},
-	AdafactorNorms: {Name: "adafactor_norms", Params: []Param{in("weight", "R C"), in("grad", "R C"), in("row", "R").opt(), in("column", "C").opt(),
-		in("variance", "R C").opt(), real64("factor"), out("norms", "2").of(Real)}, Attrs: "epsilon", Needs: needsFactors,
+	AdafactorNorms: {Name: "adafactor_norms", Params: []Param{in("weight", "R C").wide(), in("grad", "R C"), in("row", "R").wide().opt(), in("column", "C").wide().opt(),
+		in("variance", "R C").wide().opt(), real64("factor"), out("norms", "2").of(Real)}, Attrs: "epsilon", Needs: needsFactors,
 		Flops: func(s Sizes, _ Attrs) float64 { return 10 * float64(s["R"]) * float64(s["C"]) }},
-	AdafactorApply: {Name: "adafactor_apply", Params: []Param{inout("weight", "R C"), in("grad", "R C"), in("row", "R").opt(),
-		in("column", "C").opt(), in("variance", "R C").opt(), in("norms", "2").of(Real), real64("rate"), counter("step"), real64("factor")},
+	AdafactorApply: {Name: "adafactor_apply", Params: []Param{inout("weight", "R C").wide(), in("grad", "R C"), in("row", "R").wide().opt(),
+		in("column", "C").wide().opt(), in("variance", "R C").wide().opt(), in("norms", "2").of(Real), real64("rate"), counter("step"), real64("factor")},
 		Attrs: "epsilon epsilon2 max_rms decay rate_scale", Needs: needsFactors,
 		Flops: func(s Sizes, _ Attrs) float64 { return 10 * float64(s["R"]) * float64(s["C"]) }},
-	MuonMomentum: {Name: "muon_momentum", Params: []Param{in("grad", "..."), inout("m", "..."), real64("factor"), out("u", "...")},
+	MuonMomentum: {Name: "muon_momentum", Params: []Param{in("grad", "..."), inout("m", "...").wide(), real64("factor"), out("u", "...").wide()},
 		Attrs: "momentum nesterov", Flops: perElement(5)},
 	NewtonSchulz: {Name: "newton_schulz", Params: []Param{in("x", "M N"), out("y", "M N"), workspace()}, Attrs: "steps epsilon compute",
 		InPlace: [][2]string{{"y", "x"}}, Check: checkCompute, Flops: newtonSchulzFlops},
-	MuonApply: {Name: "muon_apply", Params: []Param{inout("weight", "..."), in("u", "..."), real64("rate")}, Attrs: "alpha decay rate_scale",
+	MuonApply: {Name: "muon_apply", Params: []Param{inout("weight", "...").wide(), in("u", "...").wide(), real64("rate")}, Attrs: "alpha decay rate_scale",
 		Flops: perElement(4)},
 
-	QuantizeRows: {Name: "quantize_rows", Params: []Param{in("x", "N K").swapped("trans_a"), out("q", "N K").of(Quantised), out("scale", "N")},
+	QuantizeRows: {Name: "quantize_rows", Params: []Param{in("x", "N K").swapped("trans_a"), out("q", "N K").of(Quantised), out("scale", "N").wide()},
 		Attrs: "trans_a", Flops: func(s Sizes, _ Attrs) float64 { return 3 * float64(s["N"]) * float64(s["K"]) }},
-	MatMulInt8: {Name: "matmul_int8", Params: []Param{in("a", "M K").strided(), in("b", "N K").of(Quantised), in("scale", "N"),
+	MatMulInt8: {Name: "matmul_int8", Params: []Param{in("a", "M K").strided(), in("b", "N K").of(Quantised), in("scale", "N").wide(),
 		in("bias", "N").opt(), out("c", "M N").strided(), in("x", "M N").strided().opt(), in("residual", "M N").strided().opt(),
 		out("pre", "M N").strided().opt()}, Attrs: "alpha kind derivative cap", Check: checkInt8Sum, Needs: needsEpilogue, Flops: matMulFlops},
-	EmbeddingInt8: {Name: "embedding_int8", Params: []Param{index("ids", "..."), in("table", "V C").of(Quantised), in("scale", "V"),
+	EmbeddingInt8: {Name: "embedding_int8", Params: []Param{index("ids", "..."), in("table", "V C").of(Quantised), in("scale", "V").wide(),
 		out("y", "... C")}, Flops: perRow(1, "C")},
 	AllReduce: {Name: "all_reduce", Params: []Param{in("x", "*").of(Number), out("y", "*").of(Number)}, Attrs: "axis", InPlace: [][2]string{{"y", "x"}},
 		Check: needsAxis, Collective: true},
@@ -485,8 +487,25 @@ var attrNames = func() []string {
 	return names
 }()
 
+// patterns are the shape patterns of all operands, taken apart once: plans hold tens of thousands of operands against them.
+var patterns = func() map[string][]string {
+	all := map[string][]string{}
+	for i := range Contracts {
+		for _, p := range Contracts[i].Params {
+			all[p.Shape] = strings.Fields(p.Shape)
+		}
+	}
+	return all
+}()
+
+// Letters are those of the operand's shape pattern, "..." among them.
+func (p Param) Letters() []string { return patterns[p.Shape] }
+
 // checkAttrs refuses attributes that the operation does not take.
 func (c *Contract) checkAttrs(a Attrs) error {
+	if a == (Attrs{}) {
+		return nil
+	}
 	v := reflect.ValueOf(a)
 	for i, name := range attrNames {
 		if !v.Field(i).IsZero() && !c.Takes(name) {

@@ -44,6 +44,17 @@ func (d DType) Size() int {
 // Float says whether d holds real numbers.
 func (d DType) Float() bool { return d >= F32 && d <= F16 }
 
+// Half says whether d holds real numbers in 16 bits.
+func (d DType) Half() bool { return d == BF16 || d == F16 }
+
+// widened is the type that goes with floats of d where digits are kept.
+func (d DType) widened() DType {
+	if d.Half() {
+		return F32
+	}
+	return d
+}
+
 func (d DType) String() string {
 	if int(d) >= len(dtypes) {
 		return fmt.Sprintf("dtype(%d)", uint8(d))

@@ -28,10 +28,28 @@ type wire struct {
 	Memory     wireMemory
 	Parallel   Parallel
 	Compile    wireCompile
-	Devices    Devices
+	Devices    wireDevices
 	Evaluate   plan.Evaluation
 	Checkpoint plan.Checkpoint
 	Seed       uint64
+}
+
+type wireDevices struct {
+	Kind, Profile string
+	Threads       int
+	Profiles      map[string]wireProfile
+}
+
+type wireProfile struct {
+	Like             string
+	Memory, Reserved any
+	PerAxis          any `json:"per_axis"`
+	Bandwidth        float64
+	Flops            map[string]float64
+	Best, Attention  float64
+	Call             *float64
+	PerNode          int `json:"per_node"`
+	Node, Network    Link
 }
 
 type wireModel struct {
@@ -121,7 +139,7 @@ func (e *evaluation) decode() (*Strategy, error) {
 		return nil, fmt.Errorf("the schema and its Go types differ: %w", err)
 	}
 	s := &Strategy{
-		Name: w.Name, Precision: w.Precision, Parallel: w.Parallel, Devices: w.Devices, Evaluate: w.Evaluate, Checkpoint: w.Checkpoint, Seed: w.Seed,
+		Name: w.Name, Precision: w.Precision, Parallel: w.Parallel, Evaluate: w.Evaluate, Checkpoint: w.Checkpoint, Seed: w.Seed,
 		Objective: Objective(w.Objective), Batch: Batch(w.Batch), Optimizer: w.Optimizer.optimizer(),
 		Schedule: w.Schedule.Rate, Length: w.Schedule.length(),
 		Positions: e.positions(),
@@ -131,6 +149,9 @@ func (e *evaluation) decode() (*Strategy, error) {
 	}
 	limit, err := sizeBytes(w.Memory.Limit)
 	if err != nil {
+		return nil, err
+	}
+	if s.Devices, err = w.Devices.devices(); err != nil {
 		return nil, err
 	}
 	s.Compile.Unfused = !w.Compile.Fuse
@@ -155,6 +176,35 @@ func (e *evaluation) decode() (*Strategy, error) {
 	}
 	s.Digest, err = digest(s.Evaluated, s.Model.Layers)
 	return s, err
+}
+
+func (d *wireDevices) devices() (Devices, error) {
+	made := Devices{Kind: d.Kind, Profile: d.Profile, Threads: d.Threads}
+	for name, p := range d.Profiles {
+		own := Profile{Like: p.Like, Bandwidth: p.Bandwidth, Flops: p.Flops, Best: p.Best, Attention: p.Attention, CallSeconds: p.Call, PerNode: p.PerNode, Node: p.Node, Network: p.Network}
+		memory, err := sizeBytes(p.Memory)
+		if err != nil {
+			return made, err
+		}
+		own.MemoryBytes = memory
+		for _, size := range []struct {
+			written any
+			to      **int64
+		}{{p.Reserved, &own.ReservedBytes}, {p.PerAxis, &own.AxisBytes}} {
+			n, err := sizeBytes(size.written)
+			if err != nil {
+				return made, err
+			}
+			if size.written != nil {
+				*size.to = &n
+			}
+		}
+		if made.Profiles == nil {
+			made.Profiles = map[string]Profile{}
+		}
+		made.Profiles[name] = own
+	}
+	return made, nil
 }
 
 func (o *wireOptimizer) optimizer() Optimizer {
@@ -245,7 +295,7 @@ func sizeBytes(size any) (int64, error) {
 			return int64(number * unit), nil
 		}
 	}
-	return 0, fmt.Errorf("memory.limit: %v is not a size", size)
+	return 0, fmt.Errorf("%v is not a size", size)
 }
 
 var units = map[string]float64{

@@ -32,6 +32,7 @@ func (d *diagnosis) describeWrong() {
 
 // hints are fixes that the definitions cannot say.
 var hints = map[string]string{
+	"devices.kind":      `use one of "cpu", "ref", "cuda"`,
 	"memory.limit":      `write bytes, or a number with a unit: "8GiB"`,
 	"name":              "use letters, digits, dots, dashes and underscores",
 	"precision.compute": `use one of "f32", "bf16", "fp16"`,

@@ -1,6 +1,12 @@
 package schema
 
-import "strings"
+import (
+	"maps"
+	"slices"
+	"strings"
+
+	"cuelang.org/go/cue"
+)
 
 // lengths are the units of a run's length.
 var lengths = []string{"schedule.steps", "schedule.tokens", "schedule.epochs"}
@@ -103,4 +109,36 @@ func (d *diagnosis) best() {
 		}
 	}
 	d.wrongIf(true, []string{"evaluate.best", "evaluate.metrics"}, "add "+best+" to evaluate.metrics", "%s is not among evaluate.metrics", best)
+}
+
+// builtIn are the built-in device profiles, each with the kinds of device it is for.
+var builtIn = map[string][]string{
+	"cpu": {"cpu", "ref"}, "ref": {"cpu", "ref"}, "a100-80": {"cuda"}, "h100-sxm": {"cuda"}, "h200": {"cuda"}, "b200": {"cuda"},
+}
+
+// profile: it is known, and of the kind of device; the strategy's own are of the kind of what they are like, which is cuda.
+func (d *diagnosis) profile() {
+	name, ok := d.text("devices.profile")
+	kind, okKind := d.text("devices.kind")
+	if !ok || !okKind || name == "host" || strings.HasSuffix(name, ".json") || d.touched("devices.profiles") {
+		return
+	}
+	own := d.ownProfiles()
+	kinds, known := builtIn[name]
+	if slices.Contains(own, name) {
+		kinds, known = []string{"cuda"}, true
+	}
+	options := slices.Concat([]string{"host"}, slices.Sorted(maps.Keys(builtIn)), own)
+	d.wrongIf(!known, []string{"devices.profile"}, "use one of "+strings.Join(options, ", ")+", or a file that gsc calibrate wrote", "there is no device profile %q", name)
+	d.wrongIf(known && !slices.Contains(kinds, kind), []string{"devices.profile", "devices.kind"},
+		`use devices.profile: "host"`, "%s is of devices of the kind %s", name, strings.Join(kinds, " or "))
+}
+
+// ownProfiles names those of the strategy.
+func (d *diagnosis) ownProfiles() (names []string) {
+	it, err := d.value.LookupPath(cue.ParsePath("devices.profiles")).Fields()
+	for err == nil && it.Next() {
+		names = append(names, it.Selector().Unquoted())
+	}
+	return names
 }

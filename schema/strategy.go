@@ -169,9 +169,32 @@ type Compile struct {
 
 // Devices is what the plan is for.
 type Devices struct {
-	Kind    string // "cpu" or "ref"
-	Profile string // "host", a built-in one, or a file that gsc calibrate wrote
-	Threads int    // of all ranks of a process together; 0: the number of processors
+	Kind     string             // "cpu", "ref" or "cuda"
+	Profile  string             // "host", a built-in one, one of Profiles, or a file that gsc calibrate wrote
+	Profiles map[string]Profile // the strategy's own
+	Threads  int                // of all ranks of a process together; 0: the number of processors
+}
+
+// Profile is a device profile of a strategy's own: where it differs from a built-in one. What is nil or 0 does not.
+type Profile struct {
+	Like          string
+	MemoryBytes   int64
+	ReservedBytes *int64
+	AxisBytes     *int64             // reserved for each axis of the mesh
+	Bandwidth     float64            // of memory, bytes a second
+	Flops         map[string]float64 // peak of products, by precision.compute
+	Best          float64            // share of it that large products reach
+	Attention     float64            // and attention
+	CallSeconds   *float64
+	PerNode       int
+	Node, Network Link
+}
+
+// Link is what joins ranks.
+type Link struct {
+	Name      string
+	Latency   *float64 // seconds
+	Bandwidth float64  // bytes a second
 }
 
 // Model is an architecture with its sizes, as a list of layers.

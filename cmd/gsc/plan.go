@@ -30,7 +30,7 @@ With --weights it is the plan that gsc generate follows with weights of that kin
 				p, err = gsc.GenerationPlan(p, weights, *o)
 			}
 			if err == nil && trace != "" {
-				err = saveTimeline(trace, p, *o)
+				err = saveTimeline(trace, args[0], p, *o)
 			}
 			if err != nil {
 				return err
@@ -87,9 +87,9 @@ func savePlan(path string, p *plan.Plan, format string) error {
 }
 
 // saveTimeline replaces the file only when all of the timeline is written.
-func saveTimeline(path string, p *plan.Plan, o gsc.Options) error {
+func saveTimeline(path, given string, p *plan.Plan, o gsc.Options) error {
 	var b strings.Builder
-	if err := gsc.PredictedTimeline(&b, p, o); err != nil {
+	if err := gsc.PredictedTimeline(&b, given, p, o); err != nil {
 		return err
 	}
 	return renameio.WriteFile(path, []byte(b.String()), 0o666)

@@ -64,10 +64,18 @@ func (p *Plan) ArenaBytes(stage int, a Arena) int64 {
 	return a.SizeBytes
 }
 
-// PeakBytes is the memory a rank takes at most, of any stage: its arenas and all that is reserved.
+// counts says whether an arena is of the memory that a plan must fit: where devices have memory of their own, theirs.
+func (p *Plan) counts(a *Arena) bool {
+	return a.Space == kernels.DeviceMemory || !kernels.Kinds[p.Device].Separate
+}
+
+// PeakBytes is the memory a rank takes at most, of any stage: its arenas and all that is reserved; where devices have memory of their own, of that.
 func (p *Plan) PeakBytes() int64 {
 	var total int64
 	for _, a := range p.Arenas {
+		if !p.counts(&a) {
+			continue
+		}
 		total += a.SizeBytes
 		for _, r := range a.Reserved {
 			total += r.SizeBytes

@@ -21,6 +21,7 @@ type Memory struct {
 	OtherArenas  []Arena      // of other spaces
 	Reserved     []Reserve    // what is taken beside the arenas
 	TotalBytes   int64        // the plan's peak: arenas and all that is reserved
+	HostBytes    int64        // of the host, where devices have memory of their own, for each rank
 	Largest      []Held       // the largest buffers of the instant, at most [LargestHeld]
 	LargestCount int          // how many are held in all
 }
@@ -46,12 +47,19 @@ const LargestHeld = 5
 func (p *Plan) Memory() Memory {
 	m := Memory{TotalBytes: p.PeakBytes()}
 	for _, a := range p.Arenas {
-		m.Reserved = append(m.Reserved, a.Reserved...)
-		if a.Space == kernels.DeviceMemory {
+		switch {
+		case !p.counts(&a):
+			m.HostBytes += a.SizeBytes
+			for _, r := range a.Reserved {
+				m.HostBytes += r.SizeBytes
+			}
+			continue
+		case a.Space == kernels.DeviceMemory:
 			m.ArenaBytes = a.SizeBytes
-		} else {
+		default:
 			m.OtherArenas = append(m.OtherArenas, a)
 		}
+		m.Reserved = append(m.Reserved, a.Reserved...)
 	}
 	if len(p.Stages) == 0 {
 		return m
@@ -117,9 +125,16 @@ type lives struct {
 	schedule  *Schedule
 	positions []at // the instructions in the order they run in
 	open      map[spot]*life
+	places    []taken // of those that are open, which do not overlap, in order
 	ended     []life
 	peak      int // a position
 	peakBytes int64
+}
+
+// taken is where a spot lies.
+type taken struct {
+	span
+	spot spot
 }
 
 func follow(st *Stage, s *Schedule) lives {
@@ -215,12 +230,19 @@ func (l *lives) writes(v *life, r region) {
 // begin starts a new value. What holds its bytes ends before, which counts an output in the place of an input once.
 func (l *lives) begin(p spot) {
 	now, where := len(l.positions), l.stage.span(p)
-	for other, v := range l.open {
-		if other == p || l.stage.span(other).meets(where) {
-			v.to, v.until = min(v.to, now-1), min(v.until, now-1)
-			l.end(v)
+	first, _ := slices.BinarySearchFunc(l.places, where, func(o taken, w span) int {
+		if o.space == w.space && o.to <= w.from {
+			return -1
 		}
+		return cmp.Or(cmp.Compare(o.space, w.space), 1)
+	})
+	last := first
+	for ; last < len(l.places) && l.places[last].meets(where); last++ {
+		v := l.open[l.places[last].spot]
+		v.to, v.until = min(v.to, now-1), min(v.until, now-1)
+		l.end(v)
 	}
+	l.places = slices.Replace(l.places, first, last, taken{where, p})
 	l.open[p] = &life{spot: p, from: now, to: now}
 }
 

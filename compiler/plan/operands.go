@@ -126,7 +126,7 @@ func (v *stageVerifier) contract(in *Instruction) error {
 		if args[i].Absent() {
 			continue
 		}
-		if (p.Class == kernels.Float || p.Class == kernels.Any && args[i].DType.Float() && in.Op != kernels.Zero) && args[i].DType != v.kind.Compute {
+		if in.Op != kernels.Zero && !v.kept(p, args[i].DType) {
 			return fmt.Errorf("operand %s: type %v, but device kind %s computes in %v", p.Name, args[i].DType, v.kind.Name, v.kind.Compute)
 		}
 		if b := &v.stage.Buffers[in.Operands[i].Buffer]; b.Space != kernels.DeviceMemory && in.Op != kernels.Copy {
@@ -160,6 +160,17 @@ func (v *stageVerifier) exchange(in *Instruction, args []kernels.Tensor) error {
 		return fmt.Errorf("stream %d: what is sent or received goes on beside what is computed where it is open, and only there", in.Stream)
 	}
 	return nil
+}
+
+// kept says whether the device kind keeps an operand in a type, which the contract admits.
+func (v *stageVerifier) kept(p kernels.Param, d kernels.DType) bool {
+	switch {
+	case p.Class == kernels.Float && p.Wide:
+		return d == v.kind.Compute
+	case p.Class == kernels.Float, p.Class == kernels.Any && d.Float(), p.Class == kernels.Number && d.Half(), p.Class == kernels.Half && d != kernels.BF16:
+		return v.kind.Keeps(d)
+	}
+	return true
 }
 
 func (v *stageVerifier) workspace(in *Instruction, sizes kernels.Sizes, args []kernels.Tensor) error {

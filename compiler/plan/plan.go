@@ -85,6 +85,15 @@ func (p *Plan) Place(rank int, axis string) int {
 
 // Group is the ranks that differ from a rank in their place along an axis alone, in the order of those places.
 func (p *Plan) Group(rank int, axis string) []int {
+	stride, group := p.stride(axis), make([]int, p.Degree(axis))
+	for i := range group {
+		group[i] = rank + (i-p.Place(rank, axis))*stride
+	}
+	return group
+}
+
+// stride is how far apart in number neighbours along an axis are.
+func (p *Plan) stride(axis string) int {
 	stride := 1
 	for _, a := range slices.Backward(p.Mesh) {
 		if a.Name == axis {
@@ -92,11 +101,7 @@ func (p *Plan) Group(rank int, axis string) []int {
 		}
 		stride *= a.Degree
 	}
-	group := make([]int, p.Degree(axis))
-	for i := range group {
-		group[i] = rank + (i-p.Place(rank, axis))*stride
-	}
-	return group
+	return stride
 }
 
 // Expand is a stage as a rank runs it, with its own parts as its operands.
@@ -263,7 +268,7 @@ func (t *Tensor) StoredShape() []int {
 }
 
 // Init is how a tensor starts: "zeros", "ones", "constant" (Value), "normal"
-// (mean 0, Std) or "uniform" (in [−Bound, Bound)). Element i takes
+// (mean 0, Std), "uniform" (in [−Bound, Bound)), or of state as [InitWeight]. Element i takes
 // its random bits from kernels.Philox with PurposeInit, the tensor's name and i.
 type Init struct {
 	Kind  string  `json:"kind"`
@@ -271,6 +276,9 @@ type Init struct {
 	Std   float64 `json:"std,omitempty"`
 	Bound float64 `json:"bound,omitempty"`
 }
+
+// InitWeight is how a master starts: as the weight that it is of does, before that is rounded to a half.
+const InitWeight = "weight"
 
 // Scalar is a value that the runtime writes into a buffer before a schedule
 // runs, or reads after it. It has the same buffer in every stage.
@@ -447,4 +455,21 @@ type Estimate struct {
 	TokensPerStep int64   `json:"tokens_per_step"`
 
 	ExposedSeconds float64 `json:"exposed_seconds,omitempty"` // of a step: collectives that nothing is computed beside
+	BubbleSeconds  float64 `json:"bubble_seconds,omitempty"`  // of a step: in which a rank has nothing to do, since what it waits for is not computed yet
+
+	// Of devices of their own.
+	ModelFlops   float64 `json:"model_flops,omitempty"`    // of a step: 6 for each parameter and token, and attention over all pairs; what is computed again does not count
+	PeakFlops    float64 `json:"peak_flops,omitempty"`     // of a rank's device a second, in the type that is multiplied
+	MemoryBytes  int64   `json:"memory_bytes,omitempty"`   // of a rank's device
+	RanksPerNode int     `json:"ranks_per_node,omitempty"` // 0: all ranks are one process
+	NodeLink     string  `json:"node_link,omitempty"`      // what joins the ranks of a node
+	NetworkLink  string  `json:"network_link,omitempty"`   // and nodes
+}
+
+// Utilisation is the share of the ranks' peak that the model's own arithmetic reaches; 0 where the peak is not known.
+func (e *Estimate) Utilisation(ranks int) float64 {
+	if e.PeakFlops == 0 || e.StepSeconds == 0 {
+		return 0
+	}
+	return e.ModelFlops / e.StepSeconds / e.PeakFlops / float64(ranks)
 }

@@ -18,7 +18,7 @@ func (v *verifier) buffer(stage, id int) *Buffer {
 // hasStage says whether there is a stage to look at; rule 1 says that there must be.
 func (v *verifier) hasStage() bool { return len(v.plan.Stages) > 0 }
 
-var initKinds = []string{"zeros", "ones", "constant", "normal", "uniform"}
+var initKinds = []string{"zeros", "ones", "constant", "normal", "uniform", InitWeight}
 
 // tensors is rule 7.
 func (v *verifier) tensors() {
@@ -46,6 +46,8 @@ func (v *verifier) tensors() {
 		switch t := &v.plan.Tensors[i]; {
 		case t.Class == State && names[t.Of] != Weight:
 			v.failAt(t.Pos, "tensor %s: it is state of %q, which is no weight", t.Name, t.Of)
+		case t.Class == Weight && t.Init.Kind == InitWeight:
+			v.failAt(t.Pos, "tensor %s: a weight does not start as another one", t.Name)
 		case t.Class == Weight && t.Of != "" && !loaded[t.Of]:
 			v.failAt(t.Pos, "tensor %s: it is computed of %q, which no program loads", t.Name, t.Of)
 		}

@@ -21,7 +21,7 @@ type session struct {
 	*stageVerifier
 	schedule *Schedule
 	now      Call                     // that is followed
-	live     []cell                   // by place
+	live     []*cell                  // by place; a cell is never changed, but replaced, since states share them
 	lost     map[spot]at              // what took the bytes of a spot
 	told     map[spot]bool            // spots whose misuse was reported
 	results  map[string]state         // states after a call, by what came before; micro-batches count from the call's
@@ -32,7 +32,7 @@ type session struct {
 
 // state is what a session knows between calls.
 type state struct {
-	live   []cell
+	live   []*cell
 	flying []flight
 }
 
@@ -144,11 +144,13 @@ func (s *session) call(c Call) {
 }
 
 // shifted copies a state with its micro-batches counted from elsewhere.
-func (s *session) shifted(live []cell, by int) []cell {
+func (s *session) shifted(live []*cell, by int) []*cell {
 	live = slices.Clone(live)
-	for i := range live {
-		if !s.shared(live[i].spot.buffer) {
-			live[i].micro += by
+	for i, c := range live {
+		if by != 0 && !s.shared(c.spot.buffer) {
+			moved := *c
+			moved.micro += by
+			live[i] = &moved
 		}
 	}
 	return live
@@ -258,7 +260,7 @@ func (s *session) fault(p spot, r region, guard int) string {
 // find gives the index of a spot in live, or that at which it would stand.
 func (s *session) find(p spot) (int, bool) {
 	where := s.stage.span(p)
-	i, _ := slices.BinarySearchFunc(s.live, where, func(c cell, w span) int {
+	i, _ := slices.BinarySearchFunc(s.live, where, func(c *cell, w span) int {
 		return cmp.Or(cmp.Compare(c.span.space, w.space), cmp.Compare(c.span.from, w.from))
 	})
 	return i, i < len(s.live) && s.live[i].spot == p
@@ -274,9 +276,10 @@ func (s *session) write(a at, id int, r region, guard int) {
 	micro := s.micro(id)
 	if i, found := s.find(p); found {
 		if s.live[i].micro != micro {
-			s.live[i] = cell{spot: p, span: s.live[i].span, defined: part{r}, guard: guard, micro: micro}
+			s.live[i] = &cell{spot: p, span: s.live[i].span, defined: part{r}, guard: guard, micro: micro}
 		} else {
-			s.live[i] = s.live[i].written(r, guard)
+			after := s.live[i].written(r, guard)
+			s.live[i] = &after
 		}
 		return
 	}
@@ -284,7 +287,7 @@ func (s *session) write(a at, id int, r region, guard int) {
 	s.evict(a, where)
 	delete(s.lost, p)
 	i, _ := s.find(p)
-	s.live = slices.Insert(s.live, i, cell{spot: p, span: where, defined: part{r}, guard: guard, micro: micro})
+	s.live = slices.Insert(s.live, i, &cell{spot: p, span: where, defined: part{r}, guard: guard, micro: micro})
 }
 
 // micro is the micro-batch that a buffer is written for now.
@@ -314,7 +317,7 @@ func (c cell) written(r region, guard int) cell {
 
 // evict makes undefined what overlaps a span.
 func (s *session) evict(a at, where span) {
-	first, _ := slices.BinarySearchFunc(s.live, where, func(c cell, w span) int {
+	first, _ := slices.BinarySearchFunc(s.live, where, func(c *cell, w span) int {
 		if c.span.space != w.space {
 			return cmp.Compare(c.span.space, w.space)
 		}
@@ -332,7 +335,7 @@ func (s *session) evict(a at, where span) {
 
 // unguard makes undefined what was written under a predicate that changes.
 func (s *session) unguard(a at, predicate int) {
-	s.live = slices.DeleteFunc(s.live, func(c cell) bool {
+	s.live = slices.DeleteFunc(s.live, func(c *cell) bool {
 		if c.guard == predicate {
 			s.lost[c.spot] = a
 		}

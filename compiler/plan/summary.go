@@ -161,7 +161,7 @@ func (p *Plan) runRows() [][2]string {
 	if e.ExposedSeconds > 0 {
 		step += fmt.Sprintf(" (%.0f %% of it waiting for other ranks)", 100*e.ExposedSeconds/e.StepSeconds)
 	}
-	return [][2]string{
+	rows := [][2]string{
 		{"batch", batch},
 		{"run", run},
 		{"rate", t.Rate.brief()},
@@ -169,6 +169,30 @@ func (p *Plan) runRows() [][2]string {
 		{"arithmetic", fmt.Sprintf("%sFLOP a token, %sFLOP a step", FormatCount(e.FlopsPerToken), FormatCount(e.FlopsPerStep))},
 		{"time", fmt.Sprintf("%s, %s for the run, by estimate", step, FormatSeconds(e.StepSeconds*float64(t.Steps)))},
 	}
+	if e.PeakFlops > 0 {
+		rows = append(rows, [2]string{"  of a rank", p.timeBrief()}, [2]string{"utilisation", p.utilisationBrief()})
+	}
+	return rows
+}
+
+// timeBrief says what a step's time is made of.
+func (p *Plan) timeBrief() string {
+	e := &p.Estimate
+	text := FormatSeconds(e.StepSeconds-e.ExposedSeconds-e.BubbleSeconds) + " computing"
+	if p.Ranks() > 1 {
+		text += fmt.Sprintf(", %s in collectives that nothing is computed beside", FormatSeconds(e.ExposedSeconds))
+	}
+	if e.BubbleSeconds > 0 {
+		text += fmt.Sprintf(", %s idle (%.1f %%)", FormatSeconds(e.BubbleSeconds), 100*e.BubbleSeconds/e.StepSeconds)
+	}
+	return text
+}
+
+// utilisationBrief is the share of the peak that the model's own arithmetic reaches.
+func (p *Plan) utilisationBrief() string {
+	e := &p.Estimate
+	share := e.Utilisation(p.Ranks())
+	return fmt.Sprintf("%.1f %%: %sFLOP/s of %sFLOP/s a rank, for %sFLOP a step: 6 a parameter and token, and attention", 100*share, FormatCount(share*e.PeakFlops), FormatCount(e.PeakFlops), FormatCount(e.ModelFlops))
 }
 
 func (r *Rate) brief() string {
@@ -194,7 +218,8 @@ func (p *Plan) updateBrief() string {
 				clip = fmt.Sprintf(", gradients clipped to norm %g", in.Attrs.MaxNorm)
 			}
 			for k, o := range in.Operands {
-				if o.Buffer >= 0 && st.Buffers[o.Buffer].Class == Weight && role(in, k).Writes() && !slices.Contains(ops, in.Op.String()) {
+				master := operandName(in, k) == "weight"
+				if o.Buffer >= 0 && (st.Buffers[o.Buffer].Class == Weight || master) && role(in, k).Writes() && !slices.Contains(ops, in.Op.String()) {
 					ops = append(ops, in.Op.String())
 				}
 			}
@@ -230,6 +255,12 @@ func (p *Plan) memoryTable() string {
 		}
 	}
 	rows = append(rows, [2]string{"total", FormatBytes(m.TotalBytes)})
+	if has := p.Estimate.MemoryBytes; has > 0 {
+		rows = append(rows, [2]string{"of the device's", fmt.Sprintf("%s (%.0f %%)", FormatBytes(has), 100*float64(m.TotalBytes)/float64(has))})
+	}
+	if m.HostBytes > 0 {
+		rows = append(rows, [2]string{"host, a rank", FormatBytes(m.HostBytes)})
+	}
 	table(&b, rows)
 	if m.Program != "" {
 		fmt.Fprintf(&b, "  in %s at %s; the largest of %d buffers: %s\n", m.Program, m.Name, m.LargestCount, heldList(m.Largest))

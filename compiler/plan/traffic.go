@@ -77,5 +77,42 @@ func (p *Plan) trafficTable() string {
 	for _, t := range list {
 		lines = append(lines, []string{"  " + t.Op.String(), t.Axis, fmt.Sprint(t.Calls), fmt.Sprint(t.Beside), FormatBytes(t.SentBytes)})
 	}
+	if p.Estimate.RanksPerNode > 0 {
+		lines[0] = slices.Insert(lines[0], 2, "over")
+		for i, t := range list {
+			lines[i+1] = slices.Insert(lines[i+1], 2, p.Link(t.Axis))
+		}
+	}
 	return "\n" + Columns(lines)
+}
+
+// Reach is how the ranks of a group along an axis lie on nodes of so many ranks: on how many nodes, and how many on each. Groups that lie otherwise
+// than others do, where the numbers do not divide, are taken for the one that reaches most nodes.
+func (p *Plan) Reach(axis string, perNode int) (neighbours, nodes int) {
+	degree, stride := p.Degree(axis), p.stride(axis)
+	span := degree * stride // of the group, in numbers of ranks
+	switch {
+	case p.Ranks() <= perNode || span <= perNode && perNode%span == 0:
+		return degree, 1
+	case stride >= perNode:
+		return 1, degree
+	}
+	neighbours = max(1, perNode/stride)
+	nodes = (degree + neighbours - 1) / neighbours
+	return neighbours, max(nodes, 2)
+}
+
+// Link names what carries the collectives along an axis; "" where all ranks are one process.
+func (p *Plan) Link(axis string) string {
+	e := &p.Estimate
+	if e.RanksPerNode == 0 {
+		return ""
+	}
+	switch neighbours, nodes := p.Reach(axis, e.RanksPerNode); {
+	case nodes == 1:
+		return e.NodeLink
+	case neighbours > 1:
+		return e.NodeLink + ", " + e.NetworkLink
+	}
+	return e.NetworkLink
 }

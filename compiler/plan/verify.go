@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
 
 	"github.com/gsc-project/gsc/kernels"
 )
@@ -42,7 +43,7 @@ import (
 //  15. Contract: kernels.Check admits operands and attributes; the axis of a collective is one of the mesh, its operands have the
 //     layout of kernels.ExchangeOf, and it has no predicate, so that all ranks of its group come to it. What is sent or received is so along the axis pipeline,
 //     between two stages, and beside what is computed where it is open, and only there.
-//  16. Kind: floats have the type that the device kind computes in, but for zeros, which any may be; what is not a copy works in device memory; the workspace is as large as the kind asks for.
+//  16. Kind: floats have the type that the device kind computes in, or one of the halves that it stores, but for zeros, which any may be; what is not a copy works in device memory; the workspace is as large as the kind asks for.
 //  17. Writers: at most one instruction of a stage writes a weight, but for gathering its parts in place, and none a frozen one.
 //
 // Memory. Each schedule is followed from its start, call by call: a session.
@@ -104,15 +105,29 @@ func (v *verifier) stage(s int) {
 	if v.plan.Stages[s].hasParts() {
 		ranks = append(ranks, v.plan.LastOf(s))
 	}
-	for _, rank := range ranks {
-		sv := &stageVerifier{verifier: v, index: s, rank: rank, stage: v.plan.Expand(s, rank), refused: map[*Instruction]bool{}}
-		sv.operands()
-		sv.openings()
-		sv.writers()
-		sv.separation()
-		sv.sessions()
-		sv.order()
+	found := make([]verifier, len(ranks)) // ranks are looked at side by side, and what is found told in their order
+	var group sync.WaitGroup
+	for i, rank := range ranks {
+		found[i] = verifier{plan: v.plan, kind: v.kind, seen: map[Problem]bool{}}
+		group.Go(func() { found[i].rank(s, rank) })
 	}
+	group.Wait()
+	for i := range found {
+		for _, p := range found[i].problems {
+			v.add(p)
+		}
+	}
+}
+
+// rank applies the rules to a stage as a rank runs it.
+func (v *verifier) rank(s, rank int) {
+	sv := &stageVerifier{verifier: v, index: s, rank: rank, stage: v.plan.Expand(s, rank), refused: map[*Instruction]bool{}}
+	sv.operands()
+	sv.openings()
+	sv.writers()
+	sv.separation()
+	sv.sessions()
+	sv.order()
 }
 
 // Problem is one broken rule. Program is empty and Instruction −1 where it is not of a program or an instruction.

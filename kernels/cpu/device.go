@@ -117,8 +117,12 @@ func (d *Device) Bind(c kernels.Call) (kernels.Kernel, error) {
 		return nil, err
 	}
 	for i, arg := range c.Args {
-		if p := kernels.Contracts[c.Op].Params[i]; p.Class == kernels.Float && !arg.Absent() && arg.DType != kernels.F32 {
+		p := kernels.Contracts[c.Op].Params[i]
+		if p.Class == kernels.Float && !arg.Absent() && arg.DType != kernels.F32 {
 			return nil, fmt.Errorf("%v: operand %s: the cpu device computes in f32, not %v", c.Op, p.Name, arg.DType)
+		}
+		if p.Class == kernels.Half && arg.DType != kernels.BF16 {
+			return nil, fmt.Errorf("%v: operand %s: the cpu device stores halves as bf16, not %v", c.Op, p.Name, arg.DType)
 		}
 	}
 	bind := binders[c.Op]

@@ -29,7 +29,9 @@ func (*Device) Bind(c kernels.Call) (kernels.Kernel, error) {
 	}
 	contract := &kernels.Contracts[c.Op]
 	for i, arg := range c.Args {
-		if contract.Params[i].Class != kernels.Half && arg.DType.Float() && arg.DType != kernels.F64 {
+		if half := contract.Params[i].Class == kernels.Half; half && arg.DType != kernels.BF16 {
+			return nil, fmt.Errorf("%v: operand %s: the ref device stores halves as bf16, not %v", c.Op, contract.Params[i].Name, arg.DType)
+		} else if !half && arg.DType.Float() && arg.DType != kernels.F64 {
 			return nil, fmt.Errorf("%v: operand %s: the ref device computes in f64, not %v", c.Op, contract.Params[i].Name, arg.DType)
 		}
 	}
