@@ -121,8 +121,12 @@ func PredictedTimeline(w io.Writer, path string, p *plan.Plan, o Options) (err e
 	if err != nil {
 		return err
 	}
-	return timeline.Write(w, compiler.Timeline(profile, p, processors(o.Threads)), func(int) string {
-		return fmt.Sprintf("every rank, predicted by the profile %s", profile.Name)
+	return timeline.Write(w, compiler.Timeline(profile, p, processors(o.Threads)), func(rank int) string {
+		who := "every rank"
+		if len(p.Stages) > 1 {
+			who = fmt.Sprintf("every rank of stage %d", p.StageOf(rank))
+		}
+		return fmt.Sprintf("%s, predicted by the profile %s", who, profile.Name)
 	})
 }
 

@@ -19,7 +19,7 @@ func BenchmarkOverlap(b *testing.B) {
 	computed := stepTime(b, p, nil)
 	sent := int64(0)
 	calls := 0
-	for _, t := range p.Traffic() {
+	for _, t := range p.Traffic(0) {
 		sent, calls = sent+t.SentBytes, calls+t.Calls
 	}
 	link := &collectives.Link{Latency: 10 * time.Microsecond}

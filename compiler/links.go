@@ -12,6 +12,9 @@ import (
 // sends over the links between it and its group (plan.SentBytes), and of the steps in which it does.
 func (p *Profile) collective(pl *plan.Plan, st *plan.Stage, in *plan.Instruction) float64 {
 	axis := in.Attrs.Axis
+	if in.Op == kernels.Send || in.Op == kernels.Receive {
+		return p.transfer(pl, st, in)
+	}
 	if p.PerNode == 0 {
 		bytes := kernels.TrafficBytes(in.Op, in.Attrs, st.Tensors(in)) * int64(pl.Degree(axis))
 		return p.CallSeconds + float64(bytes)/p.BytesPerSecond

@@ -15,17 +15,24 @@ func Predict(p *Profile, pl *plan.Plan, s *plan.Schedule, threads int) map[strin
 	return predicted
 }
 
-// Timeline is what a profile expects of a rank in a training step of the longest rows: all ranks do the same.
+// Timeline is what a profile expects of the first rank of each stage in a training step of the longest rows: all ranks of a stage do the same.
 func Timeline(p *Profile, pl *plan.Plan, threads int) []timeline.Event {
 	var list []timeline.Event
-	st := &pl.Stages[0]
-	predict(p, pl, st.Schedule(plan.Train, pl.Data.Length), pl.RankThreads(threads), func(c plan.Call, in *plan.Instruction, start, seconds float64) {
+	tell := func(stage int, c plan.Call, in *plan.Instruction, start, seconds float64) {
 		e := timeline.Event{Name: in.Name, Op: in.Op.String(), Program: c.Program, Pos: in.Pos, MicroBatch: c.MicroBatch, Stream: in.Stream,
-			Start: inTime(start), Length: inTime(seconds)}
+			Rank: pl.FirstOf(stage), Start: inTime(start), Length: inTime(seconds)}
 		if kernels.Contracts[in.Op].Collective {
-			e.SentBytes = pl.SentBytes(st, in)
+			e.SentBytes = pl.SentBytes(&pl.Stages[stage], in)
 		}
 		list = append(list, e)
+	}
+	threads = pl.RankThreads(threads)
+	if len(pl.Stages) > 1 {
+		followStages(p, pl, threads, tell)
+		return list
+	}
+	predict(p, pl, pl.Stages[0].Schedule(plan.Train, pl.Data.Length), threads, func(c plan.Call, in *plan.Instruction, start, seconds float64) {
+		tell(0, c, in, start, seconds)
 	})
 	return list
 }
@@ -211,6 +218,10 @@ func Reprice(pl *plan.Plan, p *Profile, threads int) {
 	e := &pl.Estimate
 	e.Profile, e.PeakFlops, e.MemoryBytes = p.Name, p.peak(pl), p.MemoryBytes
 	e.RanksPerNode, e.NodeLink, e.NetworkLink = p.PerNode, p.Node.Name, p.Network.Name
+	if len(pl.Stages) > 1 {
+		e.StepSeconds, e.ExposedSeconds, e.BubbleSeconds = followStages(p, pl, pl.RankThreads(threads), nil)
+		return
+	}
 	e.StepSeconds, e.ExposedSeconds = seconds(p, pl, pl.Stages[0].Schedule(plan.Train, pl.Data.Length), pl.RankThreads(threads))
 }
 

@@ -36,7 +36,7 @@ type entry struct {
 }
 
 // streams are what the streams of a rank are called.
-var streams = map[int]string{0: "computing", 1: "collectives beside it"}
+var streams = map[int]string{0: "computing", 1: "collectives beside it", 2: "receiving", 3: "sending"}
 
 // Write writes events. rank names the process of a rank; nil numbers them.
 func Write(w io.Writer, events []Event, rank func(int) string) error {

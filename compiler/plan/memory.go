@@ -8,8 +8,9 @@ import (
 	"github.com/gsc-project/gsc/kernels"
 )
 
-// Memory is what a rank holds at the instant when it holds most, in device memory.
+// Memory is what a rank holds at the instant when it holds most, in device memory: one of the stage whose ranks hold most.
 type Memory struct {
+	Stage       int
 	Schedule    string // such as "schedule train for length 64"
 	Program     string // of the instant
 	Instruction int
@@ -55,7 +56,7 @@ func (p *Plan) Memory() Memory {
 			}
 			continue
 		case a.Space == kernels.DeviceMemory:
-			m.ArenaBytes = a.SizeBytes
+			m.ArenaBytes = a.SizeBytes // the largest stage's
 		default:
 			m.OtherArenas = append(m.OtherArenas, a)
 		}
@@ -64,7 +65,12 @@ func (p *Plan) Memory() Memory {
 	if len(p.Stages) == 0 {
 		return m
 	}
-	st := &p.Stages[0]
+	for i := range p.Stages {
+		if p.Stages[i].Bytes > p.Stages[m.Stage].Bytes {
+			m.Stage = i
+		}
+	}
+	st := &p.Stages[m.Stage]
 	var best lives
 	for i := range st.Schedules {
 		if l := follow(st, &st.Schedules[i]); len(l.positions) > 0 && (best.stage == nil || l.peakBytes > best.peakBytes) {

@@ -26,6 +26,7 @@ func (p *Plan) Summary() string {
 		}
 	}
 	w.Flush()
+	b.WriteString(p.stageTable())
 	b.WriteString(p.memoryTable())
 	b.WriteString(p.trafficTable())
 	b.WriteString(p.operationTable())
@@ -210,22 +211,34 @@ func (r *Rate) brief() string {
 func (p *Plan) updateBrief() string {
 	var ops []string
 	clip := ""
-	st := &p.Stages[0]
-	for i := range st.Programs {
-		for j := range st.Programs[i].Instructions {
-			in := &st.Programs[i].Instructions[j]
-			if in.Op == kernels.ClipFactor && in.Attrs.MaxNorm > 0 {
-				clip = fmt.Sprintf(", gradients clipped to norm %g", in.Attrs.MaxNorm)
-			}
-			for k, o := range in.Operands {
-				master := operandName(in, k) == "weight"
-				if o.Buffer >= 0 && (st.Buffers[o.Buffer].Class == Weight || master) && role(in, k).Writes() && !slices.Contains(ops, in.Op.String()) {
-					ops = append(ops, in.Op.String())
+	for s := range p.Stages {
+		st := &p.Stages[s]
+		for i := range st.Programs {
+			for j := range st.Programs[i].Instructions {
+				in := &st.Programs[i].Instructions[j]
+				if in.Op == kernels.ClipFactor && in.Attrs.MaxNorm > 0 {
+					clip = fmt.Sprintf(", gradients clipped to norm %g", in.Attrs.MaxNorm)
+				}
+				if op := in.Op.String(); st.updates(in) && !slices.Contains(ops, op) {
+					ops = append(ops, op)
 				}
 			}
 		}
 	}
 	return strings.Join(ops, ", ") + clip
+}
+
+// updates says whether an instruction computes new weights.
+func (s *Stage) updates(in *Instruction) bool {
+	if kernels.Contracts[in.Op].Collective || in.Op == kernels.Round {
+		return false
+	}
+	for k, o := range in.Operands {
+		if o.Buffer >= 0 && (s.Buffers[o.Buffer].Class == Weight || operandName(in, k) == "weight") && role(in, k).Writes() {
+			return true
+		}
+	}
+	return false
 }
 
 // classWords are what the summary calls the classes.
@@ -238,7 +251,7 @@ var classWords = map[Class]string{
 func (p *Plan) memoryTable() string {
 	m := p.Memory()
 	var b strings.Builder
-	b.WriteString("\nmemory at its peak\n")
+	b.WriteString("\nmemory at its peak" + p.ofStage(m.Stage) + "\n")
 	rows := [][2]string{}
 	for _, c := range m.Classes {
 		rows = append(rows, [2]string{classWords[c.Class], FormatBytes(c.SizeBytes)})
@@ -266,6 +279,56 @@ func (p *Plan) memoryTable() string {
 		fmt.Fprintf(&b, "  in %s at %s; the largest of %d buffers: %s\n", m.Program, m.Name, m.LargestCount, heldList(m.Largest))
 	}
 	return b.String()
+}
+
+// ofStage names a stage, where there are several.
+func (p *Plan) ofStage(stage int) string {
+	if len(p.Stages) < 2 {
+		return ""
+	}
+	return fmt.Sprintf(", of a rank of stage %d", stage)
+}
+
+// stageTable says how the stages share the work out.
+func (p *Plan) stageTable() string {
+	if len(p.Stages) < 2 {
+		return ""
+	}
+	flops, weights, all := make([]float64, len(p.Stages)), make([]int64, len(p.Stages)), 0.0
+	for i := range p.Stages {
+		flops[i] = p.Stages[i].stepFlops(p.Data.Length)
+		all += flops[i]
+	}
+	for i := range p.Tensors {
+		if t := &p.Tensors[i]; t.Class == Weight {
+			weights[t.Stage] += int64(kernels.Elements(t.Shape()))
+		}
+	}
+	lines := [][]string{{"stages", "parameters", "of a step's FLOP", "micro-batches under way", "memory of a rank"}}
+	for i := range p.Stages {
+		s := &p.Stages[i]
+		peak := p.PeakBytes()
+		for _, a := range p.Arenas {
+			peak += p.ArenaBytes(i, a) - a.SizeBytes
+		}
+		lines = append(lines, []string{fmt.Sprintf("  %d", i), FormatCount(float64(weights[i])), fmt.Sprintf("%.1f %%", 100*flops[i]/all), fmt.Sprint(s.Slots), FormatBytes(peak)})
+	}
+	return "\n" + Columns(lines)
+}
+
+// stepFlops is the arithmetic of a training step of rows of a length.
+func (s *Stage) stepFlops(length int) (total float64) {
+	known := map[string]float64{}
+	for _, c := range s.Schedule(Train, length).Calls {
+		if _, ok := known[c.Program]; !ok {
+			program := s.Program(c.Program)
+			for i := range program.Instructions {
+				known[c.Program] += s.flop(&program.Instructions[i])
+			}
+		}
+		total += known[c.Program]
+	}
+	return total
 }
 
 func heldList(list []Held) string {
@@ -302,7 +365,7 @@ type opRow struct {
 const maxOpRows = 12
 
 // operationTable counts the instructions of each operation by program, the
-// programs of the longest bucket alone, and gives the share in a training step's arithmetic.
+// programs of the longest bucket alone, and gives the share in a training step's arithmetic; where there are stages, those of the first.
 func (p *Plan) operationTable() string {
 	st := &p.Stages[0]
 	columns, calls := p.columns(st)
@@ -319,6 +382,9 @@ func (p *Plan) operationTable() string {
 		rows = append(rows[:maxOpRows:maxOpRows], rest)
 	}
 	head := []string{"operations"}
+	if len(p.Stages) > 1 {
+		head[0] = "operations of stage 0"
+	}
 	for i, c := range columns {
 		head = append(head, c.Name)
 		if calls[i] > 1 {

@@ -17,9 +17,9 @@ type Traffic struct {
 	Beside    int // of the calls: those that run beside what is computed
 }
 
-// Traffic lists what a rank sends in a training step of the longest rows, by axis and kind. The plan must have passed Verify.
-func (p *Plan) Traffic() (list []Traffic) {
-	st := &p.Stages[0]
+// Traffic lists what a rank of a stage sends in a training step of the longest rows, by axis and kind. The plan must have passed Verify.
+func (p *Plan) Traffic(stage int) (list []Traffic) {
+	st := &p.Stages[stage]
 	s := st.Schedule(Train, p.Data.Length)
 	if s == nil {
 		return nil
@@ -28,7 +28,7 @@ func (p *Plan) Traffic() (list []Traffic) {
 		program := st.Program(c.Program)
 		for i := range program.Instructions {
 			in := &program.Instructions[i]
-			if !kernels.Contracts[in.Op].Collective {
+			if !kernels.Contracts[in.Op].Collective || in.Op == kernels.Receive { // which another rank sends
 				continue
 			}
 			k := 0
@@ -64,16 +64,35 @@ func (p *Plan) Span(axis string) int {
 	return group[len(group)-1] + 1
 }
 
-// trafficTable says what a rank sends, by axis and kind.
+// busiest is the traffic of the stage whose ranks send most.
+func (p *Plan) busiest() (stage int, list []Traffic) {
+	most := int64(-1)
+	for i := range p.Stages {
+		sent, own := int64(0), p.Traffic(i)
+		for _, t := range own {
+			sent += t.SentBytes
+		}
+		if sent > most {
+			stage, list, most = i, own, sent
+		}
+	}
+	return stage, list
+}
+
+// trafficTable says what a rank sends, by axis and kind; where there are stages, one of the stage that sends most.
 func (p *Plan) trafficTable() string {
-	list := p.Traffic()
+	stage, list := p.busiest()
 	if len(list) == 0 {
 		return ""
 	}
 	slices.SortStableFunc(list, func(a, b Traffic) int {
 		return cmp.Or(cmp.Compare(slices.Index(Axes, a.Axis), slices.Index(Axes, b.Axis)), cmp.Compare(b.SentBytes, a.SentBytes))
 	})
-	lines := [][]string{{"sent by a rank in a step", "along", "calls", "beside what is computed", "bytes"}}
+	who := "a rank"
+	if len(p.Stages) > 1 {
+		who = fmt.Sprintf("a rank of stage %d", stage)
+	}
+	lines := [][]string{{"sent by " + who + " in a step", "along", "calls", "beside what is computed", "bytes"}}
 	for _, t := range list {
 		lines = append(lines, []string{"  " + t.Op.String(), t.Axis, fmt.Sprint(t.Calls), fmt.Sprint(t.Beside), FormatBytes(t.SentBytes)})
 	}
