@@ -28,7 +28,7 @@ type wire struct {
 	Memory     wireMemory
 	Parallel   Parallel
 	Compile    wireCompile
-	Devices    Devices
+	Devices    wireDevices
 	Evaluate   plan.Evaluation
 	Checkpoint plan.Checkpoint
 	Seed       uint64
@@ -121,7 +121,7 @@ func (e *evaluation) decode() (*Strategy, error) {
 		return nil, fmt.Errorf("the schema and its Go types differ: %w", err)
 	}
 	s := &Strategy{
-		Name: w.Name, Precision: w.Precision, Parallel: w.Parallel, Devices: w.Devices, Evaluate: w.Evaluate, Checkpoint: w.Checkpoint, Seed: w.Seed,
+		Name: w.Name, Precision: w.Precision, Parallel: w.Parallel, Devices: w.Devices.Devices, Evaluate: w.Evaluate, Checkpoint: w.Checkpoint, Seed: w.Seed,
 		Objective: Objective(w.Objective), Batch: Batch(w.Batch), Optimizer: w.Optimizer.optimizer(),
 		Schedule: w.Schedule.Rate, Length: w.Schedule.length(),
 		Positions: e.positions(),
@@ -131,6 +131,9 @@ func (e *evaluation) decode() (*Strategy, error) {
 	}
 	limit, err := sizeBytes(w.Memory.Limit)
 	if err != nil {
+		return nil, err
+	}
+	if s.Launch, err = w.Devices.Launch.launch(); err != nil {
 		return nil, err
 	}
 	s.Compile.Unfused = !w.Compile.Fuse
@@ -150,7 +153,7 @@ func (e *evaluation) decode() (*Strategy, error) {
 		s.Optimizer.Match = e.strings("model.#Hidden")
 	}
 	s.Open = w.open(s)
-	if s.Evaluated, err = canonical(text); err != nil {
+	if s.Evaluated, err = identity(text); err != nil {
 		return nil, err
 	}
 	s.Digest, err = digest(s.Evaluated, s.Model.Layers)
@@ -245,18 +248,21 @@ func sizeBytes(size any) (int64, error) {
 			return int64(number * unit), nil
 		}
 	}
-	return 0, fmt.Errorf("memory.limit: %v is not a size", size)
+	return 0, fmt.Errorf("%v is not a size", size)
 }
 
 var units = map[string]float64{
 	"B": 1, "KB": 1e3, "MB": 1e6, "GB": 1e9, "TB": 1e12, "KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30, "TiB": 1 << 40,
 }
 
-// canonical is JSON with sorted keys and numbers in one form.
-func canonical(text []byte) ([]byte, error) {
-	var values any
+// identity is what a strategy is: JSON with sorted keys and numbers in one form, without how it is launched.
+func identity(text []byte) ([]byte, error) {
+	var values map[string]any
 	if err := json.Unmarshal(text, &values); err != nil {
 		return nil, err
+	}
+	if devices, ok := values["devices"].(map[string]any); ok {
+		delete(devices, "launch")
 	}
 	return json.Marshal(values)
 }

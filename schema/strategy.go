@@ -22,6 +22,7 @@ type Strategy struct {
 	Parallel   Parallel
 	Compile    Compile
 	Devices    Devices
+	Launch     Launch // devices.launch
 	Evaluate   plan.Evaluation
 	Checkpoint plan.Checkpoint
 	Seed       uint64
@@ -160,6 +161,8 @@ type Devices struct {
 	Kind    string // "cpu" or "ref"
 	Profile string // "host", a built-in one, or a file that gsc calibrate wrote
 	Threads int    // of all ranks of a process together; 0: the number of processors
+	Nodes   int    // 0: left out, see [Strategy.Nodes]
+	PerNode int    `json:"per_node"` // ranks of a node
 }
 
 // Model is an architecture with its sizes, as a list of layers.
