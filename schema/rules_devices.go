@@ -23,6 +23,21 @@ func (d *diagnosis) nodes() {
 		`use "ranks", or leave it out`, "one process cannot be on %d nodes", nodes)
 }
 
+// notice is how much earlier than it is asked to Slurm may tell a job that its time ends.
+const notice = 60
+
+// grace: the time of a job is not over before it has begun.
+func (d *diagnosis) grace() {
+	seconds, ok := d.integer("devices.launch.grace")
+	text, given := d.text("devices.launch.slurm.time")
+	if !ok || !given {
+		return
+	}
+	time, err := days(text)
+	d.wrongIf(err == nil && time.Seconds() <= float64(seconds+notice), []string{"devices.launch.slurm.time", "devices.launch.grace"}, "give the job more time, or less to save itself",
+		"of %s a job that saves itself %d seconds before the end, which Slurm may tell it %d seconds earlier, has nothing left", text, seconds, notice)
+}
+
 // ranks is the product of the mesh's axes, whichever there are, and the paths of those that have several.
 func (d *diagnosis) ranks() (ranks int64, axes []string, ok bool) {
 	if _, ok := d.known("parallel.mesh"); !ok {
