@@ -108,13 +108,12 @@ const besideBytes = 64 << 20
 
 // memoryBytes is what a node takes. To know it the run is opened, so that what cannot go on is refused here and not in the queue. On Kubernetes
 // data and run may be elsewhere: there the strategy is planned, and not even that when it says how much memory there is to be.
-func (o SubmitOptions) memoryBytes(path string, s *schema.Strategy, j *launch.Job) (int64, error) {
+func (o *SubmitOptions) memoryBytes(path string, s *schema.Strategy, j *launch.Job) (int64, error) {
 	given := s.Launch.MemoryBytes
 	if o.To == "kubernetes" && given > 0 {
 		return given, nil
 	}
-	o.Threads = j.Threads * j.Processes()
-	p, err := o.planOf(path, s)
+	p, err := o.planOf(path, s, j.Threads*j.Processes())
 	if err != nil || given > 0 {
 		return given, err
 	}
@@ -126,11 +125,13 @@ func (o SubmitOptions) memoryBytes(path string, s *schema.Strategy, j *launch.Jo
 }
 
 // planOf is the plan by which the job begins its run or goes on with it.
-func (o *SubmitOptions) planOf(path string, s *schema.Strategy) (*plan.Plan, error) {
+func (o *SubmitOptions) planOf(path string, s *schema.Strategy, threads int) (*plan.Plan, error) {
+	options := o.Options
+	options.Threads = threads
 	if o.To == "kubernetes" {
-		return Plan(path, o.Options)
+		return Plan(path, options)
 	}
-	r, err := openRun(path, TrainOptions{Options: o.Options, Run: o.run(s), Reshard: o.Reshard})
+	r, err := openRun(path, TrainOptions{Options: options, Run: o.run(s), Reshard: o.Reshard})
 	if err != nil {
 		return nil, err
 	}
