@@ -37,6 +37,9 @@ func Submit(ctx context.Context, path string, o SubmitOptions) error {
 		return fmt.Errorf("%s is a plan, which does not say where it runs: submit a strategy", path)
 	}
 	s, err := Load(path, o.Options)
+	if err == nil && o.To == "kubernetes" {
+		err = needs(s)
+	}
 	if err != nil {
 		return err
 	}
@@ -155,9 +158,6 @@ func (o *SubmitOptions) toSlurm(ctx context.Context, j *launch.Job, s *schema.St
 
 func (o *SubmitOptions) toKubernetes(ctx context.Context, j *launch.Job, s *schema.Strategy) error {
 	l := s.Launch.Kubernetes
-	if err := needs(s); err != nil {
-		return err
-	}
 	k := launch.Kubernetes{Image: l.Image, Namespace: l.Namespace, Queue: l.Queue, Folder: l.Folder, NodeSelector: l.NodeSelector, Retries: l.Retries}
 	for _, v := range l.Volumes {
 		k.Volumes = append(k.Volumes, launch.Volume(v))

@@ -32,11 +32,11 @@ type Job struct {
 	Environment map[string]string
 
 	Nodes       int
-	PerNode     int  // processes of each node
-	MPI         bool // the processes are one program's ranks, that meet by MPI
-	Threads     int  // of each process
-	GPUs        int  // of each node
-	MemoryBytes int64
+	PerNode     int           // processes of each node
+	MPI         bool          // the processes are one program's ranks, that meet by MPI
+	Threads     int           // of each process
+	GPUs        int           // of each node
+	MemoryBytes int64         // of each node
 	Grace       time.Duration // that the command has to save itself
 }
 

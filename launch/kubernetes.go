@@ -46,12 +46,12 @@ func (j *Job) Manifest(k Kubernetes) ([]byte, error) {
 		version, spec = mpiJobVersion, j.mpiJob(k)
 	}
 	metadata := mapping{{"name", j.Label()}, {"namespace", orNil(k.Namespace)}, {"labels", mapping{{"kueue.x-k8s.io/queue-name", orNil(k.Queue)}}}}
-	m := mapping{{"apiVersion", version}, {"kind", j.Resource()}, {"metadata", metadata}, {"spec", spec}}
+	m := mapping{{"apiVersion", version}, {"kind", j.resource()}, {"metadata", metadata}, {"spec", spec}}
 	return append([]byte("# Written by gsc submit; kubectl create -f FILE submits it.\n"), m.yaml()...), nil
 }
 
-// Resource is the kind of a job on Kubernetes.
-func (j *Job) Resource() string {
+// resource is the kind of a job on Kubernetes.
+func (j *Job) resource() string {
 	if j.MPI {
 		return "MPIJob"
 	}

@@ -105,7 +105,8 @@ func (d *definition) faults(manifest []byte) []string {
 }
 
 // jobs are a small one, and one with everything.
-func jobs(mpi bool) map[string][]byte {
+func jobs(t *testing.T, mpi bool) map[string][]byte {
+	t.Helper()
 	small := launch.Job{Name: "small", Command: []string{"gsc"}, Nodes: 1, PerNode: 1, MPI: mpi, Threads: 1, MemoryBytes: 1, Grace: time.Minute}
 	large := launch.Job{
 		Name: "Large_1.5", Command: []string{"gsc", "train", "it's $HOME: \"x\"\n"}, Environment: map[string]string{"A": "true", "B": "1"},
@@ -124,7 +125,7 @@ func jobs(mpi bool) map[string][]byte {
 		for _, j := range []launch.Job{small, large} {
 			manifest, err := j.Manifest(k)
 			if err != nil {
-				panic(err)
+				t.Fatal(err)
 			}
 			all[j.Name+"/"+name] = manifest
 		}
@@ -135,7 +136,7 @@ func jobs(mpi bool) map[string][]byte {
 func TestManifestsFollowThePublishedSchemas(t *testing.T) {
 	for kind := range published {
 		d := define(t, kind)
-		for name, manifest := range jobs(kind == "MPIJob") {
+		for name, manifest := range jobs(t, kind == "MPIJob") {
 			for _, fault := range d.faults(manifest) {
 				t.Errorf("%s %s: %s\n%s", kind, name, fault, manifest)
 			}
@@ -147,7 +148,7 @@ func TestManifestsFollowThePublishedSchemas(t *testing.T) {
 func TestSchemasRefuse(t *testing.T) {
 	for kind := range published {
 		d, refused := define(t, kind), 0
-		manifest := jobs(kind == "MPIJob")["Large_1.5/all"]
+		manifest := jobs(t, kind == "MPIJob")["Large_1.5/all"]
 		lines := strings.SplitAfter(string(manifest), "\n")
 		for i := range lines {
 			for _, wrong := range spoilt(lines, i) {
