@@ -38,6 +38,14 @@ levels: build ## the same at each level of the processor's features, forced one 
 arm64: ## run the kernels' tests and a short training run as built for arm64, under qemu elsewhere
 	@scripts/arm64
 
+.PHONY: slurm
+slurm: build ## submit runs to a real Slurm of this machine alone, and requeue one, in about a minute (needs root and Slurm)
+	@scripts/slurm $(GSC)
+
+.PHONY: manifests
+manifests: ## hold the jobs of gsc submit to the published schemas of JobSet and MPIJob
+	@scripts/manifests
+
 BENCH = go run ./bench -rows "$(or $(ROWS),*)" -n $(or $(N),5) -out "$(or $(OUT),runs/bench)" -torch "$(TORCH)" -llmc "$(LLMC)" -text "$(TEXT)"
 
 .PHONY: bench

@@ -28,7 +28,12 @@ type TrainOptions struct {
 	Timeline  string    // a file for what the ranks do in one of the first steps; empty: none
 	Out       io.Writer // progress and result
 	Width     int       // of the terminal that Out is; 0: it is none
+
+	TellInterrupted bool // a run that was interrupted, saved and can go on ends with [ErrInterrupted]
 }
+
+// ErrInterrupted says that a run was interrupted, and goes on when it is trained again.
+var ErrInterrupted = errors.New("interrupted")
 
 // Train trains by a strategy or a plan in a run folder. A run that is there
 // already is resumed by its stored plan.
@@ -57,7 +62,13 @@ func Train(ctx context.Context, path string, o TrainOptions) (err error) {
 	if err := recorder.Close(err); err != nil {
 		return err
 	}
-	return s.report(o, r.dir, summary)
+	if err := s.report(o, r.dir, summary); err != nil {
+		return err
+	}
+	if o.TellInterrupted && summary.GoesOn {
+		return ErrInterrupted
+	}
+	return nil
 }
 
 // tracedStep is the one that --timeline records: by then all memory was touched.

@@ -56,6 +56,15 @@ func ProfileOf(s *schema.Strategy) (*Profile, error) {
 // profile is the device profile that the strategy names: one of its own, or a built-in one. "host", and a file of measured rates, stand
 // for that of the device kind.
 func (u *unitOfWork) profile() (*Profile, error) {
+	p, err := u.profileOf()
+	if n := u.strategy.Devices.PerNode; err == nil && n > 0 && p.PerNode > 0 {
+		p.PerNode = n
+	}
+	return p, err
+}
+
+// profileOf is the profile as it stands.
+func (u *unitOfWork) profileOf() (*Profile, error) {
 	d := &u.strategy.Devices
 	if own, ok := d.Profiles[d.Profile]; ok {
 		return u.ownProfile(d.Profile, own)

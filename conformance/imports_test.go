@@ -31,6 +31,7 @@ var importRules = []importRule{
 	{from: module + "/runtime/...", to: module + "/collectives/...", allowed: module + "/collectives", deep: true, reason: "transports are wired in by the front door"},
 	{from: module + "/compiler", to: module + "/runtime/...", deep: true, reason: "a plan is made without running anything"},
 	{from: module + "/compiler/...", to: module + "/kernels/...", allowed: module + "/kernels", deep: true, reason: "a plan can be made for devices that are not there"},
+	{from: module + "/launch", to: module + "/...", deep: true, reason: "a job is written from plain data, and can be tried without a strategy"},
 	{from: module + "/timeline", to: module + "/...", reason: "what is predicted and what is measured are written in one form, which knows neither"},
 	{from: module + "/runtime/...", to: module + "/schema", deep: true, reason: "the runtime runs plans, whatever they were made from"},
 	{from: module + "/runtime/...", to: module + "/compiler", deep: true, reason: "the runtime decides nothing: it must not compile"},

@@ -46,6 +46,7 @@ type Summary struct {
 	Loss       float64 // of the last step
 	Validation Scores  // of the last evaluation
 	Stopped    string  // why it ended before its last step; empty: it did not
+	GoesOn     bool    // it was interrupted: it goes on when it is run again
 }
 
 // state is what a run must know to go on, beside its tensors. It is stored in each checkpoint.
@@ -163,7 +164,9 @@ func (t *Trainer) Run(ctx context.Context) (Summary, error) {
 	case t.state.Ended:
 		return t.summary(fmt.Sprintf("the validation score did not improve in %d evaluations", p.Evaluation.Patience)), nil
 	case t.step < p.Steps || t.state.Owed != nil:
-		return t.summary("interrupted"), nil
+		s := t.summary("interrupted")
+		s.GoesOn = true
+		return s, nil
 	}
 	return t.summary(""), nil
 }

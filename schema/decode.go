@@ -35,9 +35,11 @@ type wire struct {
 }
 
 type wireDevices struct {
-	Kind, Profile string
-	Threads       int
-	Profiles      map[string]wireProfile
+	Kind, Profile  string
+	Threads, Nodes int
+	PerNode        int `json:"per_node"`
+	Profiles       map[string]wireProfile
+	Launch         wireLaunch
 }
 
 type wireProfile struct {
@@ -154,6 +156,9 @@ func (e *evaluation) decode() (*Strategy, error) {
 	if s.Devices, err = w.Devices.devices(); err != nil {
 		return nil, err
 	}
+	if s.Launch, err = w.Devices.Launch.launch(); err != nil {
+		return nil, err
+	}
 	s.Compile.Unfused = !w.Compile.Fuse
 	s.Memory = Memory{LimitBytes: limit, Recompute: w.Memory.Recompute, LossChunks: w.Memory.LossChunks}
 	for i, r := range w.Parameters {
@@ -171,7 +176,7 @@ func (e *evaluation) decode() (*Strategy, error) {
 		s.Optimizer.Match = e.strings("model.#Hidden")
 	}
 	s.Open = w.open(s)
-	if s.Evaluated, err = canonical(text); err != nil {
+	if s.Evaluated, err = identity(text); err != nil {
 		return nil, err
 	}
 	s.Digest, err = digest(s.Evaluated, s.Model.Layers)
@@ -179,7 +184,7 @@ func (e *evaluation) decode() (*Strategy, error) {
 }
 
 func (d *wireDevices) devices() (Devices, error) {
-	made := Devices{Kind: d.Kind, Profile: d.Profile, Threads: d.Threads}
+	made := Devices{Kind: d.Kind, Profile: d.Profile, Threads: d.Threads, Nodes: d.Nodes, PerNode: d.PerNode}
 	for name, p := range d.Profiles {
 		own := Profile{Like: p.Like, Bandwidth: p.Bandwidth, Flops: p.Flops, Best: p.Best, Attention: p.Attention, CallSeconds: p.Call, PerNode: p.PerNode, Node: p.Node, Network: p.Network}
 		memory, err := sizeBytes(p.Memory)
@@ -302,11 +307,14 @@ var units = map[string]float64{
 	"B": 1, "KB": 1e3, "MB": 1e6, "GB": 1e9, "TB": 1e12, "KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30, "TiB": 1 << 40,
 }
 
-// canonical is JSON with sorted keys and numbers in one form.
-func canonical(text []byte) ([]byte, error) {
-	var values any
+// identity is what a strategy is: JSON with sorted keys and numbers in one form, without how it is launched.
+func identity(text []byte) ([]byte, error) {
+	var values map[string]any
 	if err := json.Unmarshal(text, &values); err != nil {
 		return nil, err
+	}
+	if devices, ok := values["devices"].(map[string]any); ok {
+		delete(devices, "launch")
 	}
 	return json.Marshal(values)
 }

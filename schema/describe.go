@@ -38,6 +38,11 @@ var hints = map[string]string{
 	"precision.compute": `use one of "f32", "bf16", "fp16"`,
 	"precision.master":  `use one of "f32", "bf16"`,
 	"precision.reduce":  `this version has "f32"`,
+
+	"devices.launch.memory":          `write bytes, or a number with a unit: "8GiB"`,
+	"devices.launch.slurm.options":   `write whole options: "--exclusive", "--mail-user=NAME"`,
+	"devices.launch.slurm.partition": "write it without spaces",
+	"devices.launch.slurm.time":      `write days, hours and minutes: "1d12h", "90m"`,
 }
 
 // unsupported is the error for a setting of config.json that the architecture does not have.

@@ -17,7 +17,7 @@ import (
 
 // TestLoad runs the cases of testdata. A case is an archive: the files of a
 // strategy, of which train.cue is loaded; args, a line each: -t KEY=VALUE, --set PATH=VALUE, a path in place of train.cue, or
-// +layers or +positions to show more of what was loaded; and want, the errors or a
+// +layers, +launch or +positions to show more of what was loaded; and want, the errors or a
 // summary of the strategy. GSC_UPDATE=1 rewrites want.
 func TestLoad(t *testing.T) {
 	cases, err := filepath.Glob("testdata/*.txtar")
@@ -116,6 +116,10 @@ func summary(s *Strategy, more string) string {
 	for i := range v.NumField() {
 		switch name := v.Type().Field(i).Name; name {
 		case "Positions", "Digest", "Evaluated", "origin":
+		case "Launch":
+			if strings.Contains(more, "+launch") {
+				fmt.Fprintf(&b, "%s: %s\n", name, show(s.Launch))
+			}
 		default:
 			if !v.Field(i).IsZero() {
 				fmt.Fprintf(&b, "%s: %s\n", name, show(v.Field(i).Interface()))

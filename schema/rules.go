@@ -31,7 +31,7 @@ func (d *diagnosis) rules() {
 		d.microBatches, d.stages, d.zero, d.objective, d.optimizer, d.parameters,
 		d.length, d.warmup, d.floor, d.table,
 		d.task, d.rows, d.rowLength, d.buckets, d.splits, d.validated,
-		d.metrics, d.best, d.profile,
+		d.metrics, d.best, d.profile, d.nodes, d.grace,
 	} {
 		rule()
 	}

@@ -22,6 +22,7 @@ type Strategy struct {
 	Parallel   Parallel
 	Compile    Compile
 	Devices    Devices
+	Launch     Launch // devices.launch
 	Evaluate   plan.Evaluation
 	Checkpoint plan.Checkpoint
 	Seed       uint64
@@ -173,6 +174,8 @@ type Devices struct {
 	Profile  string             // "host", a built-in one, one of Profiles, or a file that gsc calibrate wrote
 	Profiles map[string]Profile // the strategy's own
 	Threads  int                // of all ranks of a process together; 0: the number of processors
+	Nodes    int                // 0: left out, see [Strategy.Nodes]
+	PerNode  int                // ranks of a node
 }
 
 // Profile is a device profile of a strategy's own: where it differs from a built-in one. What is nil or 0 does not.

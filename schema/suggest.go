@@ -52,8 +52,6 @@ var later = map[string]string{
 	"memory.offload":   "all memory is the device's",
 	"data.transforms":  "transform the data before",
 	"objective.plugin": "use one of the losses: cross_entropy, binary_cross_entropy, squared_error",
-	"devices.nodes":    "all ranks are of one process: use parallel.mesh.data",
-	"devices.per_node": "all ranks are of one process: use parallel.mesh.data",
 
 	"parallel.mesh.expert": "the axes of a mesh are pipeline, data, sequence and tensor",
 }

@@ -24,6 +24,10 @@ func main() {
 	if errors.Is(err, context.Canceled) {
 		err = errors.New("interrupted")
 	}
+	var status exitStatus
+	if errors.As(err, &status) {
+		os.Exit(int(status))
+	}
 	if !errors.Is(err, errQuiet) {
 		fmt.Fprintln(os.Stderr, "gsc:", err)
 	}
@@ -32,6 +36,11 @@ func main() {
 
 // errQuiet ends the program with status 1 after everything was said.
 var errQuiet = errors.New("")
+
+// exitStatus ends the program with a status after everything was said.
+type exitStatus int
+
+func (s exitStatus) Error() string { return fmt.Sprintf("status %d", int(s)) }
 
 // interruptible is a context for what ends cleanly when it is interrupted, or
 // asked to terminate. A second signal ends the process at once.
@@ -52,6 +61,6 @@ and runs that plan. What gsc plan shows is what gsc train does.`,
 	}
 	cmd.CompletionOptions.HiddenDefaultCmd = true
 	cmd.SetFlagErrorFunc(usage)
-	cmd.AddCommand(vetCommand(), planCommand(), trainCommand(), benchCommand(), calibrateCommand(), evalCommand(), generateCommand(), schemaCommand(), conformanceCommand())
+	cmd.AddCommand(vetCommand(), planCommand(), trainCommand(), submitCommand(), benchCommand(), calibrateCommand(), evalCommand(), generateCommand(), schemaCommand(), conformanceCommand())
 	return cmd
 }

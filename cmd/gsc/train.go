@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"os"
 
@@ -13,6 +14,7 @@ import (
 func trainCommand() *cobra.Command {
 	var o *gsc.Options
 	t := gsc.TrainOptions{}
+	var status uint8
 	cmd := &cobra.Command{
 		Use:   "train STRATEGY|PLAN",
 		Short: "Train by a strategy or a plan; resume a run that was stopped",
@@ -27,7 +29,12 @@ settings of memory have. Ctrl-C saves and ends cleanly.`,
 			t.Width = terminalWidth()
 			ctx, stop := interruptible()
 			defer stop()
-			return gsc.Train(ctx, args[0], t)
+			t.TellInterrupted = status != 0
+			err := gsc.Train(ctx, args[0], t)
+			if errors.Is(err, gsc.ErrInterrupted) {
+				return exitStatus(status)
+			}
+			return err
 		},
 	}
 	o = strategyFlags(cmd)
@@ -35,6 +42,7 @@ settings of memory have. Ctrl-C saves and ends cleanly.`,
 	cmd.Flags().StringVar(&t.From, "from", "", "start a new run from the newest weights of another `RUN`")
 	cmd.Flags().BoolVar(&t.Reshard, "reshard", false, "go on with the run on the mesh, and with the settings of memory, that the strategy now has")
 	cmd.Flags().StringVar(&t.Timeline, "timeline", "", "write what every rank does in the third step to `FILE`, for viewers of traces (Perfetto, chrome://tracing)")
+	cmd.Flags().Uint8Var(&status, "interrupted", 0, "end with this `STATUS` where the run was interrupted and can go on, as the jobs of gsc submit do")
 	cmd.Flags().StringVar(&t.Sample, "sample", "", "at the end, continue this `PROMPT`")
 	cmd.Flags().BoolVar(&t.Baselines, "baselines", false, "at the end, fit byte models of order 3 and 4 on the same data and compare")
 	return cmd
