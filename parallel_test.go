@@ -413,7 +413,8 @@ func TestCheckpointsFitEveryMesh(t *testing.T) {
 	}
 	meshes := [][]string{
 		{}, {mesh(2), "parallel.mesh.tensor=2", "parallel.zero=3"}, {mesh(4), "parallel.zero=2", "batch.micro_batches=2"},
-		{"parallel.mesh.tensor=2", megatron}, {"parallel.mesh.sequence=2", "parallel.mesh.data=2", "parallel.zero=1"}, {},
+		{"parallel.mesh.tensor=2", megatron}, {"parallel.mesh.sequence=2", "parallel.mesh.data=2", "parallel.zero=1"},
+		{"parallel.mesh.pipeline=2", "batch.micro_batches=4", "parallel.mesh.tensor=2"}, {"parallel.mesh.pipeline=2", mesh(2), "parallel.zero=3", "batch.micro_batches=2"}, {},
 	}
 	run := filepath.Join(t.TempDir(), "run")
 	tensors := func(o gsc.Options) map[string][]float64 {

@@ -76,6 +76,7 @@ type cutter struct {
 	stages, chunks int
 	split          bool  // what goes back is cut in two
 	layers         []int // the chunk of each
+	head           int   // and that of what follows them
 	of             map[*graph.Node]int
 	made           map[*graph.Value]int  // by root: the chunk that makes it
 	crosses        map[*graph.Value]bool // what chunks hand on
@@ -144,10 +145,13 @@ func (c *cutter) assign(forward, backward []*graph.Node) error {
 		}
 	}
 	at, chunk := -1, 0
-	for _, u := range units {
-		if u.block > 0 {
+	for i, u := range units {
+		switch {
+		case u.block > 0:
 			at++
 			chunk = c.layers[at]
+		case i == len(units)-1 && i > 0:
+			chunk = c.head
 		}
 		for _, n := range u.nodes {
 			c.note(n, chunk)
@@ -157,14 +161,11 @@ func (c *cutter) assign(forward, backward []*graph.Node) error {
 }
 
 // mirror assigns the nodes of a backward program: its runs of blocks are those of the forward program from the end on, as far as there is something to
-// train. What lies outside of blocks goes with the block that follows, as it goes with the block before it in the forward program.
+// train. What lies before them is the head's, and else what lies outside of blocks goes with the block that follows, as it goes with the block before it in the
+// forward program.
 func (c *cutter) mirror(nodes []*graph.Node) error {
 	runs, at := c.units(nodes), len(c.layers)
-	chunk := 0
-	if !slices.ContainsFunc(runs, func(r stretch) bool { return r.block > 0 }) {
-		chunk = c.chunks - 1 // all that is trained is behind the layers
-	}
-	of := make([]int, len(runs))
+	chunk, of := 0, make([]int, len(runs))
 	for i, r := range runs {
 		if r.block > 0 {
 			at--
@@ -177,8 +178,11 @@ func (c *cutter) mirror(nodes []*graph.Node) error {
 		}
 	}
 	for i := len(runs) - 1; i >= 0; i-- {
-		if of[i] >= 0 {
+		switch {
+		case of[i] >= 0:
 			chunk = of[i]
+		case i == 0:
+			chunk = c.head
 		}
 		for _, n := range runs[i].nodes {
 			c.note(n, chunk)
@@ -249,25 +253,20 @@ func (c *cutter) units(nodes []*graph.Node) (list []stretch) {
 	return list
 }
 
-// share cuts the layers: each chunk has one or more, and the most arithmetic of a chunk, with what lies outside of layers, is the least there can be.
+// share cuts before layers, and before the head: each chunk has something, and the most arithmetic of a chunk is the least there can be.
 func (c *cutter) share(units []stretch) error {
-	var costs []float64 // of each layer with what follows it, and of the first with what lies before
-	before := 0.0
-	for _, u := range units {
-		switch {
-		case u.block > 0:
-			costs = append(costs, before+u.flops)
-			before = 0
-		case len(costs) > 0:
-			costs[len(costs)-1] += u.flops
-		default:
-			before += u.flops
+	costs := []float64{0} // of what lies before the layers, of each layer with what follows it, and of the head
+	for i, u := range units {
+		if u.block > 0 || i == len(units)-1 {
+			costs = append(costs, 0)
 		}
+		costs[len(costs)-1] += u.flops
 	}
 	if len(costs) < c.chunks {
-		return fmt.Errorf("%d parts of the layers, of which there are %d", c.chunks, len(costs))
+		return fmt.Errorf("%d parts are more than the %d layers, what lies before them and the head", c.chunks, len(costs)-2)
 	}
-	c.layers = balance(costs, c.chunks)
+	of := balance(costs, c.chunks)
+	c.layers, c.head = of[1:len(of)-1], of[len(of)-1]
 	return nil
 }
 

@@ -276,7 +276,7 @@ func (d *diagnosis) stages() {
 		if chunks > 1 {
 			paths = append(paths, "parallel.pipeline.chunks")
 		}
-		d.wrongIf(stages*chunks > layers, paths, "use fewer stages, or more layers", "%d parts of the layers are more than the %d layers", stages*chunks, layers)
+		d.wrongIf(stages*chunks > layers+2, paths, "use fewer stages, or more layers", "%d parts are more than the %d layers, what lies before them and the head", stages*chunks, layers)
 	}
 	d.wrongIf(chunks > 1 && stages == 1, []string{"parallel.pipeline.chunks", "parallel.mesh.pipeline"}, "use chunks: 1", "one stage has all layers")
 	d.wrongIf(chunks > 1 && !d.is("parallel.pipeline.schedule", "1f1b"), []string{"parallel.pipeline.chunks", "parallel.pipeline.schedule"},
