@@ -11,6 +11,7 @@ import (
 //	all_gather      x is [Rows][Count], y [Rows][n][Count]
 //	all_to_all      x is [Rows][Mid][n][Count], y [Rows][n][Mid][Count]; with Swap, the other way round
 //	all_reduce      x and y are [Count]; Rows is 1
+//	ring_shift      likewise
 //
 // Mid is 1 but for all_to_all.
 type Exchange struct {
@@ -26,7 +27,7 @@ func ExchangeOf(op Op, a Attrs, x, y []int, ranks int) (Exchange, error) {
 	}
 	grown := slices.Clone(x) // what y must be
 	switch op {
-	case AllReduce:
+	case AllReduce, RingShift:
 		e.Count = Elements(x)
 	case AllGather, ReduceScatter:
 		if a.Dim < 0 || a.Dim >= len(x) {
@@ -59,8 +60,11 @@ func ExchangeOf(op Op, a Attrs, x, y []int, ranks int) (Exchange, error) {
 // SentBytes is what a rank sends for a collective of elements of a size, by the algorithms that move the least: rings for what is added up or gathered.
 func (e Exchange) SentBytes(op Op, size, ranks int) int64 {
 	part := int64(e.Rows) * int64(e.Mid) * int64(e.Count) * int64(size)
-	if op == AllReduce {
+	switch op {
+	case AllReduce:
 		return 2 * part * int64(ranks-1) / int64(ranks)
+	case RingShift:
+		return part
 	}
 	return part * int64(ranks-1)
 }

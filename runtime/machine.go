@@ -153,7 +153,7 @@ func (m *Machine) bind(p *plan.Program) error {
 
 // collectiveOps are the collectives that operations become.
 var collectiveOps = map[kernels.Op]collectives.Op{kernels.AllReduce: collectives.AllReduce, kernels.ReduceScatter: collectives.ReduceScatter,
-	kernels.AllGather: collectives.AllGather, kernels.AllToAll: collectives.AllToAll}
+	kernels.AllGather: collectives.AllGather, kernels.AllToAll: collectives.AllToAll, kernels.RingShift: collectives.RingShift}
 
 // collectiveCall is an instruction as its group of so many ranks takes it.
 func collectiveCall(in *plan.Instruction, args []kernels.Tensor, ranks int) (collectives.Call, error) {
