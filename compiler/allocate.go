@@ -26,6 +26,7 @@ type unit struct {
 	values    []*graph.Value
 	sizeBytes int64
 	spans     map[int]span // by timeline
+	beside    map[int]int   // by timeline: the last instruction beside which a collective may still read it
 	offset    int64
 }
 
@@ -84,12 +85,16 @@ func (a *allocator) live(t int) {
 		for _, in := range p.Inputs {
 			a.touch(t, in.Value, at)
 		}
-		first, ends := at, waits(p).ends
+		first, w := at, waits(p)
 		for i, n := range p.Nodes {
-			n.Uses(func(v *graph.Value, _ kernels.Role) {
+			n.Uses(func(v *graph.Value, role kernels.Role) {
 				a.touch(t, v, at)
-				if n.Async {
-					a.touch(t, v, first+ends[i])
+				switch {
+				case n.Async && role.Writes():
+					a.touch(t, v, first+w.ends[i])
+				case n.Async:
+					a.touch(t, v, first+w.reads[i])
+					a.readBeside(t, v, first+w.reads[i])
 				}
 			})
 			at++
@@ -120,7 +125,7 @@ func (a *allocator) touch(t int, v *graph.Value, at int) {
 	}
 	u := a.units[v]
 	if u == nil {
-		u = &unit{values: []*graph.Value{v}, sizeBytes: bytesOf(v), spans: map[int]span{}}
+		u = &unit{values: []*graph.Value{v}, sizeBytes: bytesOf(v), spans: map[int]span{}, beside: map[int]int{}}
 		a.units[v] = u
 		a.order = append(a.order, u)
 	}
@@ -130,6 +135,13 @@ func (a *allocator) touch(t int, v *graph.Value, at int) {
 	}
 	s.to = max(s.to, at)
 	u.spans[t] = s
+}
+
+// readBeside notes that a collective may read a value as long as an instruction runs.
+func (a *allocator) readBeside(t int, v *graph.Value, until int) {
+	if u := a.units[v.Root()]; u != nil {
+		u.beside[t] = max(u.beside[t], until)
+	}
 }
 
 // inPlace lets an output take over the memory of an input that dies with the
@@ -165,6 +177,9 @@ func (a *allocator) takeOver(t int, n *graph.Node, at int) {
 // follows says that out begins at the very instruction with which in ends, and
 // that neither lives in another timeline.
 func (a *allocator) follows(out, in *unit, t, at int) bool {
+	if until, ok := in.beside[t]; ok && until >= at {
+		return false
+	}
 	return len(out.spans) == 1 && len(in.spans) == 1 && out.spans[t].from == at && in.spans[t].to == at &&
 		in.values[0].Class != plan.Cache && in.values[0].Class != plan.Gradient && out.values[0].Class != plan.Gradient
 }
@@ -182,6 +197,9 @@ func uses(n *graph.Node, v *graph.Value) int {
 func (a *allocator) merge(into, from *unit) {
 	for t, s := range from.spans {
 		into.spans[t] = span{min(into.spans[t].from, s.from), max(into.spans[t].to, s.to)}
+	}
+	for t, until := range from.beside {
+		into.beside[t] = max(into.beside[t], until)
 	}
 	into.values = append(into.values, from.values...)
 	for _, v := range from.values {

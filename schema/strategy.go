@@ -115,6 +115,8 @@ type Parallel struct {
 	Zero   int    // 1: ranks of data share out the optimizer's state, 2: and gradients, 3: and weights
 	Reduce string // when gradients are summed over ranks: "once", or after "each" micro-batch
 	Rules  []Rule
+
+	Attention string // over tokens that ranks share out: "exchange", "gather", "ring", or "" when the compiler chooses
 }
 
 // Rule shares a dim of tensors of a kind and a region out along an axis; an empty kind or region stands for any.

@@ -96,18 +96,18 @@ func PlaceScalar(axes []string, before, times int) string {
 	return name
 }
 
-// place is such a scalar.
-type place struct {
+// placed is such a scalar.
+type placed struct {
 	axes          []string
 	before, times int
 }
 
 // placeOf takes the name of such a scalar apart.
-func placeOf(scalar string) (p place, ok bool) {
+func placeOf(scalar string) (p placed, ok bool) {
 	name, ok := strings.CutPrefix(scalar, placePrefix)
 	name, factor, scaled := strings.Cut(name, "*")
 	name, before, moved := strings.Cut(name, "-")
-	p = place{strings.Split(name, ","), 0, 1}
+	p = placed{strings.Split(name, ","), 0, 1}
 	var errs [2]error
 	if moved {
 		p.before, errs[0] = strconv.Atoi(before)
