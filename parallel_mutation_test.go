@@ -58,7 +58,15 @@ func some(r *rand.Rand, p *plan.Plan, kind func(*plan.Instruction) bool) *plan.I
 
 // A disturbed plan of several ranks is refused, or trains to the same bits.
 func TestDisturbedRanksAreRefusedOrTheSame(t *testing.T) {
-	text := planOf(t, write(t, gpt2, stream), "batch.sequences=8", "batch.micro_batches=2", mesh(2), "parallel.mesh.tensor=2", "parallel.zero=3").Text()
+	for name, cut := range map[string][]string{"tensor": {"parallel.mesh.tensor=2"}, "ring": around(2)} {
+		t.Run(name, func(t *testing.T) {
+			set := append(cut, "batch.sequences=8", "batch.micro_batches=2", mesh(2), "parallel.zero=3")
+			disturbed(t, planOf(t, write(t, gpt2, stream), set...).Text())
+		})
+	}
+}
+
+func disturbed(t *testing.T, text []byte) {
 	read := func() *plan.Plan {
 		p, err := plan.ParseText(text)
 		if err != nil {

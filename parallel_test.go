@@ -191,7 +191,7 @@ func TestRanksSkipTogether(t *testing.T) {
 
 // What ranks send is what the plan says, byte by byte.
 func TestTrafficIsAsPlanned(t *testing.T) {
-	for _, cut := range append(cuts, []string{mesh(4), "parallel.zero=3", "batch.micro_batches=2"}) {
+	for _, cut := range slices.Concat(cuts, rings, [][]string{{mesh(4), "parallel.zero=3", "batch.micro_batches=2"}}) {
 		p := planOf(t, write(t, llama, stream), append(cut, "batch.sequences=16", "data.length=16")...)
 		type kind struct {
 			axis string

@@ -77,8 +77,9 @@ func (r *ring) backward() {
 		dk, dv = r.sum(n, "dk", comesK, graph.Arg{}, step), r.sum(n, "dv", comesV, graph.Arg{}, step)
 		b = next
 	}
-	r.goHome("dk", dk)
-	r.goHome("dv", dv)
+	homeK, homeV := r.goHome("dk", dk), r.goHome("dv", dv)
+	r.arrive("dk", homeK)
+	r.arrive("dv", homeV)
 }
 
 // home is where the last step puts what stays with the rank.
@@ -91,11 +92,7 @@ func (r *ring) home(name string, step int) graph.Arg {
 
 // first is the rank's own block, dense as what is passed on must be.
 func (r *ring) first() block {
-	b := block{k: r.dense("k"), v: r.dense("v")}
-	if i := r.node.Contract().Param("k_segments"); r.node.Args[i].Value != nil {
-		b.segments = r.node.Args[i].Value
-	}
-	return b
+	return block{k: r.dense("k"), v: r.dense("v"), segments: r.node.Arg("k_segments")}
 }
 
 func (r *ring) dense(name string) *graph.Value {
@@ -175,14 +172,22 @@ func (r *ring) sum(n *graph.Node, output string, sum, into graph.Arg, step int) 
 	return into
 }
 
-// goHome passes the sum of a block's gradients on to the rank whose block it is.
-func (r *ring) goHome(output string, sum graph.Arg) {
-	into := r.node.Arg(output)
-	if into.View == nil {
-		r.pass(sum.Value, into)
-		return
+// goHome begins to pass the sum of a block's gradients on to the rank whose block it is.
+func (r *ring) goHome(output string, sum graph.Arg) graph.Arg {
+	into := r.node.Args[r.node.Contract().Param(output)]
+	if into.Value.View != nil { // collectives give what lies together
+		return r.shift(sum.Value, output, r.ways)
 	}
-	r.add(kernels.Copy, into.Name, graph.Args{"x": r.shift(sum.Value, output, r.ways), "y": graph.Is(into)})
+	r.pass(sum.Value, into.Value)
+	return into
+}
+
+// arrive puts what came home in its place.
+func (r *ring) arrive(output string, from graph.Arg) {
+	into := r.node.Args[r.node.Contract().Param(output)]
+	if into.Value != from.Value {
+		r.add(kernels.Copy, into.Value.Name, graph.Args{"x": from, "y": into})
+	}
 }
 
 // fresh is a value of a step that is laid out as an output is.

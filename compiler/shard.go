@@ -30,11 +30,12 @@ func (u *unitOfWork) shard() error {
 	})
 	for _, b := range u.buckets {
 		for _, p := range []*graph.Program{b.forward, b.backward, b.evaluate} {
-			if err := s.run(p); err != nil {
-				return fmt.Errorf("program %s: %w", p.Name, err)
-			}
-			if r := s.refused; r != nil {
+			err := s.run(p)
+			if r := s.refused; r != nil { // what follows from it does not matter
 				return u.strategy.Wrong(r.what, r.why, r.fix)
+			}
+			if err != nil {
+				return fmt.Errorf("program %s: %w", p.Name, err)
 			}
 		}
 		if err := s.finish(b.evaluate); err != nil {

@@ -56,7 +56,8 @@ import (
 //
 // Order, within each program; the end of a program is waited for on every stream.
 //
-//  23. Streams are numbered below [MaxStreams]; an event is signalled once, and by an instruction before those that wait for it.
+//  23. Streams are numbered below [MaxStreams]; an event is signalled once, and by an instruction before those that wait for it; the collectives of a
+//     stream but the first are along one axis.
 //  24. What touches bytes that another stream touched, one of them writing, comes after it by events.
 //
 // All problems are found at once, as a [*Problems].
