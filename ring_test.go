@@ -152,10 +152,11 @@ func TestRingAllocatesNothing(t *testing.T) {
 	}
 }
 
-// BenchmarkRing trains over a link that needs half as long for the blocks that are passed as the processor for what is computed.
+// BenchmarkRing trains over a link that needs half as long for the blocks that are passed as the processor for what is computed. The sums of gradients,
+// an eighth of what is passed, are waited for.
 func BenchmarkRing(b *testing.B) {
-	path := write(b, `schema.#GPT2 & {layers: 2, heads: 4, width: 128, context: 2048}`, stream)
-	set := append(around(2), "batch.sequences=1")
+	path := write(b, `schema.#GPT2 & {layers: 2, heads: 4, width: 128, context: 1024}`, stream)
+	set := append(around(2), "batch.sequences=4")
 	p := planOf(b, path, set...)
 	computed, sent := stepTime(b, p, nil), int64(0)
 	for _, t := range p.Traffic() {

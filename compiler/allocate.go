@@ -26,7 +26,7 @@ type unit struct {
 	values    []*graph.Value
 	sizeBytes int64
 	spans     map[int]span // by timeline
-	beside    map[int]int   // by timeline: the last instruction beside which a collective may still read it
+	beside    map[int]int  // by timeline: the last instruction beside which a collective may still read it
 	offset    int64
 }
 
