@@ -58,7 +58,20 @@ func some(r *rand.Rand, p *plan.Plan, kind func(*plan.Instruction) bool) *plan.I
 
 // A disturbed plan of several ranks is refused, or trains to the same bits.
 func TestDisturbedRanksAreRefusedOrTheSame(t *testing.T) {
-	text := planOf(t, write(t, gpt2, stream), "batch.sequences=8", "batch.micro_batches=2", mesh(2), "parallel.mesh.tensor=2", "parallel.zero=3").Text()
+	for _, c := range []struct {
+		name  string
+		cut   []string
+		count int // of each kind
+	}{{"tensor", []string{"parallel.mesh.tensor=2"}, 100}, {"ring", around(2), 40}} {
+		t.Run(c.name, func(t *testing.T) {
+			set := append(c.cut, "batch.sequences=8", "batch.micro_batches=2", mesh(2), "parallel.zero=3")
+			disturbed(t, planOf(t, write(t, gpt2, stream), set...).Text(), c.count)
+		})
+	}
+}
+
+// disturbed tries so many of each kind.
+func disturbed(t *testing.T, text []byte, count int) {
 	read := func() *plan.Plan {
 		p, err := plan.ParseText(text)
 		if err != nil {
@@ -68,7 +81,6 @@ func TestDisturbedRanksAreRefusedOrTheSame(t *testing.T) {
 	}
 	one := newLab(t, read(), 1)
 	losses, bits := one.train(2), one.digest()
-	count := 100
 	if testing.Short() {
 		count = 10
 	}

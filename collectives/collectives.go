@@ -10,11 +10,12 @@
 //	all_gather      out[w][q][i] = in_q[w][i]
 //	broadcast       out[i] = in_Peer[i]
 //	all_to_all      out[w][q][m][i] = in_q[w][m][r][i], or with Swap out[w][m][q][i] = in_q[w][r][m][i]
+//	ring_shift      out[i] = in_p[i], p being r−1, or the last rank where r is the first
 //	send, receive   the receiver's out[i] = the sender's in[i]; the sends of a pair of ranks meet its receives in their order
 //	barrier         no rank leaves before all have come
 //
 // Sums are taken in rank order, ((in_0 + in_1) + in_2) + …, in the type of the elements: the same bits in every rank, and an
-// all_reduce gives those of a reduce_scatter followed by an all_gather. in and out may be the same memory, and in a
+// all_reduce gives those of a reduce_scatter followed by an all_gather. in and out may be the same memory but in a ring_shift, and in a
 // reduce_scatter or an all_gather the smaller of the two may be the rank's own part of the larger, where parts do not lie apart.
 package collectives
 
@@ -36,12 +37,13 @@ const (
 	AllGather
 	Broadcast
 	AllToAll
+	RingShift
 	Send
 	Receive
 	Barrier
 )
 
-var opNames = [...]string{"all_reduce", "reduce_scatter", "all_gather", "broadcast", "all_to_all", "send", "receive", "barrier"}
+var opNames = [...]string{"all_reduce", "reduce_scatter", "all_gather", "broadcast", "all_to_all", "ring_shift", "send", "receive", "barrier"}
 
 func (o Op) String() string {
 	if int(o) >= len(opNames) {
@@ -106,6 +108,8 @@ func (c Call) Check(rank, ranks int) error {
 		return fmt.Errorf("%v of the type %v", c.Op, c.DType)
 	case c.Op == AllToAll && c.In == c.Out && c.In != nil && c.Part() != c.Count:
 		return fmt.Errorf("%v in place of parts that lie apart", c.Op)
+	case c.Op == RingShift && c.In == c.Out && c.In != nil:
+		return fmt.Errorf("%v in place", c.Op)
 	case c.Add && c.Op != ReduceScatter:
 		return fmt.Errorf("%v does not add to what is there", c.Op)
 	case c.Op.Sums() && !summable(c.DType):
@@ -177,7 +181,7 @@ func (c Call) Traffic(ranks int) int64 {
 		return 2 * bytes * (n - 1) / n
 	case ReduceScatter, AllGather, AllToAll:
 		return bytes * (n - 1)
-	case Broadcast, Send, Receive:
+	case Broadcast, RingShift, Send, Receive:
 		return bytes
 	}
 	return 0

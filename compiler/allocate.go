@@ -44,6 +44,7 @@ type unit struct {
 type life struct {
 	timeline int
 	span
+	beside int // the last instruction beside which a collective may still read it; −1: there is none
 }
 
 // in is the unit's life in a timeline; nil where it has none.
@@ -110,7 +111,7 @@ func (a *allocator) reserve() *unit {
 			p.Uses(func(_ *graph.Node, v *graph.Value) { used = used || a.slots.slotted[v.Root()] })
 		}
 		if used {
-			room.lives = append(room.lives, life{t, span{0, math.MaxInt}})
+			room.lives = append(room.lives, life{t, span{0, math.MaxInt}, -1})
 		}
 	}
 	a.order = append(a.order, room)
@@ -128,12 +129,16 @@ func (a *allocator) live(t int) {
 		for _, in := range p.Inputs {
 			a.touch(t, in.Value, at)
 		}
-		first, ends := at, waits(p).ends
+		first, w := at, waits(p)
 		for i, n := range p.Nodes {
-			n.Uses(func(v *graph.Value, _ kernels.Role) {
+			n.Uses(func(v *graph.Value, role kernels.Role) {
 				a.touch(t, v, at)
-				if n.Async {
-					a.touch(t, v, first+ends[i])
+				switch {
+				case n.Async && role.Writes():
+					a.touch(t, v, first+w.ends[i])
+				case n.Async:
+					a.touch(t, v, first+w.reads[i])
+					a.readBeside(t, v, first+w.reads[i])
 				}
 				if n.Open != 0 {
 					a.touch(t, v, a.awaited(t, n.Open))
@@ -190,10 +195,18 @@ func (a *allocator) touch(t int, v *graph.Value, at int) {
 	}
 	l := u.in(t)
 	if l == nil { // timelines come in their order
-		u.lives = append(u.lives, life{t, span{at, at}})
+		u.lives = append(u.lives, life{t, span{at, at}, -1})
 		return
 	}
 	l.to = max(l.to, at)
+}
+
+// readBeside notes that a collective may read a value as long as an instruction runs.
+func (a *allocator) readBeside(t int, v *graph.Value, until int) {
+	if u := a.units[v.Root()]; u != nil {
+		l := u.in(t)
+		l.beside = max(l.beside, until)
+	}
 }
 
 // inPlace lets an output take over the memory of an input that dies with the
@@ -230,6 +243,7 @@ func (a *allocator) takeOver(t int, n *graph.Node, at int) {
 // that neither lives in another timeline.
 func (a *allocator) follows(out, in *unit, t, at int) bool {
 	return len(out.lives) == 1 && len(in.lives) == 1 && out.lives[0].timeline == t && in.lives[0].timeline == t && out.lives[0].from == at && in.lives[0].to == at &&
+		in.lives[0].beside < at &&
 		in.values[0].Class != plan.Cache && in.values[0].Class != plan.Gradient && out.values[0].Class != plan.Gradient
 }
 
@@ -246,6 +260,7 @@ func uses(n *graph.Node, v *graph.Value) int {
 // merge lets a unit take over what another, which lives in the same timeline, held.
 func (a *allocator) merge(into, from *unit) {
 	into.lives[0].from, into.lives[0].to = min(into.lives[0].from, from.lives[0].from), max(into.lives[0].to, from.lives[0].to)
+	into.lives[0].beside = max(into.lives[0].beside, from.lives[0].beside)
 	into.values = append(into.values, from.values...)
 	for _, v := range from.values {
 		a.units[v] = into

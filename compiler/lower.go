@@ -97,22 +97,17 @@ func (l *lowerer) ports(list []graph.Port) []plan.Port {
 func (l *lowerer) program(p *graph.Program) plan.Program {
 	out := plan.Program{Name: p.Name, Length: p.Length, Inputs: l.ports(p.Inputs), Outputs: l.ports(p.Outputs)}
 	events := 0
-	for i, on := range waits(p).node {
+	for i, list := range waits(p).nodes {
 		in := l.instruction(p.Nodes[i])
-		if p.Nodes[i].Async {
-			in.Stream = collectiveStream
-		}
-		if p.Nodes[i].Open != 0 {
-			in.Stream = p.Nodes[i].Stream
-		}
+		in.Stream = streamOf(p.Nodes[i])
 		in.Open, in.Await = p.Nodes[i].Open, slices.Clone(p.Nodes[i].Await)
-		if on >= 0 {
+		for _, on := range list {
 			before := &out.Instructions[on]
 			if before.Signal == 0 {
 				events++
 				before.Signal = events
 			}
-			in.Wait = []int{before.Signal}
+			in.Wait = append(in.Wait, before.Signal)
 		}
 		out.Instructions = append(out.Instructions, in)
 	}

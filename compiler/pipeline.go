@@ -38,12 +38,6 @@ const (
 	lanes
 )
 
-// The streams of what stages hand on, which runs beside what is computed.
-const (
-	receiveStream = collectiveStream + 1 + iota
-	sendStream
-)
-
 // pipeline cuts the layers into stages, of one or several chunks each, which hand on what the next ones read (Huang et al., arXiv:1811.06965, section 2.2): in
 // a program for what is received, so that it can begin before it is needed, and by nodes at the end of what made it.
 // Layers are shared out so that the chunk with most arithmetic has least. What is computed of inputs alone, positions for example, each chunk computes for itself.

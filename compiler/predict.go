@@ -1,6 +1,7 @@
 package compiler
 
 import (
+	"slices"
 	"time"
 
 	"github.com/gsc-project/gsc/compiler/plan"
@@ -65,7 +66,7 @@ func predict(p *Profile, pl *plan.Plan, s *plan.Schedule, threads int,
 				tell(call, in, begun+start, seconds)
 			}
 		}
-		took := max(r.now[0], r.now[1])
+		took := slices.Max(r.now[:])
 		begun, exposed = begun+took, exposed+took-r.computed
 	}
 	return predicted, exposed
@@ -118,15 +119,15 @@ func (c *pricer) prices(program *plan.Program) func(i int) float64 {
 	return func(i int) float64 { return list[i] }
 }
 
-// race follows the two streams of a program.
+// race follows the streams of a program.
 type race struct {
-	now      [2]float64      // when each is done with what it was given
-	ends     map[int]float64 // events
+	now      [plan.MaxStreams]float64 // when each is done with what it was given
+	ends     map[int]float64          // events
 	computed float64
 }
 
 func (r *race) instruction(in *plan.Instruction, seconds float64) (start float64) {
-	now := &r.now[min(in.Stream, 1)]
+	now := &r.now[in.Stream]
 	for _, event := range in.Wait {
 		*now = max(*now, r.ends[event])
 	}

@@ -1,6 +1,7 @@
 package compiler
 
 import (
+	"cmp"
 	"slices"
 
 	"github.com/gsc-project/gsc/compiler/graph"
@@ -20,8 +21,9 @@ func recompute(g *graph.Graph, forward *graph.Program, backward []*graph.Program
 	if policy == "none" {
 		return
 	}
-	r := &recomputer{graph: g, producer: map[*graph.Value]*graph.Node{}, again: map[*graph.Value]*graph.Value{}}
-	for _, n := range forward.Nodes {
+	r := &recomputer{graph: g, producer: map[*graph.Value]*graph.Node{}, again: map[*graph.Value]*graph.Value{}, place: map[*graph.Node]int{}}
+	for i, n := range forward.Nodes {
+		r.place[n] = i
 		n.Uses(func(v *graph.Value, role kernels.Role) {
 			if role.Writes() && !v.Lasting() {
 				r.producer[v.Root()] = n
@@ -43,6 +45,7 @@ type recomputer struct {
 	producer map[*graph.Value]*graph.Node
 	dropped  map[*graph.Value]bool
 	again    map[*graph.Value]*graph.Value // dropped values by their second computation
+	place    map[*graph.Node]int           // in the forward program
 	nodes    []*graph.Node                 // of the new backward program
 }
 
@@ -126,12 +129,30 @@ func (r *recomputer) replace(v *graph.Value) *graph.Value {
 		return again
 	}
 	if r.again[v] == nil {
-		r.runAgain(r.producer[v])
+		for _, n := range r.missing(v, nil) {
+			r.runAgain(n)
+		}
 	}
 	return r.again[v]
 }
 
-// runAgain appends a copy of a forward node, after what it needs.
+// missing adds what must run again for a value to a list, in the order of the forward program: what it begins early, to have it in time, it begins early again.
+func (r *recomputer) missing(v *graph.Value, list []*graph.Node) []*graph.Node {
+	n := r.producer[v]
+	at, found := slices.BinarySearchFunc(list, r.place[n], func(o *graph.Node, place int) int { return cmp.Compare(r.place[o], place) })
+	if found {
+		return list
+	}
+	list = slices.Insert(list, at, n)
+	n.Uses(func(v *graph.Value, role kernels.Role) {
+		if root := v.Root(); role.Reads() && r.dropped[root] && r.again[root] == nil {
+			list = r.missing(root, list)
+		}
+	})
+	return list
+}
+
+// runAgain appends a copy of a forward node. What it needs is there.
 func (r *recomputer) runAgain(n *graph.Node) {
 	twin := *n
 	twin.Name += ".again"

@@ -21,7 +21,7 @@ func (u *unitOfWork) shard() error {
 	if len(mesh) == 0 {
 		return nil
 	}
-	s := &sharder{graph: u.graph, degrees: map[string]int{}, rules: u.strategy.Parallel.Table(), moved: map[move]*graph.Value{}, whole: map[uneven]bool{}, padded: map[string]int{}}
+	s := &sharder{graph: u.graph, attention: u.strategy.Parallel.Attention, degrees: map[string]int{}, rules: u.strategy.Parallel.Table(), moved: map[move]*graph.Value{}, whole: map[uneven]bool{}, padded: map[string]int{}}
 	for _, a := range mesh {
 		s.degrees[a.Name] = a.Degree
 	}
@@ -30,7 +30,11 @@ func (u *unitOfWork) shard() error {
 	})
 	for _, b := range u.buckets {
 		for _, p := range []*graph.Program{b.forward, b.backward, b.evaluate} {
-			if err := s.run(p); err != nil {
+			err := s.run(p)
+			if r := s.refused; r != nil { // what follows from it does not matter
+				return u.strategy.Wrong(r.what, r.why, r.fix)
+			}
+			if err != nil {
 				return fmt.Errorf("program %s: %w", p.Name, err)
 			}
 		}
@@ -42,6 +46,7 @@ func (u *unitOfWork) shard() error {
 		w.cut = s.cut(w.value)
 	}
 	s.localise()
+	u.choices = append(u.choices, s.choices...)
 	for _, what := range slices.Sorted(maps.Keys(s.padded)) {
 		u.choices = append(u.choices, plan.Choice{What: "parallel.mesh", Value: what, Why: fmt.Sprintf("%d ranks share it out", s.padded[what])})
 	}
@@ -66,7 +71,27 @@ type sharder struct {
 	whole   map[uneven]bool
 	padded  map[string]int // what is padded, and how many ranks share it out
 
+	attention string // what the strategy says of it; "": nothing
+	choices   []plan.Choice
+	refused   *refusal // the first
+
 	padVocab bool // the vocabulary may be shared out unevenly: it is the first dim of all weights that have it
+}
+
+// refusal is what a strategy asks for and cannot have.
+type refusal struct{ what, why, fix string }
+
+func (s *sharder) refuse(what, why, fix string) {
+	if s.refused == nil {
+		s.refused = &refusal{what, why, fix}
+	}
+}
+
+// note says what was chosen, once.
+func (s *sharder) note(what, value, why string) {
+	if c := (plan.Choice{What: what, Value: value, Why: why}); !slices.Contains(s.choices, c) {
+		s.choices = append(s.choices, c)
+	}
 }
 
 // uneven is a dim that a rule names and that does not divide.

@@ -72,6 +72,7 @@ func (s *sharder) node(n *graph.Node) error {
 	if s.partOfClasses(n, c) {
 		return s.crossEntropy(n, c)
 	}
+	at := len(s.nodes)
 	s.nodes = append(s.nodes, n)
 	for i := range n.Args {
 		if n.Args[i].Value != nil && n.Contract().RoleOf(i, n.Attrs).Writes() {
@@ -79,6 +80,9 @@ func (s *sharder) node(n *graph.Node) error {
 				return fmt.Errorf("%s: %w", n.Contract().Params[i].Name, err)
 			}
 		}
+	}
+	if len(c.axes("S")) > 0 {
+		s.nodes = slices.Replace(s.nodes, at, at+1, s.ring(n, c)...)
 	}
 	return nil
 }
@@ -110,7 +114,7 @@ func (s *sharder) choose(n *graph.Node) *choice {
 		s.take(n, main, c, s.layoutIn(out, n))
 	}
 	if n.Op == kernels.Attention || n.Op == kernels.AttentionGrad {
-		s.sequenceIntoHeads(n, c, main)
+		s.attendAcross(n, c, main)
 	}
 	return c
 }

@@ -2,18 +2,18 @@ package compiler
 
 import (
 	"fmt"
-	"maps"
 	"slices"
+	"strings"
 
 	"github.com/gsc-project/gsc/compiler/graph"
 	"github.com/gsc-project/gsc/compiler/plan"
 	"github.com/gsc-project/gsc/kernels"
 )
 
-// sequenceIntoHeads lets attention share heads out along the axes that share its tokens out: a head needs all tokens.
-// Source: Jacobs et al., DeepSpeed Ulysses, arXiv:2309.14509, section 3.1. Where heads do not divide, each rank works on its own queries, and
-// keys and values are gathered.
-func (s *sharder) sequenceIntoHeads(n *graph.Node, c *choice, main int) {
+// attendAcross settles what attention does where ranks share its tokens out: a head needs all of them. Either heads are shared out along those axes instead
+// (Jacobs et al., DeepSpeed Ulysses, arXiv:2309.14509, section 3.1); or each rank works on its own queries, and keys and values are gathered, or
+// pass round (ring).
+func (s *sharder) attendAcross(n *graph.Node, c *choice, main int) {
 	v := n.Args[main].Value
 	split := s.wanted(v, n)
 	var tokens []shared
@@ -25,17 +25,41 @@ func (s *sharder) sequenceIntoHeads(n *graph.Node, c *choice, main int) {
 	if tokens == nil {
 		return
 	}
-	heads := map[string][]shared{}
-	for _, name := range []string{"H", "G"} {
-		size := s.sizeOf(n, name)
-		axes := append(c.axes(name), tokens[0].axes...)
-		if size%s.degree(axes) != 0 {
-			c.shared["T"] = tokens
-			return
+	switch s.algorithm(n, c, tokens[0].axes) {
+	case byExchange:
+		for _, name := range []string{"H", "G"} {
+			c.shared[name] = []shared{{s.sizeOf(n, name), append(c.axes(name), tokens[0].axes...)}}
 		}
-		heads[name] = []shared{{size, axes}}
+	case byRing:
+		c.shared["S"] = tokens
+		fallthrough
+	default:
+		c.shared["T"] = tokens
 	}
-	maps.Copy(c.shared, heads)
+}
+
+// algorithm is what leads attention through tokens that are shared out along axes: what the strategy says; else an exchange, where the heads divide.
+func (s *sharder) algorithm(n *graph.Node, c *choice, axes []string) string {
+	indivisible := ""
+	for _, name := range []string{"G", "H"} {
+		if size, ways := s.sizeOf(n, name), s.degree(append(c.axes(name), axes...)); size%ways != 0 && indivisible == "" {
+			indivisible = fmt.Sprintf("%d ranks do not divide %d %s", ways, size, map[string]string{"G": "key-value heads", "H": "heads"}[name])
+		}
+	}
+	switch {
+	case s.attention == byExchange && indivisible != "":
+		s.refuse("parallel.attention", indivisible+", so that these cannot be exchanged for tokens", `use "ring" or "gather"`)
+	case s.attention == byRing && len(axes) > 1:
+		s.refuse("parallel.attention", fmt.Sprintf("tokens are shared out along %s, and a ring goes along one axis", strings.Join(axes, " and ")),
+			`use "gather", or share them out along sequence alone`)
+	case s.attention == "" && indivisible != "":
+		s.note("parallel.attention", byGather, indivisible)
+		return byGather
+	case s.attention == "":
+		s.note("parallel.attention", byExchange, "the heads divide among the ranks that share tokens out")
+		return byExchange
+	}
+	return s.attention
 }
 
 // ownQueries tells attention which of the tokens its queries are.

@@ -177,7 +177,7 @@ func (s *stageRun) time(name string) *programTime {
 			r.instruction(in, prices(i))
 		}
 	}
-	t.took, t.computed = max(r.now[0], r.now[1]), r.computed
+	t.took, t.computed = slices.Max(r.now[:]), r.computed
 	s.programs[name] = t
 	return t
 }

@@ -1,60 +1,87 @@
 package compiler
 
 import (
+	"maps"
 	"slices"
 
 	"github.com/gsc-project/gsc/compiler/graph"
+	"github.com/gsc-project/gsc/compiler/plan"
 	"github.com/gsc-project/gsc/kernels"
 )
 
-// Collectives that are not waited for at once run on a stream of their own, in their order, beside what is computed.
-const collectiveStream = 1
+// The streams of what stages hand on to each other, which come behind those of the axes.
+var receiveStream, sendStream = len(plan.Axes), len(plan.Axes) + 1
+
+// streamOf is the stream of a node. Collectives that are not waited for at once run beside what is computed, on a stream for each axis of the mesh, in
+// their order: those of other axes are of other groups of ranks, between whose calls a transport keeps no order.
+func streamOf(n *graph.Node) int {
+	switch {
+	case n.Open != 0:
+		return n.Stream
+	case n.Async:
+		return slices.Index(plan.Axes, n.Attrs.Axis) // the first axis is that of stages, whose collectives all wait for
+	}
+	return 0
+}
 
 // waiting is what the streams of a program wait for.
 type waiting struct {
-	node []int // by node: the node of the other stream that must have ended before it begins; -1: none
-	ends []int // by node of the other stream: the first node that begins after it has ended; the last one where none waits
+	nodes [][]int // by node: the nodes of other streams that must have ended before it begins
+	ends  []int   // by node of another stream than the first: the first node that begins after it has ended; the last one where none waits
+	reads []int   // likewise: the last node that may run while it still reads
 }
 
 // waits finds them. A collective begins when all before it is computed. It is waited for by the first node that reads what it
 // writes, or writes what it uses; and when the second block after its own begins, so that no more are under way than memory is meant for.
 func waits(p *graph.Program) waiting {
-	w := waiting{node: make([]int, len(p.Nodes)), ends: make([]int, len(p.Nodes))}
+	w := waiting{nodes: make([][]int, len(p.Nodes)), ends: make([]int, len(p.Nodes)), reads: make([]int, len(p.Nodes))}
 	var open []int
 	opened := map[int]int{} // the run of blocks that each was begun in
 	uses := map[int]footprint{}
 	last, run := -1, 0
 	for i, n := range p.Nodes {
-		w.node[i], w.ends[i] = -1, len(p.Nodes)-1
-		if n.Open != 0 { // it begins when all before it is computed, too; what waits for it is another program
-			w.node[i] = last
-			continue
-		}
-		if n.Async {
-			w.node[i] = last
-			open, opened[i], uses[i] = append(open, i), run, footprintOf(n)
-			continue
-		}
-		if last >= 0 && n.Block != p.Nodes[last].Block {
+		w.ends[i], w.reads[i] = len(p.Nodes)-1, len(p.Nodes)-1
+		beside := n.Async || n.Open != 0
+		if !beside && last >= 0 && n.Block != p.Nodes[last].Block {
 			run++
 		}
-		last = i
-		until := -1
-		for k, a := range open {
-			if opened[a] < run-1 || uses[a].touchedBy(n) {
-				until = k
+		until := map[int]int{} // by stream: the last that must have ended
+		for _, a := range open {
+			if s := streamOf(p.Nodes[a]); s != streamOf(n) && (!beside && opened[a] < run-1 || uses[a].touchedBy(n)) {
+				until[s] = a
 			}
 		}
-		if until < 0 {
+		for _, s := range slices.Sorted(maps.Keys(until)) {
+			w.nodes[i] = append(w.nodes[i], until[s])
+		}
+		if beside && last >= 0 {
+			w.nodes[i] = append(w.nodes[i], last)
+		}
+		if n.Async {
+			open, opened[i], uses[i] = append(open, i), run, footprintOf(n)
+		}
+		if beside {
 			continue
 		}
-		w.node[i] = open[until]
-		for _, a := range open[:until+1] {
-			w.ends[a] = i
-		}
-		open = open[until+1:]
+		last = i
+		open = slices.DeleteFunc(open, func(a int) bool {
+			end, ok := until[streamOf(p.Nodes[a])]
+			if ok = ok && a <= end; ok {
+				w.ends[a], w.reads[a] = i, lastBeside(p, a, i)
+			}
+			return ok
+		})
 	}
 	return w
+}
+
+// lastBeside is the last node that may run beside a collective that another node waits for: between the two, what follows on the same stream does not.
+func lastBeside(p *graph.Program, collective, waiter int) int {
+	i := waiter - 1
+	for i > collective && streamOf(p.Nodes[i]) == streamOf(p.Nodes[collective]) {
+		i--
+	}
+	return i
 }
 
 // footprint is what a collective uses.

@@ -120,6 +120,7 @@ type drawn struct {
 	sequences, micro, length          int
 	data, sequence, tensor, zero      int
 	megatron, each                    bool
+	attention                         string // "": left open
 }
 
 func (d *drawn) ranks() int { return d.data * d.sequence * d.tensor }
@@ -142,6 +143,9 @@ func (d *drawn) mesh() []string {
 	list := []string{fmt.Sprintf("mesh.data=%d", d.data), fmt.Sprintf("mesh.sequence=%d", d.sequence), fmt.Sprintf("mesh.tensor=%d", d.tensor), fmt.Sprintf("zero=%d", d.zero)}
 	if d.each {
 		list = append(list, `reduce="each"`)
+	}
+	if d.attention != "" {
+		list = append(list, fmt.Sprintf("attention=%q", d.attention))
 	}
 	if d.megatron {
 		list = append(list, `rules=[{kind: "activation", region: "residual", dim: "seq", axis: "tensor"}]`)
@@ -220,6 +224,9 @@ func draw(seed int, device string) *drawn {
 		if !strings.Contains(d.optimizer, "sgd") {
 			d.optimizer = strings.Replace(d.optimizer, "}", ", epsilon: 1e-4}", 1)
 		}
+	}
+	if d.sequence > 1 {
+		d.attention = []string{"", "gather", "ring", "ring"}[r.IntN(4)]
 	}
 	return d
 }

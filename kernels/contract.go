@@ -164,11 +164,13 @@ var Contracts = [opCount]Contract{
 		Attrs: "interleaved inverse", InPlace: [][2]string{{"y", "x"}}, Check: checkRotary,
 		Flops: func(s Sizes, _ Attrs) float64 { return 3 * float64(s["B"]*s["T"]*s["H"]) * float64(s["R"]) }},
 	Attention: {Name: "attention", Params: append(append([]Param{in("q", "B T H D").strided(), in("k", "B S G D").strided(),
-		in("v", "B S G D").strided()}, maskParams...), out("o", "B T H D").strided(), out("lse", "B H T").wide()),
-		Attrs: maskAttrs, Check: checkAttention, Needs: needsMask, Flops: attentionFlops(4)},
+		in("v", "B S G D").strided()}, maskParams...), out("o", "B T H D").strided(), out("lse", "B H T").wide(),
+		counter("first_key").opt(), in("before", "B T H D").strided().opt(), in("before_lse", "B H T").wide().opt()),
+		Attrs: maskAttrs, InPlace: [][2]string{{"o", "before"}, {"lse", "before_lse"}}, Check: checkAttention, Needs: needsBoth, Flops: attentionFlops(4)},
 	AttentionGrad: {Name: "attention_grad", Params: append(append([]Param{in("do", "B T H D").strided(), in("q", "B T H D").strided(),
 		in("k", "B S G D").strided(), in("v", "B S G D").strided(), in("o", "B T H D").strided(), in("lse", "B H T").wide()}, maskParams...),
-		out("dq", "B T H D").strided(), out("dk", "B S G D").strided(), out("dv", "B S G D").strided(), workspace()),
+		out("dq", "B T H D").strided(), out("dk", "B S G D").strided(), out("dv", "B S G D").strided(), workspace(),
+		counter("first_key").opt()),
 		Attrs: maskAttrs, Check: checkAttention, Needs: needsMask, Flops: attentionFlops(10)},
 
 	CrossEntropy: {Name: "cross_entropy", Params: []Param{in("logits", "... V"), index("labels", "..."), out("loss", "...").wide(), out("lse", "...").wide(),
@@ -244,6 +246,8 @@ var Contracts = [opCount]Contract{
 		Flops: perElement(0), Collective: true},
 	Send:    {Name: "send", Params: []Param{in("x", "*").of(Number)}, Attrs: "axis peer lane", Check: needsAxis, Flops: perElement(0), Collective: true},
 	Receive: {Name: "receive", Params: []Param{out("y", "*").of(Number)}, Attrs: "axis peer lane", Check: needsAxis, Flops: perElement(0), Collective: true},
+	RingShift: {Name: "ring_shift", Params: []Param{in("x", "*").of(Number), out("y", "*").of(Number)}, Attrs: "axis", Check: needsAxis,
+		Flops: perElement(0), Collective: true},
 }
 
 func attentionFlops(perPair float64) func(Sizes, Attrs) float64 {
@@ -404,6 +408,14 @@ func needsMask(has func(string) bool, a Attrs) error {
 		return fmt.Errorf("dropout needs seed, step and origin")
 	}
 	return needsPlace(has, a)
+}
+
+// needsBoth: a result over some keys is its output and its sum.
+func needsBoth(has func(string) bool, a Attrs) error {
+	if has("before") != has("before_lse") {
+		return fmt.Errorf("before goes with before_lse")
+	}
+	return needsMask(has, a)
 }
 
 // needsPlace: the number of a part means something where it is known of what.

@@ -117,7 +117,12 @@ var absent Tensor
 // masked are the operands of Attention with the given optional ones.
 func masked(qSegments, kSegments, seed Tensor) []Tensor {
 	return []Tensor{f32(2, 3, 4, 8), f32(2, 5, 2, 8), f32(2, 5, 2, 8), absent, qSegments, kSegments, absent, seed, seed, seed, absent,
-		f32(2, 3, 4, 8), f32(2, 4, 3)}
+		f32(2, 3, 4, 8), f32(2, 4, 3), absent, absent, absent}
+}
+
+// known are those with what is known over other keys.
+func known(firstKey, before, lse Tensor) []Tensor {
+	return append(masked(absent, absent, absent)[:13], firstKey, before, lse)
 }
 
 func TestCheck(t *testing.T) {
@@ -185,10 +190,14 @@ func TestCheck(t *testing.T) {
 		{"segments of queries alone", Attention, Attrs{}, masked(i32(2, 3), absent, absent), "q_segments without k_segments"},
 		{"dropout", Attention, Attrs{Rate: 0.5}, masked(absent, absent, i64s()), ""},
 		{"dropout without seed", Attention, Attrs{Rate: 0.5}, masked(absent, absent, absent), "dropout needs seed, step and origin"},
+		{"part of the keys", Attention, Attrs{}, known(i64s(), f32(2, 3, 4, 8), f32(2, 4, 3)), ""},
+		{"before without before_lse", Attention, Attrs{}, known(i64s(), f32(2, 3, 4, 8), absent), "before goes with before_lse"},
+		{"before of other queries", Attention, Attrs{}, known(i64s(), f32(2, 5, 4, 8), f32(2, 4, 3)), "T = 5"},
+		{"ring_shift without an axis", RingShift, Attrs{}, []Tensor{f32(2), f32(2)}, "a collective needs an axis"},
 		{"window", Attention, Attrs{Window: -1}, masked(absent, absent, absent), "must not be negative"},
 		{"negative scale", Attention, Attrs{Scale: -1}, masked(absent, absent, absent), "must not be negative"},
 		{"heads", Attention, Attrs{}, append([]Tensor{f32(2, 3, 3, 8)}, append(masked(absent, absent, absent)[1:11],
-			f32(2, 3, 3, 8), f32(2, 3, 3))...), "2 key-value heads do not divide 3 heads"},
+			f32(2, 3, 3, 8), f32(2, 3, 3), absent, absent, absent)...), "2 key-value heads do not divide 3 heads"},
 
 		{"int8 product", MatMulInt8, Attrs{}, []Tensor{f32(2, 3), i8(4, 3), f32(4), absent, f32(2, 4), absent, absent, absent}, ""},
 		{"int8 product of floats", MatMulInt8, Attrs{}, []Tensor{f32(2, 3), f32(4, 3), f32(4), absent, f32(2, 4), absent, absent, absent}, "type f32, want i8"},

@@ -12,6 +12,7 @@ import (
 //	all_to_all      x is [Rows][Mid][n][Count], y [Rows][n][Mid][Count]; with Swap, the other way round
 //	all_reduce      x and y are [Count]; Rows is 1
 //	send, receive   likewise, of the one operand they have
+//	ring_shift      as all_reduce
 //
 // Mid is 1 but for all_to_all.
 type Exchange struct {
@@ -27,7 +28,7 @@ func ExchangeOf(op Op, a Attrs, x, y []int, ranks int) (Exchange, error) {
 	}
 	grown := slices.Clone(x) // what y must be
 	switch op {
-	case AllReduce, Send, Receive:
+	case AllReduce, Send, Receive, RingShift:
 		e.Count = Elements(x)
 	case AllGather, ReduceScatter:
 		if a.Dim < 0 || a.Dim >= len(x) {
@@ -63,7 +64,7 @@ func (e Exchange) SentBytes(op Op, size, ranks int) int64 {
 	switch op {
 	case AllReduce:
 		return 2 * part * int64(ranks-1) / int64(ranks)
-	case Send:
+	case Send, RingShift:
 		return part
 	case Receive:
 		return 0

@@ -134,7 +134,11 @@ const (
 	// unless causal, j − i − offset < w; an absent offset is 0. A query that sees no key gets o = 0 and lse = −Inf. drop is Dropout's rule on the
 	// logical tensor [B, H, T, S], its origin as there; with of and length, that tensor is [B, of, length, length], these H heads are its part numbered place, and the first query is that numbered offset. With compute, q, k, v and drop(p_j) are rounded where they are multiplied; a
 	// device may round drop(p_j) before it divides by the sum, e^(s_j) being taken relative to the largest score it knows.
-	// Source: Vaswani et al., arXiv:1706.03762, section 3.2; running softmax: Dao, arXiv:2307.08691, section 3.1.
+	//
+	// The keys may be a part of a row's: those numbered first_key and on, of which j counts from there wherever its number is looked at (lengths, the
+	// causal rule, the window, and with length drop). before and before_lse are o and lse over other keys, none of which is among these, and the two
+	// results become one: with o′ and lse′ those over these keys alone, lse = log(e^before_lse + e^lse′), o = e^(before_lse−lse)·before + e^(lse′−lse)·o′.
+	// Source: Vaswani et al., arXiv:1706.03762, section 3.2; running softmax: Dao, arXiv:2307.08691, section 3.1; parts of the keys: Liu et al., arXiv:2310.01889, section 3.
 	Attention
 	// AttentionGrad sets dq, dk, dv from do: with p and drop as in Attention, D_i = Σ do_i·o_i,
 	//
@@ -142,7 +146,8 @@ const (
 	//	dq_i = scale·Σ_j ds_ij·k_j; dk_j = scale·Σ_h Σ_i ds_ij·q_i; dv_j = Σ_h Σ_i drop(p_ij)·do_i
 	//
 	// summed over the heads h that share the key-value head. A query that sees no key gives nothing. With compute, q, k, v, do,
-	// drop(p_ij) and scale·ds_ij are rounded where they are multiplied, but in D_i.
+	// drop(p_ij) and scale·ds_ij are rounded where they are multiplied, but in D_i. Where the keys are a part of a row's, from first_key on, o and
+	// lse are those over all of them: dk and dv are then whole, and dq is the part of its sum that these keys give.
 	AttentionGrad
 
 	// Losses: unnormalised rows. The step's loss is Σ wᵢℓᵢ / Σ wᵢ over the global batch; the gradients are divided by the scalar
@@ -249,6 +254,8 @@ const (
 	Send
 	// Receive sets y to what the rank whose place along axis is peer sends.
 	Receive
+	// RingShift sets y to the x of the rank one place before in the group, the last one's in the first rank.
+	RingShift
 
 	opCount
 )

@@ -188,7 +188,8 @@ func (m *Machine) bind(p *plan.Program, slot int) error {
 
 // collectiveOps are the collectives that operations become.
 var collectiveOps = map[kernels.Op]collectives.Op{kernels.AllReduce: collectives.AllReduce, kernels.ReduceScatter: collectives.ReduceScatter,
-	kernels.AllGather: collectives.AllGather, kernels.AllToAll: collectives.AllToAll, kernels.Send: collectives.Send, kernels.Receive: collectives.Receive}
+	kernels.AllGather: collectives.AllGather, kernels.AllToAll: collectives.AllToAll, kernels.Send: collectives.Send, kernels.Receive: collectives.Receive,
+	kernels.RingShift: collectives.RingShift}
 
 // collectiveCall is an instruction as its group of so many ranks takes it, in which the rank has a place.
 func collectiveCall(in *plan.Instruction, args []kernels.Tensor, ranks, place int) (collectives.Call, error) {

@@ -35,8 +35,20 @@ type entry struct {
 	Args     map[string]any `json:"args,omitempty"`
 }
 
-// streams are what the streams of a rank are called.
-var streams = map[int]string{0: "computing", 1: "collectives beside it", 2: "receiving", 3: "sending"}
+// stream is what a stream of a rank is called.
+func stream(n int) string {
+	switch n {
+	case 0:
+		return "computing"
+	case 4:
+		return "receiving"
+	case 5:
+		return "sending"
+	case 1:
+		return "collectives beside it"
+	}
+	return fmt.Sprintf("collectives beside it, %d", n)
+}
 
 // Write writes events. rank names the process of a rank; nil numbers them.
 func Write(w io.Writer, events []Event, rank func(int) string) error {
@@ -49,7 +61,7 @@ func Write(w io.Writer, events []Event, rank func(int) string) error {
 		if key := [2]int{e.Rank, e.Stream}; !seen[key] {
 			seen[key] = true
 			list = append(list, entry{Phase: "M", Name: "process_name", Process: e.Rank, Args: map[string]any{"name": rank(e.Rank)}},
-				entry{Phase: "M", Name: "thread_name", Process: e.Rank, Thread: e.Stream, Args: map[string]any{"name": streams[e.Stream]}})
+				entry{Phase: "M", Name: "thread_name", Process: e.Rank, Thread: e.Stream, Args: map[string]any{"name": stream(e.Stream)}})
 		}
 		args := map[string]any{"program": e.Program, "micro_batch": e.MicroBatch}
 		if e.Pos != "" {

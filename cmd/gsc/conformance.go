@@ -56,17 +56,20 @@ func (c *conformanceFlags) referenceCommand() *cobra.Command {
 		},
 	}
 	cmd.Flags().StringVar(&strategies, "write-strategy", "", "keep the strategies the cases are run by in `FOLDER`")
-	cmd.Flags().StringSliceVar(&mesh, "mesh", nil, "share each case out as `AXIS=RANKS,…` says, or zero=STAGE, such as data=2,zero=1; the axes are "+strings.Join(gsc.Axes, ", "))
+	cmd.Flags().StringSliceVar(&mesh, "mesh", nil, "share each case out as `AXIS=RANKS,…` says, or zero=STAGE, or attention=ring, such as data=2,zero=1; the axes are "+strings.Join(gsc.Axes, ", "))
 	cmd.Flags().StringVar(&recompute, "recompute", "none", "memory.recompute of the strategies: none, selective or full")
 	return cmd
 }
 
-// meshSettings turns AXIS=RANKS and zero=STAGE into settings of a strategy's section parallel.
+// meshSettings turns AXIS=RANKS, zero=STAGE and attention=WAY into settings of a strategy's section parallel.
 func meshSettings(list []string) []string {
 	var settings []string
 	for _, s := range list {
-		if name, _, _ := strings.Cut(s, "="); slices.Contains(gsc.Axes, name) {
+		switch name, value, _ := strings.Cut(s, "="); {
+		case slices.Contains(gsc.Axes, name):
 			s = "mesh." + s
+		case name == "attention":
+			s = fmt.Sprintf("attention=%q", value)
 		}
 		settings = append(settings, s)
 	}

@@ -31,7 +31,7 @@ func Check(g collectives.Group) error {
 			}
 		}
 	}
-	for _, check := range []func(collectives.Group) error{checkBits, checkAdd, checkApart, checkSends, checkQueue, checkBarrier, checkRefused} {
+	for _, check := range []func(collectives.Group) error{checkBits, checkAdd, checkApart, checkShift, checkSends, checkQueue, checkBarrier, checkRefused} {
 		if err := check(g); err != nil {
 			return fmt.Errorf("rank %d of %d: %w", g.Rank(), g.Size(), err)
 		}
@@ -251,6 +251,49 @@ func checkApart(g collectives.Group) error {
 	return nil
 }
 
+// checkShift passes arrays all the way round, each call giving on what the one before brought, started before that is waited for.
+func checkShift(g collectives.Group) error {
+	n, rank := g.Size(), g.Rank()
+	for _, dtype := range types {
+		for _, count := range counts {
+			hops := []array{newArray(dtype, count)}
+			for i := range count {
+				hops[0].set(i, given(rank, i, 0))
+			}
+			var calls []collectives.Collective
+			for hop := range n {
+				hops = append(hops, newArray(dtype, count))
+				b, err := g.Bind(collectives.Call{Op: collectives.RingShift, DType: dtype, Count: count, In: hops[hop].pointer(), Out: hops[hop+1].pointer()})
+				if err != nil {
+					return err
+				}
+				b.Start()
+				calls = append(calls, b)
+			}
+			for hop, b := range calls {
+				if err := b.Wait(); err != nil {
+					return err
+				}
+				from := (rank + n - hop - 1) % n
+				for i := range count {
+					if got, want := hops[hop+1].at(i), given(from, i, 0); got != want {
+						return fmt.Errorf("ring_shift %d of %d %v: element %d is %v, want %v of rank %d", hop+1, count, dtype, i, got, want, from)
+					}
+				}
+			}
+			for hop, b := range calls { // again, one after another
+				if err := b.Run(); err != nil {
+					return err
+				}
+				if last := count - 1; last >= 0 && hops[hop+1].at(last) != given((rank+n-hop-1)%n, last, 0) {
+					return fmt.Errorf("ring_shift %d of %d %v is another when it runs again", hop+1, count, dtype)
+				}
+			}
+		}
+	}
+	return nil
+}
+
 // checkSends passes tokens round, in both directions and several at a time.
 func checkSends(g collectives.Group) error {
 	n, rank := g.Size(), g.Rank()
@@ -376,6 +419,7 @@ func checkRefused(g collectives.Group) error {
 		{Op: collectives.AllReduce, DType: kernels.F32, Count: 2, Rows: 2, In: x.pointer(), Out: x.pointer()},
 		{Op: collectives.AllGather, DType: kernels.F32, Count: 1, Mid: 2, In: x.pointer(), Out: x.pointer()},
 		{Op: collectives.AllReduce, DType: kernels.F32, Count: 4, Out: x.pointer()},
+		{Op: collectives.RingShift, DType: kernels.F32, Count: 4, In: x.pointer(), Out: x.pointer()},
 		{Op: collectives.Send, DType: kernels.F32, Count: 4, In: x.pointer(), Peer: g.Rank()},
 		{Op: collectives.Receive, DType: kernels.F32, Count: 4, Out: x.pointer(), Peer: g.Size()},
 		{Op: collectives.Broadcast, DType: kernels.F32, Count: 4, In: x.pointer(), Out: x.pointer(), Peer: -1},

@@ -48,6 +48,9 @@ func (m *member) workOf(c *collectives.Call) func([]post) {
 	case collectives.Broadcast:
 		size := c.Count * c.DType.Size()
 		return func(posts []post) { copy(bytesAt(c.Out, 0, size), bytesAt(posts[c.Peer].call.In, 0, size)) }
+	case collectives.RingShift:
+		size, before := c.Count*c.DType.Size(), (m.rank+m.Size()-1)%m.Size()
+		return func(posts []post) { copy(bytesAt(c.Out, 0, size), bytesAt(posts[before].call.In, 0, size)) }
 	case collectives.AllToAll:
 		return m.exchange(c)
 	}

@@ -243,7 +243,12 @@ func (g *Graph) Scalar(name string) *Value {
 
 // Place is the scalar of the rank's place along axes, times a number.
 func (g *Graph) Place(axes []string, times int) *Value {
-	v, _ := g.Lasting(plan.PlaceScalar(axes, times), plan.ScalarKind, kernels.I64)
+	return g.PlaceBefore(axes, 0, times)
+}
+
+// PlaceBefore is that of so many places before the rank's, where the last comes before the first.
+func (g *Graph) PlaceBefore(axes []string, before, times int) *Value {
+	v, _ := g.Lasting(plan.PlaceScalar(axes, before, times), plan.ScalarKind, kernels.I64)
 	return v
 }
 

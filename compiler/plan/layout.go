@@ -84,36 +84,50 @@ func (p *Plan) Keeper(t *Tensor, element int64) (rank int, at, n int64) {
 // placePrefix begins the names of scalars that are a rank's place.
 const placePrefix = "place."
 
-// PlaceScalar names the I64 scalar of a rank's place along axes, the last of them counting fastest, times a number.
-func PlaceScalar(axes []string, times int) string {
+// PlaceScalar names the I64 scalar of a rank's place along axes, the last of them counting fastest, or of so many places before it, where the last
+// comes before the first, times a number.
+func PlaceScalar(axes []string, before, times int) string {
 	name := placePrefix + strings.Join(axes, ",")
+	if before != 0 {
+		name += "-" + strconv.Itoa(before)
+	}
 	if times != 1 {
 		name += "*" + strconv.Itoa(times)
 	}
 	return name
 }
 
-// placeAxes takes the name of such a scalar apart.
-func placeAxes(scalar string) (axes []string, times int, ok bool) {
+// placed is such a scalar.
+type placed struct {
+	axes          []string
+	before, times int
+}
+
+// placeOf takes the name of such a scalar apart.
+func placeOf(scalar string) (p placed, ok bool) {
 	name, ok := strings.CutPrefix(scalar, placePrefix)
 	name, factor, scaled := strings.Cut(name, "*")
-	times = 1
-	if scaled {
-		var err error
-		times, err = strconv.Atoi(factor)
-		ok = ok && err == nil
+	name, before, moved := strings.Cut(name, "-")
+	p = placed{strings.Split(name, ","), 0, 1}
+	var errs [2]error
+	if moved {
+		p.before, errs[0] = strconv.Atoi(before)
 	}
-	return strings.Split(name, ","), times, ok
+	if scaled {
+		p.times, errs[1] = strconv.Atoi(factor)
+	}
+	return p, ok && errs[0] == nil && errs[1] == nil && p.before >= 0
 }
 
 // PlaceOf is the value of a scalar of a rank, where it is one of a place.
-func (p *Plan) PlaceOf(scalar string, rank int) (place int, ok bool) {
-	axes, times, ok := placeAxes(scalar)
+func (p *Plan) PlaceOf(scalar string, rank int) (value int, ok bool) {
+	s, ok := placeOf(scalar)
 	if !ok {
 		return 0, false
 	}
-	for _, axis := range axes {
-		place = place*p.Degree(axis) + p.Place(rank, axis)
+	places := 1
+	for _, axis := range s.axes {
+		value, places = value*p.Degree(axis)+p.Place(rank, axis), places*p.Degree(axis)
 	}
-	return place * times, true
+	return (value + places - s.before%places) % places * s.times, true
 }

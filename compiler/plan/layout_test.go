@@ -49,10 +49,23 @@ func TestRanksKeepEveryElement(t *testing.T) {
 
 func TestPlaceScalars(t *testing.T) {
 	p := &plan.Plan{Mesh: []plan.Axis{{Name: plan.AxisSequence, Degree: 2}, {Name: plan.AxisTensor, Degree: 4}}}
-	name := plan.PlaceScalar([]string{plan.AxisTensor, plan.AxisSequence}, 3)
+	name := plan.PlaceScalar([]string{plan.AxisTensor, plan.AxisSequence}, 0, 3)
 	for rank := range p.Ranks() {
 		if place, ok := p.PlaceOf(name, rank); !ok || place != 3*(rank%4*2+rank/4) {
 			t.Errorf("rank %d is at %d of %s", rank, place, name)
+		}
+	}
+	for before := range 5 {
+		name := plan.PlaceScalar([]string{plan.AxisTensor}, before, 10)
+		for rank := range p.Ranks() {
+			if place, ok := p.PlaceOf(name, rank); !ok || place != 10*((rank%4+8-before)%4) {
+				t.Errorf("rank %d is at %d of %s", rank, place, name)
+			}
+		}
+	}
+	for _, name := range []string{"place.tensor-x", "place.tensor--1", "place.tensor*", "place.tensor-*2"} {
+		if _, ok := p.PlaceOf(name, 0); ok {
+			t.Errorf("%s is a place", name)
 		}
 	}
 	if _, ok := p.PlaceOf(plan.ScalarLoss, 0); ok {

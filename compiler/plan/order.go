@@ -42,7 +42,7 @@ func (s *Stage) SlotsOf(program string) (slots []int) {
 // events is rule 23 for one program. It counts the streams.
 func (v *stageVerifier) events(program int) (streams int, sound bool) {
 	sound = true
-	signalled, used := map[int]int{}, map[int]bool{}
+	signalled, used, axes := map[int]int{}, map[int]bool{}, map[int]string{}
 	for i := range v.stage.Programs[program].Instructions {
 		in, a := &v.stage.Programs[program].Instructions[i], at{program, i}
 		fail := func(format string, args ...any) {
@@ -53,6 +53,12 @@ func (v *stageVerifier) events(program int) (streams int, sound bool) {
 			fail("stream %d is outside [0, %d)", in.Stream, MaxStreams)
 		}
 		used[in.Stream] = true
+		if in.Stream != 0 && collective(in) {
+			if other, ok := axes[in.Stream]; ok && other != in.Attrs.Axis {
+				fail("it is along %s on stream %d, where others are along %s: nothing orders calls of different groups", in.Attrs.Axis, in.Stream, other)
+			}
+			axes[in.Stream] = in.Attrs.Axis
+		}
 		for _, event := range in.Wait {
 			if _, ok := signalled[event]; !ok {
 				fail("it waits for event %d, which no instruction before it signals", event)
@@ -69,6 +75,11 @@ func (v *stageVerifier) events(program int) (streams int, sound bool) {
 		}
 	}
 	return len(used), sound
+}
+
+// collective says whether ranks run an instruction together.
+func collective(in *Instruction) bool {
+	return int(in.Op) < len(kernels.Contracts) && kernels.Contracts[in.Op].Collective
 }
 
 // clock says for each stream how many of the program's instructions, counted to the

@@ -161,9 +161,9 @@ func (v *verifier) scalar(s Scalar, stage int) {
 		v.fail("scalar %s: buffer %%%d has class %s and shape %v, want a scalar of one element", s.Name, s.Buffer, b.Class, b.Shape())
 	}
 	want, known := scalarTypes[s.Name]
-	if axes, _, ok := placeAxes(s.Name); ok {
+	if p, ok := placeOf(s.Name); ok {
 		want, known = kernels.I64, true
-		for _, axis := range axes {
+		for _, axis := range p.axes {
 			if v.plan.Degree(axis) < 2 {
 				v.fail("scalar %s: the mesh has no axis %q", s.Name, axis)
 			}

@@ -52,6 +52,12 @@ func two(p *plan.Plan) {
 	p.Mesh, p.Training.Sequences = []plan.Axis{{Name: "data", Degree: 2}}, 2*p.Training.Sequences
 }
 
+// four gives a plan two axes of two ranks.
+func four(p *plan.Plan) {
+	two(p)
+	p.Mesh = append(p.Mesh, plan.Axis{Name: "tensor", Degree: 2})
+}
+
 func edit(pairs ...string) []string { return pairs }
 
 // program finds a program of the only stage.
@@ -180,6 +186,8 @@ var brokenOperands = []broken{
 	{15, edit("program update\n", "program update\n  all_reduce r x=%14 y=%14\n"), nil, "a collective needs an axis"},
 	{15, edit("program update\n", "program update\n  reduce_scatter r x=%14[32] y=%15[48] {axis=data}\n"), two, "reduce_scatter of x [32] among 2 ranks does not give y [48]"},
 	{15, edit("program update\n", "program update\n  all_gather g x=%14[3] y=%14[3] {axis=data}\n"), two, "all_gather of x [3] among 2 ranks does not give y [3]"},
+	{15, edit("program update\n", "program update\n  ring_shift r x=%14[32] y=%15[48] {axis=data}\n"), two, "ring_shift of x [32] among 2 ranks does not give y [48]"},
+	{19, edit("program update\n", "program update\n  ring_shift r x=%14 y=%14 {axis=data}\n"), two, "operand y (%14 grad.table) overlaps operand x (%14 grad.table), which ring_shift does not allow"},
 	{13, edit("x=%14 total=%30", "x=%14@data[16] total=%30"), nil, `it is a part along "data", and the mesh has no such axis`},
 	{14, edit("x=%14 total=%30", "x=%14@data[32] total=%30"), two, "32 elements from element 32 do not lie within"},
 	{15, edit("program update\n", "program update\n  all_reduce r x=%14 y=%14 {axis=data} if %4\n"),
@@ -244,6 +252,9 @@ var brokenOrder = []broken{
 	{23, edit("ids=%16 table=%8 y=%18 from", "ids=%16 table=%8 y=%18 signal 1 from", lossLine, strings.Replace(lossLine, " from", " signal 1 from", 1)), nil, "it signals event 1, which instruction 0 signals already"},
 	{23, edit("ids=%16 table=%8 y=%18 from", "ids=%16 table=%8 y=%18 signal -1 from"), nil, "events count from 1"},
 	{23, edit("ids=%16 table=%8 y=%18 from", "ids=%16 table=%8 y=%18 stream 64 from"), nil, "stream 64 is outside [0, 64)"},
+
+	{23, edit("program update\n", "program update\n  all_reduce r x=%14 y=%14 {axis=data} stream 1\n  all_reduce s x=%15 y=%15 {axis=tensor} stream 1\n"), four,
+		"it is along tensor on stream 1, where others are along data"},
 
 	{24, edit("ids=%16 table=%8 y=%18 from", "ids=%16 table=%8 y=%18 stream 1 from"), nil,
 		"instruction 1 (qkv): it reads %18 x on stream 0, and instruction 0 (embed) writes the same bytes on stream 1, but no event orders them"},

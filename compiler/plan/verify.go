@@ -58,7 +58,8 @@ import (
 //
 // Order, within each program; the end of a program is waited for on every stream.
 //
-//  23. Streams are numbered below [MaxStreams]; an event is signalled once, and by an instruction before those that wait for it.
+//  23. Streams are numbered below [MaxStreams]; an event is signalled once, and by an instruction before those that wait for it; the collectives of a
+//     stream but the first are along one axis.
 //  24. What touches bytes that another stream touched, one of them writing, comes after it by events.
 //  25. What is awaited is the event of open instructions of the stage, which may share one. From where such an instruction begins until its event is awaited in a call of
 //     its slot, or the schedule ends, nothing writes what it sends and nothing touches what it receives, and it does not begin again.

@@ -40,8 +40,8 @@ func headsOf(t kernels.Tensor) heads {
 
 func (x heads) at(b, t, h int) *float32 { return at(x.data, b*x.b+t*x.t+h*x.h) }
 
-// newAttention takes q, k, v and the operands of the mask, in the order of the contract.
-func newAttention(d *Device, qkv, masks []kernels.Tensor, a kernels.Attrs, s kernels.Sizes) (*attention, error) {
+// newAttention takes q, k, v, the operands of the mask, in the order of the contract, and the number of the first key.
+func newAttention(d *Device, qkv, masks []kernels.Tensor, firstKey kernels.Tensor, a kernels.Attrs, s kernels.Sizes) (*attention, error) {
 	if s["D"] > maxHeadWidth {
 		return nil, fmt.Errorf("attention: head width %d is more than the %d that the cpu device has scratch for", s["D"], maxHeadWidth)
 	}
@@ -53,7 +53,7 @@ func newAttention(d *Device, qkv, masks []kernels.Tensor, a kernels.Attrs, s ker
 	if x.width > 256 {
 		x.keyBlock = 128
 	}
-	x.mask, x.drop = newMask(masks, a, s), newDropper(d, x.keyBlock, masks, a, s)
+	x.mask, x.drop = newMask(masks, firstKey, a, s), newDropper(d, x.keyBlock, masks, firstKey, a, s)
 	return x, nil
 }
 

@@ -15,6 +15,7 @@ type attentionDecode struct {
 	*attention
 	o       heads
 	lse     []float32
+	before  before
 	rows    int
 	workers []decodeWorker
 	job     func(piece, worker int)
@@ -27,8 +28,8 @@ type decodeWorker struct {
 	max, sum   [decodeRows]float32
 }
 
-func newAttentionDecode(shared *attention, o heads, lse []float32) *attentionDecode {
-	x := &attentionDecode{attention: shared, o: o, lse: lse, rows: shared.t * (shared.h / shared.g)}
+func newAttentionDecode(shared *attention, o heads, lse []float32, known before) *attentionDecode {
+	x := &attentionDecode{attention: shared, o: o, lse: lse, before: known, rows: shared.t * (shared.h / shared.g)}
 	x.workers = make([]decodeWorker, x.d.pool.threads)
 	for w := range x.workers {
 		part := cutter(x.d.scratch.worker[w])
@@ -65,6 +66,11 @@ func (x *attentionDecode) piece(piece, worker int) {
 		w.max[r], w.sum[r] = hidden, 0
 	}
 	clear(w.sums)
+	for r := range x.rows {
+		if x.before.there() {
+			x.goOn(w, r)
+		}
+	}
 	for j := from; j < to; j += x.keyBlock {
 		x.block(w, j, min(x.keyBlock, to-j))
 	}

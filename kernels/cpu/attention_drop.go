@@ -12,7 +12,7 @@ type dropper struct {
 	params             dropoutParams
 	seed, step, origin *int64
 	place              *int64 // of the heads among all of the logical tensor; nil: they are all
-	query              *int64 // the first of the logical tensor; nil: 0
+	query, key         *int64 // the first of the logical tensor; nil: 0
 	h, t, s            int
 
 	heads, rowQueries, rowKeys int // of the logical tensor
@@ -22,7 +22,7 @@ type dropper struct {
 }
 
 // newDropper is for so many keys at a time. It takes the operands of the mask; seed, step, origin and place are the last four.
-func newDropper(d *Device, keyBlock int, args []kernels.Tensor, a kernels.Attrs, s kernels.Sizes) dropper {
+func newDropper(d *Device, keyBlock int, args []kernels.Tensor, firstKey kernels.Tensor, a kernels.Attrs, s kernels.Sizes) dropper {
 	x := dropper{rate: a.Rate, h: s["H"], t: s["T"], s: s["S"], heads: cmp.Or(a.Of, s["H"]), rowQueries: cmp.Or(a.Length, s["T"]), rowKeys: cmp.Or(a.Length, s["S"])}
 	if a.Rate == 0 {
 		return x
@@ -31,7 +31,7 @@ func newDropper(d *Device, keyBlock int, args []kernels.Tensor, a kernels.Attrs,
 	x.seed, x.step, x.origin = scalar[int64](args[4]), scalar[int64](args[5]), scalar[int64](args[6])
 	x.place = scalar[int64](args[7])
 	if a.Length > 0 {
-		x.query = scalar[int64](args[3])
+		x.query, x.key = scalar[int64](args[3]), scalar[int64](firstKey)
 	}
 	x.vec = d.vector()
 	x.ones = make([]float32, keyBlock)
@@ -58,6 +58,9 @@ func (x *dropper) index(b, h, i, j int) uint64 {
 	}
 	if x.query != nil {
 		i += int(*x.query)
+	}
+	if x.key != nil {
+		j += int(*x.key)
 	}
 	return (((uint64(*x.origin)+uint64(b))*uint64(x.heads)+uint64(h))*uint64(x.rowQueries)+uint64(i))*uint64(x.rowKeys) + uint64(j)
 }

@@ -12,9 +12,10 @@ type attentionForward struct {
 	*attention
 	o             heads
 	lse           []float32
+	before        before
 	group         int // tiles of one piece
 	workers       []forwardWorker
-	before, after float32 // see factors
+	scaleQ, after float32 // see factors
 }
 
 // maxGroup is the largest number of tiles in a piece.
@@ -38,17 +39,17 @@ type forwardTile struct {
 }
 
 func bindAttention(d *Device, c kernels.Call, s kernels.Sizes) (kernels.Kernel, error) {
-	shared, err := newAttention(d, c.Args[:3], c.Args[3:11], c.Attrs, s)
+	shared, err := newAttention(d, c.Args[:3], c.Args[3:11], c.Args[13], c.Attrs, s)
 	if err != nil {
 		return nil, err
 	}
-	o, lse := headsOf(c.Args[11]), floats(c.Args[12])
+	o, lse, known := headsOf(c.Args[11]), floats(c.Args[12]), newBefore(c.Args[14], c.Args[15])
 	if shared.t*(shared.h/shared.g) <= decodeRows {
-		return newAttentionDecode(shared, o, lse).run, nil
+		return newAttentionDecode(shared, o, lse, known).run, nil
 	}
-	x := &attentionForward{attention: shared, o: o, lse: lse}
+	x := &attentionForward{attention: shared, o: o, lse: lse, before: known}
 	x.group = x.groupSize()
-	x.before, x.after = x.factors()
+	x.scaleQ, x.after = x.factors()
 	x.workers = make([]forwardWorker, d.pool.threads)
 	for w := range x.workers {
 		x.workers[w] = x.newWorker(w)
@@ -127,7 +128,7 @@ func (x *attentionForward) begin(w *forwardWorker, tile *forwardTile) {
 	}
 	if tile.mask.from < tile.mask.to {
 		x.transpose(tile.qT, x.q, w.b, tile.i, tile.h, tile.n)
-		x.scaleAll(tile.qT, x.width, x.before)
+		x.scaleAll(tile.qT, x.width, x.scaleQ)
 	}
 }
 
@@ -157,6 +158,9 @@ func (x *attentionForward) values(w *forwardWorker, j, keys int) rowsOf {
 
 // block takes keys [j, j+keys), the rows of k and v, into a tile's softmax and sums.
 func (x *attentionForward) block(w *forwardWorker, tile *forwardTile, k, v rowsOf, j, keys int) {
+	if !tile.begun && x.before.there() {
+		x.goOn(w, tile)
+	}
 	vectors := ceilDiv(tile.n, x.ops.lanes)
 	s := w.s[:keys*queryTile]
 	x.scores(s, k, keys, tile.n, tile.qT, w.edge)
@@ -190,10 +194,14 @@ func allOnes(x []float32) bool {
 
 // end divides by the sums and writes o and lse.
 func (x *attentionForward) end(w *forwardWorker, tile *forwardTile) {
+	if !tile.begun && x.before.there() { // no query sees any of these keys
+		x.keep(w, tile)
+		return
+	}
 	if !tile.begun {
 		clear(tile.oT)
 	}
-	lse := x.lse[(w.b*x.h+tile.h)*x.t+tile.i:][:tile.n]
+	lse := x.lse[x.row(w, tile):][:tile.n]
 	for r := range lse {
 		tile.alpha[r], lse[r] = 0, hidden
 		if tile.sum[r] != 0 {

@@ -50,7 +50,7 @@ type gradWorker struct {
 
 func bindAttentionGrad(d *Device, c kernels.Call, s kernels.Sizes) (kernels.Kernel, error) {
 	a := c.Args
-	shared, err := newAttention(d, a[1:4], a[6:14], c.Attrs, s)
+	shared, err := newAttention(d, a[1:4], a[6:14], a[18], c.Attrs, s)
 	if err != nil {
 		return nil, err
 	}

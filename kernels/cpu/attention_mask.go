@@ -10,29 +10,32 @@ import (
 type mask struct {
 	t, s                          int
 	lengths, qSegments, kSegments []int32 // nil: absent
-	offset                        *int64
+	offset, firstKey              *int64
 	causal                        bool
 	window                        int
 }
 
 // newMask takes the operands in the order of the contract: lengths, q_segments, k_segments, offset.
-func newMask(args []kernels.Tensor, a kernels.Attrs, s kernels.Sizes) mask {
+func newMask(args []kernels.Tensor, firstKey kernels.Tensor, a kernels.Attrs, s kernels.Sizes) mask {
 	return mask{
 		t: s["T"], s: s["S"], causal: a.Causal, window: a.Window,
 		lengths: kernels.Slice[int32](args[0]), qSegments: kernels.Slice[int32](args[1]), kSegments: kernels.Slice[int32](args[2]),
-		offset: scalar[int64](args[3]),
+		offset: scalar[int64](args[3]), firstKey: scalar[int64](firstKey),
 	}
 }
 
 // span is the run [lo, hi) of keys that lengths, causality and window leave to query i of row b.
 func (m *mask) span(b, i int) (lo, hi int) {
-	at := i
-	if m.offset != nil {
+	at, first := i, 0
+	if m.firstKey != nil {
+		first = int(*m.firstKey)
+	}
+	if at -= first; m.offset != nil {
 		at += int(*m.offset)
 	}
 	hi = m.s
 	if m.lengths != nil {
-		hi = min(hi, int(m.lengths[b]))
+		hi = min(hi, int(m.lengths[b])-first)
 	}
 	if m.causal {
 		hi = min(hi, at+1)

@@ -50,7 +50,7 @@ func (x attentionCase) masks() []kernels.Tensor {
 func (x attentionCase) forward(r *rand.Rand) kernels.Call {
 	args := []kernels.Tensor{random(r, x.b, x.t, x.h, x.d), random(r, x.b, x.keys(), x.g, x.d), random(r, x.b, x.keys(), x.g, x.d)}
 	args = append(args, x.masks()...)
-	args = append(args, random(r, x.b, x.t, x.h, x.d), random(r, x.b, x.h, x.t))
+	args = append(args, random(r, x.b, x.t, x.h, x.d), random(r, x.b, x.h, x.t), kernels.Tensor{}, kernels.Tensor{}, kernels.Tensor{})
 	return kernels.Call{Op: kernels.Attention, Attrs: x.attrs(), Args: args}
 }
 
@@ -62,7 +62,7 @@ func (x attentionCase) backward(r *rand.Rand) kernels.Call {
 	for i, v := range floats(f.Args[12]) {
 		floats(f.Args[12])[i] = 5 + v
 	}
-	args = append(args, random(r, x.b, x.t, x.h, x.d), random(r, x.b, x.keys(), x.g, x.d), random(r, x.b, x.keys(), x.g, x.d), kernels.Tensor{})
+	args = append(args, random(r, x.b, x.t, x.h, x.d), random(r, x.b, x.keys(), x.g, x.d), random(r, x.b, x.keys(), x.g, x.d), kernels.Tensor{}, kernels.Tensor{})
 	return kernels.Call{Op: kernels.AttentionGrad, Attrs: x.attrs(), Args: args}
 }
 

@@ -93,6 +93,7 @@ var integersByName = map[string]func(g *generator) int64{
 	"q_segments": func(g *generator) int64 { return 1 }, // sorted by the recipe
 	"k_segments": func(g *generator) int64 { return int64(g.IntN(2)) },
 	"offset":     func(g *generator) int64 { return int64(g.IntN(g.sizes["S"]+3)) - int64(min(g.sizes["S"], 2)) },
+	"first_key":  func(g *generator) int64 { return int64(pick(g, 0, g.IntN(g.sizes["S"]+3))) },
 	"seed":       func(g *generator) int64 { return int64(g.Uint64()) },
 	"step":       func(g *generator) int64 { return int64(pick(g, 1, 2, 1+g.IntN(30), 1+g.IntN(100000))) },
 	"origin":     func(g *generator) int64 { return int64(g.IntN(70)) },

@@ -82,7 +82,7 @@ var recipes = map[kernels.Op]recipe{
 
 	kernels.RotaryTable: {tolerance: rounded, sizes: evenWidth, attrs: ropeFactors},
 	kernels.Rotary:      {tolerance: products, sizes: rotatedPart, terms: termsOf("x")},
-	kernels.Attention: {tolerance: nested, sizes: groupedHeads, presence: maskOperands, values: maskValues,
+	kernels.Attention: {tolerance: nested, sizes: groupedHeads, presence: maskOperands, values: attentionValues,
 		terms: attentionTerms, compute: roundedWeights},
 	kernels.AttentionGrad: {tolerance: nested, sizes: groupedHeads, presence: maskOperands, values: maskValues,
 		derive: attentionRows, terms: attentionGradTerms, compute: roundedWeights},
@@ -180,6 +180,7 @@ func maskOperands(g *generator, has map[string]bool) {
 	if g.sample.attrs.Rate > 0 {
 		has["seed"], has["step"], has["origin"] = true, true, true
 	}
+	has["before_lse"] = has["before"] // of attention alone
 	placeOfPart(g, has)
 }
 
@@ -282,6 +283,24 @@ func maskValues(g *generator, s *sample) {
 		g.ascend(q.ints[b*t:][:t])
 		if t <= n && g.coin() {
 			copy(q.ints[b*t:][:t], k.ints[b*n:][n-t:n])
+		}
+	}
+}
+
+// attentionValues lets some queries have seen no key before.
+func attentionValues(g *generator, s *sample) {
+	maskValues(g, s)
+	before, width := s.floats("before"), s.width("q")
+	lse := s.operand("before_lse")
+	if lse == nil {
+		return
+	}
+	heads, queries := g.sizes["H"], g.sizes["T"]
+	for i := range lse.floats {
+		if g.oneIn(5) {
+			b, h, t := i/queries/heads, i/queries%heads, i%queries
+			lse.floats[i] = math.Inf(-1)
+			clear(before[((b*queries+t)*heads+h)*width:][:width])
 		}
 	}
 }

@@ -159,13 +159,13 @@ func normGradTerms(s *sample, output string) float64 {
 	return math.Sqrt(total) + s.before(output)
 }
 
-// attentionTerms: o is a mean of v over about S keys; lse is a logarithm of a sum of exponentials, of order 1.
+// attentionTerms: o is a mean of v over about S keys, and of what was known before; lse is a logarithm of a sum of exponentials, of order 1.
 func attentionTerms(s *sample, output string) float64 {
 	if output == "lse" {
 		return math.Sqrt(float64(len(s.floats("q")) / s.width("q")))
 	}
 	keys := float64(s.operand("k").shape[1])
-	return math.Sqrt(float64(len(s.floats("q")))) * rms(s.floats("v")) / math.Sqrt(keys)
+	return math.Sqrt(float64(len(s.floats("q"))))*rms(s.floats("v"))/math.Sqrt(keys) + norm(s.floats("before"))
 }
 
 // attentionGradTerms: with p about 1/S, the terms of ds are p·dp, dp about √D·|do|·|v|, and their sums are random walks.

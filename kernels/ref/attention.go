@@ -14,6 +14,7 @@ type inputs struct {
 	qSegments, kSegments view[int32]
 	drop                 dropper
 	offset, origin       int
+	firstKey             int
 	first, all           int // head of the logical tensor that these begin with, and how many it has
 	rowQueries, rowKeys  int // of the logical tensor
 	heads, queries, keys int // H, T, S
@@ -24,7 +25,7 @@ func (c *call) inputs() inputs {
 	return inputs{
 		call: c, q: c.operand("q"), k: c.operand("k"), v: c.operand("v"),
 		lengths: c.indices("lengths"), qSegments: c.indices("q_segments"), kSegments: c.indices("k_segments"),
-		drop: c.dropper(), offset: int(c.counter("offset")), origin: int(c.counter("origin")),
+		drop: c.dropper(), offset: int(c.counter("offset")), origin: int(c.counter("origin")), firstKey: int(c.counter("first_key")),
 		first: int(c.counter("place")) * c.sizes["H"], all: cmp.Or(c.Of, c.sizes["H"]), rowQueries: cmp.Or(c.Length, c.sizes["T"]), rowKeys: cmp.Or(c.Length, c.sizes["S"]),
 		heads: c.sizes["H"], queries: c.sizes["T"], keys: c.sizes["S"], shared: c.sizes["H"] / c.sizes["G"],
 	}
@@ -43,10 +44,11 @@ func (a *inputs) each(f func(b, h, i int)) {
 
 // visible says whether query i of batch row b sees key j.
 func (a *inputs) visible(b, i, j int) bool {
-	if !a.lengths.absent() && j >= int(*a.lengths.at(b)) {
+	if !a.kSegments.absent() && a.segment(b, i) != *a.kSegments.at(b, j) {
 		return false
 	}
-	if !a.kSegments.absent() && a.segment(b, i) != *a.kSegments.at(b, j) {
+	j += a.firstKey
+	if !a.lengths.absent() && j >= int(*a.lengths.at(b)) {
 		return false
 	}
 	if a.Causal && j > i+a.offset {
@@ -81,28 +83,36 @@ func (a *inputs) score(b, h, i, j int) float64 {
 // dropped is drop(x) at its place in the logical tensor [B, H, T, S].
 func (a *inputs) dropped(x float64, b, h, i, j int) float64 {
 	if a.Length > 0 {
-		i += a.offset
+		i, j = i+a.offset, j+a.firstKey
 	}
 	return a.drop.apply(x, uint64((((a.origin+b)*a.all+a.first+h)*a.rowQueries+i)*a.rowKeys+j))
 }
 
 func attention(c *call) {
 	a, o, lse := c.inputs(), c.floats("o"), c.floats("lse")
-	s := make([]float64, a.keys)
+	before, beforeLSE := c.floats("before"), c.floats("before_lse")
+	s := make([]float64, a.keys+1) // the last stands for all keys before
 	a.each(func(b, h, i int) {
-		for j := range s {
+		for j := range a.keys {
 			s[j] = a.score(b, h, i, j)
 		}
-		total, oi := logSumExp(s), o.vector(b, i, h)
+		s[a.keys] = math.Inf(-1)
+		if !before.absent() {
+			s[a.keys] = *beforeLSE.at(b, h, i)
+		}
+		total, oi := logSumExp(s), make([]float64, a.sizes["D"])
 		*lse.at(b, h, i) = total
-		clear(oi)
-		for j := range s {
+		if !math.IsInf(s[a.keys], -1) {
+			addScaled(oi, math.Exp(s[a.keys]-total), before.vector(b, i, h))
+		}
+		for j := range a.keys {
 			if math.IsInf(s[j], -1) {
 				continue
 			}
 			p := math.Exp(s[j] - total)
 			addScaled(oi, a.round(a.dropped(p, b, h, i, j)), a.v.vector(b, j, h/a.shared))
 		}
+		copy(o.vector(b, i, h), oi)
 	})
 }
 

@@ -128,6 +128,54 @@ func TestAttentionDropoutPlaces(t *testing.T) {
 	}
 }
 
+// Attention over the keys part by part is attention over all of them, and so are its gradients, with all that hides and drops keys. Two ranks' tokens, of a
+// row of 8: the second two queries, and the keys by twos, the later first.
+func TestAttentionByPartsOfKeys(t *testing.T) {
+	random := rand.New(rand.NewPCG(8, 8))
+	normal := func(shape ...int) array {
+		x := of(shape)
+		for range kernels.Elements(shape) {
+			x.Values = append(x.Values, random.NormFloat64())
+		}
+		return x
+	}
+	segments := of(dims(2, 8), 0, 0, 1, 1, 1, 1, 2, 2, 1, 1, 1, 1, 1, 1, 1, 0)
+	for _, a := range []kernels.Attrs{{}, {Causal: true}, {Window: 3}, {Causal: true, Window: 3, Cap: 0.8}, {Rate: 0.4, Key: 5, Length: 8, Of: 4}} {
+		a.Scale = 0.6
+		whole := arrays{"q": normal(2, 2, 4, 3), "k": normal(2, 8, 2, 3), "v": normal(2, 8, 2, 3), "o": of(dims(2, 2, 4, 3)), "lse": of(dims(2, 4, 2)),
+			"lengths": of(dims(2), 8, 5), "q_segments": segments.part(1, 2, 4), "k_segments": segments, "offset": scalarOf(2)}
+		if a.Rate > 0 {
+			whole = whole.with(arrays{"seed": scalarOf(1), "step": scalarOf(2), "origin": scalarOf(3), "place": scalarOf(0)})
+		}
+		all := invoke(t, kernels.Attention, a, whole)
+		o, lse := of(dims(2, 2, 4, 3), all["o"]...), of(dims(2, 4, 2), all["lse"]...)
+		backward := whole.with(arrays{"do": normal(2, 2, 4, 3), "o": o, "lse": lse, "dq": of(dims(2, 2, 4, 3)), "dk": of(dims(2, 8, 2, 3)), "dv": of(dims(2, 8, 2, 3))})
+		grads := invoke(t, kernels.AttentionGrad, a, backward)
+		known, dq := arrays{}, make([]float64, len(grads["dq"]))
+		for _, first := range []int{6, 2, 0, 4} {
+			part := func(from arrays, names ...string) arrays {
+				some := from.with(arrays{"first_key": scalarOf(float64(first))})
+				for _, name := range names {
+					some[name] = from[name].part(1, first, first+2)
+				}
+				return some
+			}
+			got := invoke(t, kernels.Attention, a, part(whole, "k", "v", "k_segments").with(known))
+			known = arrays{"before": of(dims(2, 2, 4, 3), got["o"]...), "before_lse": of(dims(2, 4, 2), got["lse"]...)}
+			back := invoke(t, kernels.AttentionGrad, a, part(backward, "k", "v", "k_segments", "dk", "dv"))
+			for _, name := range []string{"dk", "dv"} {
+				near(t, name, back[name], of(dims(2, 8, 2, 3), grads[name]...).part(1, first, first+2).Values, 1e-14)
+			}
+			for i, v := range back["dq"] {
+				dq[i] += v
+			}
+		}
+		near(t, "o", known["before"].Values, all["o"], 1e-14)
+		near(t, "lse", known["before_lse"].Values, all["lse"], 1e-14)
+		near(t, "dq", dq, grads["dq"], 1e-14)
+	}
+}
+
 // An absent q_segments means that every query is of segment 1.
 func TestAttentionOfPadding(t *testing.T) {
 	operands := randomAttention(5)
