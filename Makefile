@@ -10,6 +10,10 @@ help: ## show what there is to make
 build: ## build bin/gsc
 	@go build -o $(GSC) ./cmd/gsc
 
+.PHONY: build-mpi
+build-mpi: ## build bin/gsc-mpi, whose ranks are processes that mpirun starts (needs an MPI with its mpicc)
+	@CGO_ENABLED=1 CC=mpicc go build -tags mpi -o bin/gsc-mpi ./cmd/gsc
+
 .PHONY: train
 train: build ## train a small GPT on the source of the Go standard library, in about three minutes
 	@$(GSC) train examples/go-source/train.cue -t goroot=$(GOROOT) --baselines --sample "func "
@@ -47,6 +51,10 @@ manifests: ## hold the jobs of gsc submit to the published schemas of JobSet and
 	@scripts/manifests
 
 BENCH = go run ./bench -rows "$(or $(ROWS),*)" -n $(or $(N),5) -out "$(or $(OUT),runs/bench)" -torch "$(TORCH)" -llmc "$(LLMC)" -text "$(TEXT)"
+
+.PHONY: mpi
+mpi: ## run what takes an MPI: its transport, and jobs of processes (skipped where there is none)
+	@scripts/mpi
 
 .PHONY: bench
 bench: build ## compare gsc with its peers by ratio; bench/README.md tells of ROWS, N, TORCH, LLMC, TEXT and OUT

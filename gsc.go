@@ -234,8 +234,8 @@ func NewDeviceAt(kind, level string, threads int) (kernels.Device, error) {
 	return nil, fmt.Errorf("this gsc has no device kind %q: use cpu or ref", kind)
 }
 
-// processors is how many threads a setting means: 0 stands for all.
-func processors(threads int) int { return cmp.Or(threads, goruntime.NumCPU()) }
+// processors is how many threads a setting means: 0 stands for all. Those of a job are all its processes'.
+func processors(threads int) int { return cmp.Or(threads, job.threads, goruntime.NumCPU()) }
 
 // ReadPlan reads and verifies a plan. What it was made from, the options of a strategy, can no longer be changed; a profile
 // prices it anew.

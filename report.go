@@ -17,7 +17,7 @@ import (
 	"github.com/gsc-project/gsc/runtime/monitor"
 )
 
-// recorder writes a run's metrics and shows its progress.
+// recorder writes a run's metrics and shows its progress. The zero recorder, of a process that does not speak for its job, does neither.
 type recorder struct {
 	dir     string
 	metrics *monitor.Metrics
@@ -26,6 +26,9 @@ type recorder struct {
 }
 
 func newRecorder(dir string, p *plan.Plan, o TrainOptions) (*recorder, error) {
+	if !First() {
+		return &recorder{}, nil
+	}
 	log, err := os.OpenFile(filepath.Join(dir, runtime.LogFile), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o666)
 	if err != nil {
 		return nil, err
@@ -43,6 +46,9 @@ func newRecorder(dir string, p *plan.Plan, o TrainOptions) (*recorder, error) {
 
 // Begin opens the metrics of a run that goes on after a step.
 func (r *recorder) Begin(after int64) (err error) {
+	if r.log == nil {
+		return nil
+	}
 	for _, p := range r.shown {
 		p.After = after
 		p.Start()
@@ -53,6 +59,9 @@ func (r *recorder) Begin(after int64) (err error) {
 
 // Step records a step.
 func (r *recorder) Step(record *monitor.Record) error {
+	if r.metrics == nil {
+		return nil
+	}
 	for _, p := range r.shown {
 		p.Step(record)
 	}
@@ -76,6 +85,9 @@ func (r *recorder) Sync() error {
 
 // Close ends the progress line, writes down why the run failed, if it did, and closes the files.
 func (r *recorder) Close(failed error) error {
+	if r.log == nil {
+		return failed
+	}
 	r.shown[0].Close()
 	if failed != nil {
 		r.shown[1].Note("failed: %v", failed)
@@ -88,6 +100,9 @@ func (r *recorder) Close(failed error) error {
 
 // report tells how a run ended, beside what it is to be compared with.
 func (s *session) report(o TrainOptions, dir string, sum runtime.Summary) error {
+	if !First() {
+		return nil
+	}
 	w := tabwriter.NewWriter(o.Out, 0, 0, 2, ' ', 0)
 	row := func(what, format string, args ...any) { fmt.Fprintf(w, "%s\t%s\n", what, fmt.Sprintf(format, args...)) }
 	measured := peakResidentBytes() // before the baselines take their own
@@ -106,7 +121,7 @@ func (s *session) report(o TrainOptions, dir string, sum runtime.Summary) error 
 			return err
 		}
 	}
-	row("peak memory", "%s predicted, %s measured", plan.FormatBytes(s.plan.ProcessBytes()), plan.FormatBytes(measured))
+	row("peak memory", "%s predicted, %s measured", plan.FormatBytes(heldBytes(s.plan)), plan.FormatBytes(measured))
 	row("run", "%s", dir)
 	if err := w.Flush(); err != nil || o.Sample == "" {
 		return err

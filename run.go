@@ -51,7 +51,7 @@ func Train(ctx context.Context, path string, o TrainOptions) (err error) {
 	if err := s.checkReport(o); err != nil {
 		return err
 	}
-	if err := r.begin(); err != nil {
+	if _, err := Once(func() (string, error) { return "", r.begin() }); err != nil {
 		return err
 	}
 	recorder, err := newRecorder(r.dir, r.plan, o)
@@ -84,6 +84,9 @@ func (s *session) train(ctx context.Context, dir string, r *recorder, trace stri
 	}
 	if trace != "" {
 		trainer.Trace(tracedStep, func(events []timeline.Event) error {
+			if !First() {
+				return nil
+			}
 			var b bytes.Buffer
 			if err := timeline.Write(&b, events, nil); err != nil {
 				return err
@@ -135,7 +138,9 @@ func openRun(path string, o TrainOptions) (*run, error) {
 		return nil, fmt.Errorf("%s was begun by another %s:\n%sresume it with what it was begun with; go on with --reshard, where nothing differs but the mesh and settings of memory; or start anew with --run FOLDER (and --from %s to take over its weights)",
 			r.dir, g.what(), changes, r.dir)
 	}
-	r.unlock, err = lock(r.dir)
+	if First() {
+		r.unlock, err = lock(r.dir)
+	}
 	return r, err
 }
 

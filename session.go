@@ -28,7 +28,7 @@ var Axes = plan.Axes
 type session struct {
 	plan    *plan.Plan
 	level   string           // of the devices' kernels; "": the best
-	device  kernels.Device   // of the first rank
+	device  kernels.Device   // of the first rank here
 	machine *runtime.Machine // and its machine
 	ranks   *runtime.Ranks   // all of them; nil where the first is alone
 	set     *data.Set
@@ -63,9 +63,12 @@ func Bind(p *plan.Plan, level string, threads int) (*runtime.Ranks, io.Closer, e
 	return s.ranks, s, nil
 }
 
-// bindRanks joins the ranks, which share this process's memory, and binds each to a device of its own.
+// bindRanks joins the ranks, which share this process's memory unless it holds but one, and binds each to a device of its own.
 func (s *session) bindRanks(threads int) error {
-	limit := deadline(s.plan, processors(threads))
+	if Joined() {
+		return s.bindRank(threads)
+	}
+	limit := deadline(s.plan, processors(threads), s.plan.Ranks()/processors(threads))
 	threads = s.plan.RankThreads(processors(threads))
 	var world *local.World
 	machines := make([]*runtime.Machine, 0, s.plan.Ranks())
@@ -105,7 +108,7 @@ func (s *session) bind(device kernels.Device, rank runtime.Rank) (*runtime.Machi
 		return nil, err
 	}
 	s.closers = append(s.closers, m)
-	if rank.Number == 0 {
+	if s.machine == nil {
 		s.device, s.machine = device, m
 	}
 	return m, nil
@@ -116,24 +119,27 @@ const leastDeadline = 8 * time.Second
 
 // deadline is for how long a rank may be at any instruction of a plan: longer where one is expected to take its time, on a processor that
 // several ranks may share.
-func deadline(p *plan.Plan, threads int) time.Duration {
+func deadline(p *plan.Plan, threads, sharing int) time.Duration {
 	longest := time.Duration(0)
 	if p.Ranks() > 1 {
 		for _, e := range compiler.Timeline(compiler.BuiltIn(p.Device, ""), p, threads) {
 			longest = max(longest, e.Length)
 		}
 	}
-	sharing := time.Duration(max(1, p.Ranks()/max(1, threads)))
-	return leastDeadline + 4*sharing*longest
+	return leastDeadline + 4*time.Duration(max(1, sharing))*longest
 }
 
 // newWorld makes the world of a process's ranks, who add up as their devices do.
 func newWorld(ranks int, device kernels.Device, deadline time.Duration, look func(rank int) (int64, string)) *local.World {
-	o := local.Options{Deadline: deadline, Look: look}
+	return local.NewWorld(ranks, local.Options{Deadline: deadline, Look: look, Add: adder(device)})
+}
+
+// adder is how a device adds up; nil where it has no way of its own.
+func adder(device kernels.Device) func(z, x, y []float32) {
 	if d, ok := device.(interface{ Add(z, x, y []float32) }); ok {
-		o.Add = d.Add
+		return d.Add
 	}
-	return local.NewWorld(ranks, o)
+	return nil
 }
 
 // bindSession is a session of the first rank alone without data, as generation needs.
@@ -163,16 +169,17 @@ func (s *session) Close() error {
 
 // load takes what a plan that trains needs from a run's newest or best checkpoint.
 func (s *session) load(run string, best bool) error {
-	return loadSaved(run, best, s.ranks.Load)
+	return loadSaved(run, best, s.ranks.Apart(), s.ranks.Load)
 }
 
 // loadSaved opens a run's newest or best checkpoint for take.
-func loadSaved(run string, best bool, take func(*checkpoint.Saved) error) error {
+func loadSaved(run string, best bool, apart *runtime.Processes, take func(*checkpoint.Saved) error) error {
 	find, which := checkpoint.Newest, "intact"
 	if best {
 		find, which = checkpoint.Best, "best"
 	}
-	saved, refused, err := find(filepath.Join(run, runtime.CheckpointsDir))
+	dir := filepath.Join(run, runtime.CheckpointsDir)
+	saved, refused, err := apart.Open(dir, func() (*checkpoint.Saved, []checkpoint.Refused, error) { return find(dir) })
 	if err != nil {
 		return err
 	}
@@ -258,7 +265,7 @@ func Generate(ctx context.Context, run string, o GenerateOptions) error {
 		return err
 	}
 	defer s.Close()
-	if err := loadSaved(run, o.Best, func(saved *checkpoint.Saved) error { return s.machine.LoadWeights(saved, stored) }); err != nil {
+	if err := loadSaved(run, o.Best, nil, func(saved *checkpoint.Saved) error { return s.machine.LoadWeights(saved, stored) }); err != nil {
 		return err
 	}
 	return s.generate(ctx, o)

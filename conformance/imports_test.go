@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
+	"os"
 	"os/exec"
 	"strings"
 	"testing"
@@ -29,6 +30,8 @@ var importRules = []importRule{
 	{from: module + "/collectives/...", to: module + "/compiler/...", deep: true, reason: "a transport moves elements, whatever plan they are of"},
 	{from: module + "/collectives/...", to: module + "/kernels/...", allowed: module + "/kernels", deep: true, reason: "a transport knows types, not devices"},
 	{from: module + "/runtime/...", to: module + "/collectives/...", allowed: module + "/collectives", deep: true, reason: "transports are wired in by the front door"},
+	{from: module + "/...", exempt: module, to: module + "/collectives/mpi", reason: "transports are wired in by the front door, by tag"},
+	{from: module + "/...", exempt: module + "/collectives/mpi", to: "C", reason: "one static program without cgo: MPI alone takes it"},
 	{from: module + "/compiler", to: module + "/runtime/...", deep: true, reason: "a plan is made without running anything"},
 	{from: module + "/compiler/...", to: module + "/kernels/...", allowed: module + "/kernels", deep: true, reason: "a plan can be made for devices that are not there"},
 	{from: module + "/launch", to: module + "/...", deep: true, reason: "a job is written from plain data, and can be tried without a strategy"},
@@ -80,7 +83,9 @@ func TestImportsKeepTheLayers(t *testing.T) {
 
 func listPackages(t *testing.T) []listed {
 	t.Helper()
-	out, err := exec.Command("go", "list", "-json=ImportPath,Imports,Deps", module+"/...").Output()
+	cmd := exec.Command("go", "list", "-tags", "mpi", "-json=ImportPath,Imports,Deps", module+"/...") // with what no tag leaves out
+	cmd.Env = append(os.Environ(), "CGO_ENABLED=1")
+	out, err := cmd.Output()
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -66,16 +66,20 @@ func (r *ReferenceResult) run(folder string, o ReferenceOptions) error {
 	if err != nil {
 		return err
 	}
-	dir := o.WriteStrategy
-	if dir == "" {
-		if dir, err = os.MkdirTemp("", "gsc-reference-"); err != nil {
-			return err
+	file, err := gsc.Once(func() (string, error) {
+		dir := o.WriteStrategy
+		if dir == "" {
+			if dir, err = os.MkdirTemp("", "gsc-reference-"); err != nil {
+				return "", err
+			}
 		}
-		defer os.RemoveAll(dir)
-	}
-	file, err := writeStrategy(c, folder, dir, o)
+		return writeStrategy(c, folder, dir, o)
+	})
 	if err != nil {
 		return err
+	}
+	if o.WriteStrategy == "" {
+		defer removeStrategy(file)
 	}
 	options := gsc.Options{Device: o.Device, Threads: o.Threads}
 	for _, setting := range o.Mesh {
@@ -96,6 +100,14 @@ func (r *ReferenceResult) run(folder string, o ReferenceOptions) error {
 	}
 	defer expected.Close()
 	return r.train(p, c, expected, o)
+}
+
+// removeStrategy removes a case's folder, and the one that was made for it, when all processes have read what is in them.
+func removeStrategy(file string) {
+	_, failed := gsc.Once(func() (string, error) { return "", nil })
+	if failed == nil && gsc.First() {
+		os.RemoveAll(filepath.Dir(filepath.Dir(file)))
+	}
 }
 
 // trial is a case while it runs.

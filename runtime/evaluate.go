@@ -67,7 +67,7 @@ func (s *scorer) score(ctx context.Context, pass *data.Pass) (Scores, error) {
 	classes, entities := s.counters()
 	sum, weight := 0.0, 0.0
 	for i := range pass.Batches() {
-		if err := ctx.Err(); err != nil {
+		if err := s.ranks.apart.Stopped(ctx); err != nil {
 			return nil, err
 		}
 		pass.Fill(i, s.batch)

@@ -40,9 +40,17 @@ type Machine struct {
 // Look tells how far the machine is, as a number that grows with all it does, and what it is at. It may be called while it runs.
 func (m *Machine) Look() (progress int64, at string) {
 	if in := m.at.Load(); in != nil {
-		at = fmt.Sprintf("%s (%v, %s)", in.Name, in.Op, in.Pos)
+		at = place(in)
 	}
 	return m.done.Load(), at
+}
+
+// place names an instruction, and where it comes from.
+func place(in *plan.Instruction) string {
+	if in.Pos == "" {
+		return fmt.Sprintf("%s (%v)", in.Name, in.Op)
+	}
+	return fmt.Sprintf("%s (%v, %s)", in.Name, in.Op, in.Pos)
 }
 
 // begin notes what the machine is at.
@@ -271,7 +279,7 @@ func (n *named) Wait() error {
 
 func (n *named) name(err error) error {
 	if err != nil {
-		err = fmt.Errorf("%s (%v, %s): %w", n.in.Name, n.in.Op, n.in.Pos, err)
+		err = fmt.Errorf("%s: %w", place(n.in), err)
 	}
 	return err
 }

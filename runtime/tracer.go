@@ -37,7 +37,7 @@ func (t *tracer) add(in *plan.Instruction, start, end time.Time) {
 	t.events = append(t.events, e)
 }
 
-// Trace has all ranks record what they do from now on, or no longer, and gives what they recorded so far.
+// Trace has the ranks of this process record what they do from now on, or no longer, and gives what they recorded so far.
 func (r *Ranks) Trace(on bool) (events []timeline.Event) {
 	begun := time.Now()
 	for _, m := range r.machines {

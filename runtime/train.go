@@ -11,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/gsc-project/gsc/collectives"
 	"github.com/gsc-project/gsc/compiler/plan"
 	"github.com/gsc-project/gsc/kernels"
 	"github.com/gsc-project/gsc/runtime/checkpoint"
@@ -95,7 +96,7 @@ func (t *Trainer) Trace(n int, tell func(events []timeline.Event) error) {
 // checkpoint there, or starts with the plan's initial weights.
 func NewTrainer(r *Ranks, set *data.Set, dir string, recorder Recorder) (*Trainer, error) {
 	m := r.First()
-	store, err := checkpoint.Open(filepath.Join(dir, CheckpointsDir), m.Plan.Training.Checkpoint.Keep)
+	store, err := openStore(r.apart, filepath.Join(dir, CheckpointsDir), m.Plan.Training.Checkpoint.Keep)
 	if err != nil {
 		return nil, err
 	}
@@ -107,9 +108,21 @@ func NewTrainer(r *Ranks, set *data.Set, dir string, recorder Recorder) (*Traine
 	return t, t.restore()
 }
 
+// openStore opens the folder of checkpoints, to which several processes save together.
+func openStore(apart *Processes, dir string, keep int) (*checkpoint.Store, error) {
+	if apart == nil {
+		return checkpoint.Open(dir, keep)
+	}
+	saving, err := NewProcesses(apart.peers, "save") // beside what else the processes do together
+	if err != nil {
+		return nil, err
+	}
+	return checkpoint.OpenTogether(dir, keep, saving)
+}
+
 // restore loads the newest intact checkpoint, or the starting weights.
 func (t *Trainer) restore() error {
-	saved, refused, err := t.store.Newest()
+	saved, refused, err := t.ranks.apart.Open(filepath.Join(t.dir, CheckpointsDir), t.store.Newest)
 	if err != nil {
 		return err
 	}
@@ -145,11 +158,11 @@ func (t *Trainer) Step() int64 { return t.step }
 func (t *Trainer) Run(ctx context.Context) (Summary, error) {
 	p := &t.machine.Plan.Training
 	if err := t.settle(ctx); err != nil {
-		return t.summary(""), errors.Join(err, t.wait())
+		return t.summary(""), t.failed(err)
 	}
 	if t.step < p.Steps && !t.state.Ended {
 		if err := t.steps(ctx); err != nil {
-			return t.summary(""), errors.Join(err, t.wait())
+			return t.summary(""), t.failed(err)
 		}
 	}
 	if err := t.wait(); err != nil {
@@ -171,6 +184,16 @@ func (t *Trainer) Run(ctx context.Context) (Summary, error) {
 	return t.summary(""), nil
 }
 
+// failed is an error of the run and that of the checkpoint on its way, unless they tell of the same rank's failure.
+func (t *Trainer) failed(err error) error {
+	var told *collectives.Failure
+	saving := t.wait()
+	if errors.As(err, &told) && errors.Is(saving, told) {
+		return err
+	}
+	return errors.Join(err, saving)
+}
+
 func (t *Trainer) summary(stopped string) Summary {
 	return Summary{Step: t.step, Loss: t.state.Loss, Validation: t.state.Validation, Stopped: stopped}
 }
@@ -189,7 +212,12 @@ func (t *Trainer) steps(ctx context.Context) error {
 	batches := t.set.Prefetch(p.Seed, t.step+1, p.Steps, p.Sequences)
 	defer batches.Stop()
 	clock := time.Now()
-	for t.step < p.Steps && ctx.Err() == nil && !t.state.Ended {
+	for t.step < p.Steps && !t.state.Ended {
+		if err := t.ranks.apart.Stopped(ctx); interrupted(err) {
+			return nil
+		} else if err != nil {
+			return fmt.Errorf("step %d: %w", t.step+1, err)
+		}
 		b, err := batches.Next()
 		if err != nil {
 			return err
@@ -219,7 +247,11 @@ func (t *Trainer) one(b *data.Batch) error {
 		return err
 	}
 	if t.tracedIn == 0 {
-		if err := t.traced(t.ranks.Trace(false)); err != nil { // the run is worth more
+		events, err := t.ranks.apart.events(t.ranks.Trace(false))
+		if err != nil {
+			return err
+		}
+		if err := t.traced(events); err != nil { // the run is worth more
 			t.recorder.Note("no timeline was written: %v", err)
 		}
 	}
@@ -274,10 +306,10 @@ func (t *Trainer) after(ctx context.Context) error {
 	best := false
 	if due(p.Evaluation.Every, t.step, p.Steps) && t.set.Rows(data.Validation) > 0 {
 		scores, err := t.evaluate(ctx)
-		if err != nil && ctx.Err() == nil {
+		if err != nil && !interrupted(err) {
 			return err
 		}
-		if err != nil { // interrupted
+		if err != nil {
 			owed := t.record
 			t.state.Owed = &owed
 			return nil
@@ -307,6 +339,9 @@ func (t *Trainer) evaluate(ctx context.Context) (Scores, error) {
 	scores, err := t.scorer.score(ctx, t.set.Evaluation(data.Validation, t.machine.Plan.BatchRows(), rows))
 	if loss, _ := scores.Get("loss"); err == nil && bad(loss) {
 		return nil, fmt.Errorf("step %d: the validation loss is %v: lower the learning rate or clip the gradient", t.step, loss)
+	}
+	if err != nil {
+		err = fmt.Errorf("evaluation after step %d: %w", t.step, err)
 	}
 	return scores, err
 }
@@ -349,7 +384,9 @@ func (t *Trainer) snapshot(best bool) (checkpoint.Snapshot, error) {
 	snap := checkpoint.Snapshot{Step: t.step, Plan: t.digest, Best: best, Config: p.Model.Config, Files: tokenizerFiles(p), Run: run}
 	for i := range p.Tensors {
 		tensor := &p.Tensors[i]
-		snap.Tensors = append(snap.Tensors, checkpoint.TensorOf(tensor, t.ranks.reader(tensor)))
+		stored := checkpoint.TensorOf(tensor, t.ranks.reader(tensor))
+		stored.Runs = t.ranks.saves(tensor)
+		snap.Tensors = append(snap.Tensors, stored)
 	}
 	return snap, nil
 }

@@ -15,8 +15,9 @@ func benchCommand() *cobra.Command {
 	var asJSON bool
 	var by string
 	cmd := &cobra.Command{
-		Use:   "bench STRATEGY|PLAN",
-		Short: "Time training steps, operation by operation, beside what was predicted",
+		Use:         "bench STRATEGY|PLAN",
+		Annotations: together,
+		Short:       "Time training steps, operation by operation, beside what was predicted",
 		Long: `Bench runs training steps of a strategy or a plan on its own data and shows the time of a step and of each operation,
 the rates reached, and their share of what the machine can do at most, measured in the same run. It begins no run and saves nothing.
 Steps are timed without and, by turns, with a clock around every instruction; training itself has no clocks.`,

@@ -46,9 +46,10 @@ func (c *conformanceFlags) referenceCommand() *cobra.Command {
 	var strategies, recompute string
 	var mesh []string
 	cmd := &cobra.Command{
-		Use:   "reference FOLDER...",
-		Short: "Run reference cases and compare logits, losses, gradients and weights",
-		Args:  atLeast(1),
+		Use:         "reference FOLDER...",
+		Annotations: together,
+		Short:       "Run reference cases and compare logits, losses, gradients and weights",
+		Args:        atLeast(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			report, err := conformance.References(args, conformance.ReferenceOptions{
 				Device: c.device, Threads: c.threads, Recompute: recompute, Mesh: meshSettings(mesh), WriteStrategy: strategies})

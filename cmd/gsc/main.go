@@ -5,22 +5,32 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"os/signal"
 	"runtime/debug"
 	"syscall"
 
 	"github.com/spf13/cobra"
+
+	"github.com/gsc-project/gsc"
 )
 
 func main() {
 	// Arenas lie outside the heap; what is in it is the data, once, and little else. Collecting early keeps
 	// the process near what its plan predicts.
 	debug.SetGCPercent(20)
-	err := root().Execute()
+	err := gsc.Join()
 	if err == nil {
-		return
+		err = root().Execute()
 	}
+	if gsc.Leave(err, tell) != nil {
+		os.Exit(1)
+	}
+}
+
+// tell says why the program ends.
+func tell(err error) {
 	if errors.Is(err, context.Canceled) {
 		err = errors.New("interrupted")
 	}
@@ -31,8 +41,10 @@ func main() {
 	if !errors.Is(err, errQuiet) {
 		fmt.Fprintln(os.Stderr, "gsc:", err)
 	}
-	os.Exit(1)
 }
+
+// together marks the commands that the processes of a job do together, each for one rank.
+var together = map[string]string{"together": "true"}
 
 // errQuiet ends the program with status 1 after everything was said.
 var errQuiet = errors.New("")
@@ -60,6 +72,15 @@ and runs that plan. What gsc plan shows is what gsc train does.`,
 		SilenceErrors: true,
 	}
 	cmd.CompletionOptions.HiddenDefaultCmd = true
+	cmd.PersistentPreRunE = func(cmd *cobra.Command, _ []string) error {
+		if gsc.Joined() && len(cmd.Annotations) == 0 {
+			return fmt.Errorf("%s is done by one process: start it without mpirun", cmd.CommandPath())
+		}
+		return nil
+	}
+	if !gsc.First() {
+		cmd.SetOut(io.Discard)
+	}
 	cmd.SetFlagErrorFunc(usage)
 	cmd.AddCommand(vetCommand(), planCommand(), trainCommand(), submitCommand(), benchCommand(), calibrateCommand(), evalCommand(), generateCommand(), schemaCommand(), conformanceCommand())
 	return cmd

@@ -16,8 +16,9 @@ func trainCommand() *cobra.Command {
 	t := gsc.TrainOptions{}
 	var status uint8
 	cmd := &cobra.Command{
-		Use:   "train STRATEGY|PLAN",
-		Short: "Train by a strategy or a plan; resume a run that was stopped",
+		Use:         "train STRATEGY|PLAN",
+		Annotations: together,
+		Short:       "Train by a strategy or a plan; resume a run that was stopped",
 		Long: `Train compiles the strategy and runs the plan in a run folder, runs/NAME unless --run names another.
 Where the folder holds a run already, it is resumed with its stored plan from its newest intact checkpoint;
 if the strategy has changed since, gsc says how and stops; with --reshard it goes on where only the mesh or the
@@ -60,9 +61,10 @@ func terminalWidth() int {
 func evalCommand() *cobra.Command {
 	e := gsc.EvalOptions{}
 	cmd := &cobra.Command{
-		Use:   "eval RUN",
-		Short: "Evaluate a run's weights on its validation or test split",
-		Args:  exactly(1),
+		Use:         "eval RUN",
+		Annotations: together,
+		Short:       "Evaluate a run's weights on its validation or test split",
+		Args:        exactly(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			ctx, stop := interruptible()
 			defer stop()

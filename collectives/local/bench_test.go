@@ -79,7 +79,7 @@ func BenchmarkAllReduce(b *testing.B) {
 				block := make([]float32, sumBlock)
 				for at := 0; at < half; at += sumBlock {
 					sum := block[:min(sumBlock, half-at)]
-					add(sum, x[at:], y[at:])
+					collectives.Add(sum, x[at:], y[at:])
 					copy(x[at:], sum)
 					copy(y[at:], sum)
 				}

@@ -10,18 +10,6 @@ import (
 // sumBlock is the number of elements that are added up at a time: the sums stay in the first cache until they are handed out.
 const sumBlock = 2048
 
-// number is what can be added up.
-type number interface {
-	float32 | float64 | int32 | int64
-}
-
-func add[T number](z, x, y []T) {
-	x, y = x[:len(z)], y[:len(z)]
-	for i := range z {
-		z[i] = x[i] + y[i]
-	}
-}
-
 // workOf is a rank's share of a call, when all have come; nil: nothing.
 func (m *member) workOf(c *collectives.Call) func([]post) {
 	switch c.Op {
@@ -30,11 +18,11 @@ func (m *member) workOf(c *collectives.Call) func([]post) {
 		case kernels.F32:
 			return sumOf(m, c, m.team.world.options.Add)
 		case kernels.F64:
-			return sumOf(m, c, add[float64])
+			return sumOf(m, c, collectives.Add[float64])
 		case kernels.I32:
-			return sumOf(m, c, add[int32])
+			return sumOf(m, c, collectives.Add[int32])
 		case kernels.I64:
-			return sumOf(m, c, add[int64])
+			return sumOf(m, c, collectives.Add[int64])
 		}
 	case collectives.AllGather: // each rank hands its own part out
 		size, ranks := c.Count*c.DType.Size(), m.Size()
@@ -47,6 +35,9 @@ func (m *member) workOf(c *collectives.Call) func([]post) {
 		}
 	case collectives.Broadcast:
 		size := c.Count * c.DType.Size()
+		if c.Peer == m.rank && c.In == c.Out { // others read it
+			return nil
+		}
 		return func(posts []post) { copy(bytesAt(c.Out, 0, size), bytesAt(posts[c.Peer].call.In, 0, size)) }
 	case collectives.RingShift:
 		size, before := c.Count*c.DType.Size(), (m.rank+m.Size()-1)%m.Size()
@@ -61,11 +52,11 @@ func (m *member) workOf(c *collectives.Call) func([]post) {
 func rows(c *collectives.Call) int { return max(1, c.Rows) }
 
 // sumOf adds up the rank's part, block by block, and hands it out: to all in an all_reduce.
-func sumOf[T number](m *member, c *collectives.Call, add func(z, x, y []T)) func([]post) {
+func sumOf[T collectives.Number](m *member, c *collectives.Call, add func(z, x, y []T)) func([]post) {
 	s := &summer[T]{call: c, ranks: m.Size(), add: add}
 	from, n := m.rank*c.Count, c.Count // in the inputs
 	if c.Op == collectives.AllReduce {
-		from, n = part(c.Count, m.rank, s.ranks)
+		from, n = collectives.Share(c.Count, m.rank, s.ranks)
 	}
 	s.block = make([]T, min(n, sumBlock))
 	return func(posts []post) {
@@ -76,7 +67,7 @@ func sumOf[T number](m *member, c *collectives.Call, add func(z, x, y []T)) func
 }
 
 // summer adds up the inputs of all ranks.
-type summer[T number] struct {
+type summer[T collectives.Number] struct {
 	call  *collectives.Call
 	ranks int
 	add   func(z, x, y []T)
@@ -87,7 +78,7 @@ type summer[T number] struct {
 func (s *summer[T]) row(posts []post, from, to, n int) {
 	for at := 0; at < n; at += sumBlock {
 		sum := s.block[:min(sumBlock, n-at)]
-		in := func(q int) []T { return elements[T](posts[q].call.In, from+at, len(sum)) }
+		in := func(q int) []T { return collectives.Elements[T](posts[q].call.In, from+at, len(sum)) }
 		if s.ranks == 1 {
 			copy(sum, in(0))
 		} else {
@@ -104,23 +95,14 @@ func (s *summer[T]) hand(posts []post, sum []T, from, to int) {
 	switch out := s.call.Out; {
 	case s.call.Op == collectives.AllReduce:
 		for q := range posts {
-			copy(elements[T](posts[q].call.Out, from, len(sum)), sum)
+			copy(collectives.Elements[T](posts[q].call.Out, from, len(sum)), sum)
 		}
 	case s.call.Add:
-		z := elements[T](out, to, len(sum))
+		z := collectives.Elements[T](out, to, len(sum))
 		s.add(z, z, sum)
 	default:
-		copy(elements[T](out, to, len(sum)), sum)
+		copy(collectives.Elements[T](out, to, len(sum)), sum)
 	}
-}
-
-// part is the run of n elements that a rank adds up: all about as long, cut at whole cache lines.
-func part(n, rank, ranks int) (from, length int) {
-	const line = 16
-	each := (n + ranks - 1) / ranks
-	each = (each + line - 1) / line * line
-	from = min(n, rank*each)
-	return from, min(n, from+each) - from
 }
 
 // exchange takes this rank's parts from all others; in place it swaps parts with those behind it.
@@ -159,12 +141,4 @@ func (m *member) takeParts(c *collectives.Call, posts []post) {
 	}
 }
 
-func elements[T any](p unsafe.Pointer, at, n int) []T {
-	if n == 0 {
-		return nil
-	}
-	var x T
-	return unsafe.Slice((*T)(unsafe.Add(p, at*int(unsafe.Sizeof(x)))), n)
-}
-
-func bytesAt(p unsafe.Pointer, at, n int) []byte { return elements[byte](p, at, n) }
+func bytesAt(p unsafe.Pointer, at, n int) []byte { return collectives.Elements[byte](p, at, n) }

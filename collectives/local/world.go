@@ -36,7 +36,7 @@ type World struct {
 // NewWorld makes a world of so many ranks.
 func NewWorld(size int, o Options) *World {
 	if o.Add == nil {
-		o.Add = add[float32]
+		o.Add = collectives.Add[float32]
 	}
 	return &World{size: size, options: o, teams: map[string]*team{}, waits: make([]atomic.Int32, size)}
 }

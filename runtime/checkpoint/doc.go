@@ -23,6 +23,9 @@
 // that. Whatever happens on the way, what was there before stays as it was.
 // Names that start with a dot are unfinished business: [Open] finishes it.
 //
+// Several processes that keep parts of the tensors save together ([OpenTogether]), each its own bytes into the same files; the folder is the same, and so
+// is what a kill or a full disk leaves behind.
+//
 // # What is trusted
 //
 // Nothing: [Newest] reads every byte of a checkpoint and compares sizes and

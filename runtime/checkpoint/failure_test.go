@@ -47,6 +47,28 @@ func (f *faulty) create(path string) (output, error) {
 	return &faultyFile{output: out, disk: f, path: path}, err
 }
 
+func (f *faulty) reopen(path string) (parts, error) {
+	if err := f.step(true); err != nil {
+		return nil, err
+	}
+	out, err := f.disk.reopen(path)
+	return &faultyParts{out, f}, err
+}
+
+type faultyParts struct {
+	parts
+	disk *faulty
+}
+
+func (f *faultyParts) WriteAt(p []byte, at int64) (int, error) {
+	if err := f.disk.step(true); err != nil {
+		return 0, err
+	}
+	return f.parts.WriteAt(p, at)
+}
+
+func (f *faultyParts) Sync() error { return f.disk.step(true) }
+
 func (f *faulty) mkdir(path string) error {
 	return errors.Join(f.step(true), f.unless(func() error { return f.disk.mkdir(path) }))
 }

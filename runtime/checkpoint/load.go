@@ -108,6 +108,11 @@ func open(folder string, step int64, wanted func(*manifest) bool) (*Saved, error
 	if err := m.verify(folder); err != nil {
 		return nil, err
 	}
+	return m.open(folder)
+}
+
+// open opens the files of a checkpoint.
+func (m *manifest) open(folder string) (*Saved, error) {
 	model, err := safetensors.OpenModel(folder)
 	if err != nil {
 		return nil, err
@@ -117,6 +122,16 @@ func open(folder string, step int64, wanted func(*manifest) bool) (*Saved, error
 		return nil, errors.Join(err, model.Close())
 	}
 	return &Saved{Path: folder, Step: m.Step, Plan: m.Plan, Best: m.Best, Run: m.Run, model: model, state: state}, nil
+}
+
+// At opens the checkpoint of a step that another process found intact, and reads none of its tensors.
+func At(dir string, step int64) (*Saved, error) {
+	folder := filepath.Join(dir, stepName(step))
+	m, err := readManifest(folder)
+	if err != nil {
+		return nil, err
+	}
+	return m.open(folder)
 }
 
 // Close closes the checkpoint's files.

@@ -113,26 +113,30 @@ func (m *manifest) verify(folder string) error {
 
 func (e entry) verify(folder string) error {
 	path := filepath.Join(folder, e.Name)
-	f, err := os.Open(path)
-	if err != nil {
-		return err
-	}
-	defer f.Close()
-	stat, err := f.Stat()
+	stat, err := os.Stat(path)
 	if err != nil {
 		return err
 	}
 	if stat.Size() != e.SizeBytes {
 		return fmt.Errorf("%s: is %d bytes long, was saved with %d", path, stat.Size(), e.SizeBytes)
 	}
+	got, err := digestOf(path)
+	if err == nil && got.Digest != e.Digest {
+		err = fmt.Errorf("%s: was altered: its digest is %s, was saved with %s", path, got.Digest, e.Digest)
+	}
+	return err
+}
+
+// digestOf reads a file.
+func digestOf(path string) (entry, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return entry{}, err
+	}
+	defer f.Close()
 	digest := xxhash.New()
-	if _, err := io.CopyBuffer(struct{ io.Writer }{digest}, struct{ io.Reader }{f}, make([]byte, pieceBytes)); err != nil {
-		return err
-	}
-	if got := hexadecimal(digest); got != e.Digest {
-		return fmt.Errorf("%s: was altered: its digest is %s, was saved with %s", path, got, e.Digest)
-	}
-	return nil
+	n, err := io.CopyBuffer(struct{ io.Writer }{digest}, struct{ io.Reader }{f}, make([]byte, pieceBytes))
+	return entry{Name: filepath.Base(path), SizeBytes: n, Digest: hexadecimal(digest)}, err
 }
 
 func hexadecimal(h hash.Hash64) string { return fmt.Sprintf("%016x", h.Sum64()) }

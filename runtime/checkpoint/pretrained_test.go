@@ -22,7 +22,7 @@ func modelFolder(t *testing.T, tensors ...Tensor) string {
 	t.Helper()
 	dir := t.TempDir()
 	w := folderWriter{storage: disk{}, path: dir, limit: shardBytes}
-	if err := w.weights(tensors); err != nil {
+	if err := w.model(&Snapshot{Tensors: tensors}); err != nil {
 		t.Fatal(err)
 	}
 	return dir

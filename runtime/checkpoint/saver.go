@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"io"
 	"slices"
+
+	"github.com/gsc-project/gsc/compiler/plan"
 )
 
 // Saver saves in the background. Save copies the tensors into a buffer that was
@@ -65,8 +67,16 @@ func (s *Saver) copy(tensors []Tensor) ([]Tensor, error) {
 		}
 		place := left[:size]
 		left = left[size:]
-		if n, err := t.Data.ReadAt(place, 0); n < len(place) {
-			return nil, fmt.Errorf("tensor %q: byte %d of %d: %w", t.Name, n, size, orEnd(err))
+		width := int64(t.DType.Size())
+		runs := t.Runs
+		if s.store.peers == nil {
+			runs = []plan.Run{{First: 0, N: size / width}}
+		}
+		for _, r := range runs {
+			part := place[r.First*width:][:r.N*width]
+			if n, err := t.Data.ReadAt(part, r.First*width); n < len(part) {
+				return nil, fmt.Errorf("tensor %q: byte %d of %d: %w", t.Name, r.First*width+int64(n), size, orEnd(err))
+			}
 		}
 		t.Data = bytes.NewReader(place)
 	}

@@ -24,13 +24,14 @@ type Snapshot struct {
 	Tensors []Tensor
 }
 
-// Tensor is a whole logical tensor of a snapshot.
+// Tensor is a logical tensor of a snapshot.
 type Tensor struct {
 	Name  string
 	Class plan.Class // plan.Weight: into the model folder; plan.State: beside it
 	Shape []int      // as it is stored
 	DType kernels.DType
 	Data  io.ReaderAt // its bytes, little-endian and row-major, from offset 0
+	Runs  []plan.Run  // of its elements, where several processes save together: those that this one saves, and Data holds
 }
 
 // TensorOf is a tensor of a plan as a snapshot holds it.

@@ -11,6 +11,7 @@ import (
 // storage is all that saving does to a disk, so that tests can make any step of it fail.
 type storage interface {
 	create(path string) (output, error)
+	reopen(path string) (parts, error)
 	mkdir(path string) error
 	rename(from, to string) error
 	remove(path string) error // with all that is in it; no error where there is none
@@ -24,11 +25,26 @@ type output interface {
 	Close() error
 }
 
+// parts is a file that several processes write parts of.
+type parts interface {
+	io.WriterAt
+	Sync() error
+	Close() error
+}
+
 // disk is the storage of the operating system.
 type disk struct{}
 
 func (disk) create(path string) (output, error) {
 	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o666)
+	if err != nil {
+		return nil, err
+	}
+	return f, nil
+}
+
+func (disk) reopen(path string) (parts, error) {
+	f, err := os.OpenFile(path, os.O_WRONLY, 0)
 	if err != nil {
 		return nil, err
 	}

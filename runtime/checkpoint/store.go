@@ -19,7 +19,8 @@ type Store struct {
 	dir     string
 	keep    int
 	storage storage
-	limit   int64 // bytes of weights in one file
+	limit   int64     // bytes of weights in one file
+	peers   Processes // that save together; nil: this process does alone
 
 	mu      sync.Mutex
 	refused map[int64]bool // steps whose checkpoints [Store.Newest] found damaged
@@ -98,10 +99,17 @@ func (s *Store) Save(snap Snapshot) error {
 	if err := snap.check(); err != nil {
 		return fmt.Errorf("checkpoint of step %d: %w", snap.Step, err)
 	}
-	if err := s.save(&snap); err != nil {
+	save := s.save
+	if s.peers != nil {
+		save = s.saveTogether
+	}
+	if err := save(&snap); err != nil {
 		return fmt.Errorf("checkpoint of step %d was not saved (earlier ones are intact): %w%s", snap.Step, err, s.advice(err))
 	}
 	delete(s.refused, snap.Step)
+	if s.peers != nil && s.peers.Rank() != 0 {
+		return nil
+	}
 	if err := errors.Join(s.storage.remove(s.hidden(snap.Step, replaced)), s.prune(snap.Step)); err != nil {
 		return fmt.Errorf("checkpoint of step %d was saved, but an old one could not be removed: %w", snap.Step, err)
 	}

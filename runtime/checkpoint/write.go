@@ -39,9 +39,14 @@ func (f *folderWriter) write(snap *Snapshot) error {
 	if err := f.model(snap); err != nil {
 		return err
 	}
-	if err := f.tensors(stateFile, nil, snap.of(plan.State)); err != nil {
+	if err := f.tensors(stateOf(snap)); err != nil {
 		return err
 	}
+	return f.manifest(snap)
+}
+
+// manifest writes state.json, and makes the folder durable.
+func (f *folderWriter) manifest(snap *Snapshot) error {
 	slices.SortFunc(f.entries, func(a, b entry) int { return cmp.Compare(a.Name, b.Name) })
 	m := manifest{Version: version, Step: snap.Step, Plan: snap.Plan, Best: snap.Best, Run: snap.Run, Files: f.entries}
 	text, err := m.text()
@@ -56,6 +61,23 @@ func (f *folderWriter) write(snap *Snapshot) error {
 
 // model writes the part that other tools load.
 func (f *folderWriter) model(snap *Snapshot) error {
+	if err := f.small(snap); err != nil {
+		return err
+	}
+	files, index, err := weightsOf(snap, f.limit)
+	if err != nil {
+		return err
+	}
+	for _, file := range files {
+		if err := f.tensors(file); err != nil {
+			return err
+		}
+	}
+	return f.index(index)
+}
+
+// small writes what holds no tensors.
+func (f *folderWriter) small(snap *Snapshot) error {
 	if snap.Config != nil {
 		if err := f.bytes(configFile, snap.Config); err != nil {
 			return err
@@ -66,34 +88,62 @@ func (f *folderWriter) model(snap *Snapshot) error {
 			return err
 		}
 	}
-	return f.weights(snap.of(plan.Weight))
+	return nil
 }
 
-// weights writes model.safetensors, or shards and their index.
-func (f *folderWriter) weights(tensors []Tensor) error {
+// index writes the index of shards, where there is one.
+func (f *folderWriter) index(text []byte) error {
+	if text == nil {
+		return nil
+	}
+	return f.bytes(safetensors.IndexFile, text)
+}
+
+// tensorFile is a file of tensors.
+type tensorFile struct {
+	name     string
+	metadata map[string]string
+	tensors  []Tensor
+}
+
+// infos describe the file's tensors.
+func (t *tensorFile) infos() []safetensors.Info {
+	infos := make([]safetensors.Info, len(t.tensors))
+	for i := range t.tensors {
+		infos[i] = t.tensors[i].info()
+	}
+	return infos
+}
+
+// tensor finds one by name.
+func (t *tensorFile) tensor(name string) *Tensor {
+	return &t.tensors[slices.IndexFunc(t.tensors, func(x Tensor) bool { return x.Name == name })]
+}
+
+// stateOf is the file of the optimizer's state.
+func stateOf(snap *Snapshot) tensorFile {
+	return tensorFile{name: stateFile, tensors: snap.of(plan.State)}
+}
+
+// weightsOf are model.safetensors, or shards and the text of their index.
+func weightsOf(snap *Snapshot, limit int64) (files []tensorFile, index []byte, err error) {
 	metadata := map[string]string{"format": "pt"}
-	shards := split(tensors, f.limit)
+	shards := split(snap.of(plan.Weight), limit)
 	if len(shards) == 1 {
-		return f.tensors(safetensors.ModelFile, metadata, shards[0])
+		return []tensorFile{{safetensors.ModelFile, metadata, shards[0]}}, nil, nil
 	}
 	where := map[string]string{}
 	total := int64(0)
 	for i, shard := range shards {
 		name := fmt.Sprintf("model-%05d-of-%05d.safetensors", i+1, len(shards))
-		if err := f.tensors(name, metadata, shard); err != nil {
-			return err
-		}
+		files = append(files, tensorFile{name, metadata, shard})
 		for _, t := range shard {
 			where[t.Name] = name
 			total += t.SizeBytes()
 		}
 	}
-	index := map[string]any{"metadata": map[string]any{"total_size": total}, "weight_map": where}
-	text, err := json.MarshalIndent(index, "", "  ")
-	if err != nil {
-		return err
-	}
-	return f.bytes(safetensors.IndexFile, append(text, '\n'))
+	text, err := json.MarshalIndent(map[string]any{"metadata": map[string]any{"total_size": total}, "weight_map": where}, "", "  ")
+	return files, append(text, '\n'), err
 }
 
 // split cuts tensors, in their order, into shards of at most limit bytes; a
@@ -115,18 +165,16 @@ func split(tensors []Tensor, limit int64) [][]Tensor {
 }
 
 // tensors writes a safetensors file.
-func (f *folderWriter) tensors(name string, metadata map[string]string, tensors []Tensor) error {
-	infos := make([]safetensors.Info, len(tensors))
-	data := make(map[string]io.ReaderAt, len(tensors))
-	for i := range tensors {
-		infos[i] = tensors[i].info()
-		data[tensors[i].Name] = tensors[i].Data
-	}
+func (f *folderWriter) tensors(t tensorFile) error {
 	if f.buf == nil {
 		f.buf = make([]byte, pieceBytes)
 	}
-	return f.file(name, func(w io.Writer) error {
-		return safetensors.Write(w, metadata, infos, func(info safetensors.Info, w io.Writer) error {
+	data := make(map[string]io.ReaderAt, len(t.tensors))
+	for _, tensor := range t.tensors {
+		data[tensor.Name] = tensor.Data
+	}
+	return f.file(t.name, func(w io.Writer) error {
+		return safetensors.Write(w, t.metadata, t.infos(), func(info safetensors.Info, w io.Writer) error {
 			_, err := io.CopyBuffer(w, struct{ io.Reader }{io.NewSectionReader(data[info.Name], 0, info.SizeBytes)}, f.buf)
 			return err
 		})

@@ -47,6 +47,15 @@ func Layout(metadata map[string]string, tensors []Info) ([]Info, error) {
 	return placed, err
 }
 
+// WriteHeader writes what comes before the tensors' bytes, which others write at the offsets that it gives.
+func WriteHeader(w io.Writer, metadata map[string]string, tensors []Info) ([]Info, error) {
+	placed, text, err := layout(metadata, tensors)
+	if err == nil {
+		_, err = w.Write(text)
+	}
+	return placed, err
+}
+
 // layout is the tensors in the file's order, and what comes before their data.
 func layout(metadata map[string]string, tensors []Info) ([]Info, []byte, error) {
 	placed := slices.Clone(tensors)
