@@ -164,7 +164,7 @@ func (c *chooser) explain() []plan.Choice {
 	}
 	var list []plan.Choice
 	if c.room.bytes > 0 && c.room.path != "memory.limit" {
-		list = append(list, plan.Choice{What: "memory.limit", Value: plan.FormatBytes(c.room.bytes), Why: "it is " + c.room.of})
+		list = append(list, plan.Choice{What: "memory.limit", Value: plan.FormatBytes(c.room.bytes), Why: "none is set, and it is all that " + c.best.Estimate.Profile + " has"})
 	}
 	if s.Batch.MicroBatches == 0 {
 		list = append(list, plan.Choice{What: "batch.micro_batches", Value: fmt.Sprint(c.chosen.microBatches), Why: why})

@@ -65,7 +65,7 @@ func addGeneration(p *plan.Plan, within room, s *schema.Strategy, data plan.Data
 		}
 	}
 	if kind.Separate && weights > within.bytes {
-		p.Choices = append(p.Choices, plan.Choice{What: "generation", Value: "none", Why: fmt.Sprintf("one rank generates, and the weights take %s of %s", plan.FormatBytes(weights), within.of)})
+		p.Choices = append(p.Choices, plan.Choice{What: "generation", Value: "none", Why: fmt.Sprintf("one rank generates, and the weights take %s, more than %s", plan.FormatBytes(weights), within.of)})
 		return nil
 	}
 	made, err := alone(s, data, kind, opts)
@@ -73,7 +73,7 @@ func addGeneration(p *plan.Plan, within room, s *schema.Strategy, data plan.Data
 		return err
 	}
 	if need := made.PeakBytes(); kind.Separate && need > within.bytes {
-		p.Choices = append(p.Choices, plan.Choice{What: "generation", Value: "none", Why: fmt.Sprintf("one rank generates, which takes %s of %s", plan.FormatBytes(need), within.of)})
+		p.Choices = append(p.Choices, plan.Choice{What: "generation", Value: "none", Why: fmt.Sprintf("one rank generates, which takes %s, more than %s", plan.FormatBytes(need), within.of)})
 		return nil
 	}
 	p.Generation = made

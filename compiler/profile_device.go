@@ -42,8 +42,8 @@ const tile = 128 * 256
 
 // What is not on a data sheet. cuBLAS alone reaches 270 of 312 TFLOP/s on an A100 with 8,192 rows, columns and steps in bf16, and some 750 of 989 on an
 // H100, which its power limits; in the middle of a step, one product after another, a little less. Attention reaches the shares of FlashAttention-2 (Dao,
-// arXiv:2307.08691, figures 5 and 6) and -3 (Shah et al., arXiv:2407.08608, figure 5), forward and backward together; where scores go through
-// memory, as before FlashAttention, it reaches 0.08 (figure 4 there, and see TestMegatronThroughput). Of memory, copies reach 85 %; of NVLink, NCCL's
+// arXiv:2307.08691, figures 4 to 6) and -3 (Shah et al., arXiv:2407.08608), forward and backward together; where scores go through
+// memory, as before FlashAttention, it reaches 0.08 (figure 4 of the former, and see TestMegatronThroughput). Of memory, copies reach 85 %; of NVLink, NCCL's
 // collectives reach 80 %, of InfiniBand 90 %. For the B200, on which little is published, the shares of the H100 are assumed.
 const (
 	copyShare    = 0.85

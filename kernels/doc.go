@@ -19,7 +19,8 @@
 // # Types
 //
 // Float operands of one call share one type, the plan's compute type: F32 on
-// cpu, F64 on ref. Weights may be stored in BF16, which Widen and Round alone read and write; quantised ones are I8, each row
+// cpu, F64 on ref. Kinds that store halves (cuda) may have BF16 or F16 there, but for operands that the contract calls wide, which are then F32: a device
+// computes in F32, and rounds what it writes. Elsewhere weights may be stored in BF16, which Widen and Round alone read and write; quantised ones are I8, each row
 // with a scale of the compute type. Indices (tokens, labels, positions, segments) are I32.
 // Scalars that vary from step to step are operands, never attributes, so that a
 // program can be captured once and replayed: F64 for quantities, I64 for counters.

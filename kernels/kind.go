@@ -1,5 +1,7 @@
 package kernels
 
+import "slices"
+
 // Kind is what the compiler must know of a device kind to plan for it. It is
 // data: planning for a kind needs no such device.
 type Kind struct {
@@ -21,15 +23,7 @@ type Kind struct {
 
 // Keeps says whether the kind can keep floats in a type.
 func (k Kind) Keeps(d DType) bool {
-	if d == k.Compute {
-		return true
-	}
-	for _, s := range k.Stores {
-		if s == d {
-			return true
-		}
-	}
-	return false
+	return d == k.Compute || slices.Contains(k.Stores, d)
 }
 
 // products gain by narrow operands on a processor; attention rounds more than it multiplies.

@@ -62,7 +62,11 @@ func (p *Plan) meshBrief() string {
 	if len(p.Mesh) == 0 {
 		return ""
 	}
-	return fmt.Sprintf(", %d ranks: %s", p.Ranks(), strings.Trim(axes(p.Mesh), "[]"))
+	text := fmt.Sprintf(", %d ranks: %s", p.Ranks(), strings.Trim(axes(p.Mesh), "[]"))
+	if n := p.Estimate.RanksPerNode; n > 0 && p.Ranks() > n {
+		text += fmt.Sprintf("; %d on a node", n)
+	}
+	return text
 }
 
 // weightBrief says what types weights are kept in.
@@ -193,7 +197,7 @@ func (p *Plan) timeBrief() string {
 func (p *Plan) utilisationBrief() string {
 	e := &p.Estimate
 	share := e.Utilisation(p.Ranks())
-	return fmt.Sprintf("%.1f %%: %sFLOP/s of %sFLOP/s a rank, for %sFLOP a step: 6 a parameter and token, and attention", 100*share, FormatCount(share*e.PeakFlops), FormatCount(e.PeakFlops), FormatCount(e.ModelFlops))
+	return fmt.Sprintf("%.1f %%: %sFLOP/s of %sFLOP/s a rank, for %sFLOP a step: 6 a trained parameter and token, and attention", 100*share, FormatCount(share*e.PeakFlops), FormatCount(e.PeakFlops), FormatCount(e.ModelFlops))
 }
 
 func (r *Rate) brief() string {
@@ -269,7 +273,7 @@ func (p *Plan) memoryTable() string {
 	}
 	rows = append(rows, [2]string{"total", FormatBytes(m.TotalBytes)})
 	if has := p.Estimate.MemoryBytes; has > 0 {
-		rows = append(rows, [2]string{"of the device's", fmt.Sprintf("%s (%.0f %%)", FormatBytes(has), 100*float64(m.TotalBytes)/float64(has))})
+		rows = append(rows, [2]string{"device has", fmt.Sprintf("%s (%.0f %%)", FormatBytes(has), 100*float64(m.TotalBytes)/float64(has))})
 	}
 	if m.HostBytes > 0 {
 		rows = append(rows, [2]string{"host, a rank", FormatBytes(m.HostBytes)})

@@ -116,9 +116,8 @@ func (p *Plan) Reach(axis string, perNode int) (neighbours, nodes int) {
 	case stride >= perNode:
 		return 1, degree
 	}
-	neighbours = max(1, perNode/stride)
-	nodes = (degree + neighbours - 1) / neighbours
-	return neighbours, max(nodes, 2)
+	neighbours = max(1, min(perNode/stride, degree/2))
+	return neighbours, (degree + neighbours - 1) / neighbours
 }
 
 // Link names what carries the collectives along an axis; "" where all ranks are one process.
