@@ -10,10 +10,14 @@ import (
 // shareWeights gives each stage the weights that it uses. One that several use is the first one's; the others have copies, with
 // gradients of their own, which the first adds to its.
 func (u *unitOfWork) shareWeights() {
+	uses := map[*stage]map[*graph.Value]bool{}
+	for _, s := range u.stages {
+		uses[s] = s.uses()
+	}
 	for _, w := range u.weights.list {
 		var owner *stage
 		for _, s := range u.stages {
-			if !s.usesWeight(w.value) {
+			if !uses[s][w.value] {
 				continue
 			}
 			if owner == nil {
@@ -40,10 +44,13 @@ func (s *stage) programs() (list []*graph.Program) {
 	return list
 }
 
-func (s *stage) usesWeight(w *graph.Value) bool {
-	return slices.ContainsFunc(s.programs(), func(p *graph.Program) bool {
-		return slices.ContainsFunc(p.Nodes, func(n *graph.Node) bool { return uses(n, w) > 0 })
-	})
+// uses are the roots that the stage's nodes use.
+func (s *stage) uses() map[*graph.Value]bool {
+	used := map[*graph.Value]bool{}
+	for _, p := range s.programs() {
+		p.Uses(func(_ *graph.Node, v *graph.Value) { used[v.Root()] = true })
+	}
+	return used
 }
 
 // copyOf makes a stage work on a copy of a weight, and find a gradient of its own for it.

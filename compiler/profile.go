@@ -112,5 +112,18 @@ func (p *Profile) Seconds(threads int, c Call) float64 {
 		return seconds
 	}
 	flops, bytes := kernels.FlopsOf(c.Op, c.Sizes, c.Attrs), kernels.TrafficBytes(c.Op, c.Attrs, c.Args)
-	return p.CallSeconds + math.Max(flops/p.rate(threads, c), float64(bytes)/p.BytesPerSecond)
+	return p.CallSeconds + math.Max(flops/p.rate(threads, c), float64(bytes)/p.BytesPerSecond) + p.scores(c)
+}
+
+// scores is the time in which attention's scores go through memory.
+func (p *Profile) scores(c Call) float64 {
+	if p.Matrix == nil || p.Matrix.Scores == 0 || c.Op != kernels.Attention && c.Op != kernels.AttentionGrad {
+		return 0
+	}
+	passes := p.Matrix.Scores
+	if c.Op == kernels.AttentionGrad {
+		passes *= 1.5
+	}
+	elements := float64(c.Sizes["B"]) * float64(c.Sizes["H"]) * float64(c.Sizes["T"]) * float64(c.Sizes["S"])
+	return passes * elements * float64(c.Args[0].DType.Size()) / p.BytesPerSecond
 }

@@ -18,6 +18,7 @@ type Matrix struct {
 	Peak      map[string]float64 // dense FLOP/s, by the type of what is multiplied: f32, bf16, f16
 	Best      float64            // share of the peak that large products reach
 	Attention float64            // share of the peak that attention reaches
+	Scores    float64            // how often its scores go through memory going forward, and half as often again going back; 0: never
 	Units     float64            // multiprocessors
 	Tile      float64            // elements of c that one of them makes at a time
 	Depth     float64            // steps of K that beginning and ending a tile costs
@@ -133,7 +134,7 @@ func (u *unitOfWork) ownProfile(name string, own schema.Profile) (*Profile, erro
 		p.Reserved = []plan.Reserve{{For: "driver and libraries", SizeBytes: *own.ReservedBytes}}
 	}
 	m := *p.Matrix
-	m.Best, m.Attention, m.Peak = cmp.Or(own.Best, m.Best), cmp.Or(own.Attention, m.Attention), maps.Clone(m.Peak)
+	m.Best, m.Attention, m.Scores, m.Peak = cmp.Or(own.Best, m.Best), cmp.Or(own.Attention, m.Attention), own.Scores, maps.Clone(m.Peak)
 	for compute, flops := range own.Flops {
 		m.Peak[cmp.Or(computeTypes[compute], compute)] = flops
 	}

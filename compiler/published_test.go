@@ -155,25 +155,39 @@ func TestMegatronActivations(t *testing.T) {
 	}
 }
 
-// Efficient Large-Scale Language Model Training on GPU Clusters Using Megatron-LM (Narayanan et al., SC '21, arXiv:2104.04473), table 1: the rows without
-// pipelines, on A100s of 80 GB, 8 a node. Its FLOP count what full recomputation computes again (equation 3). Attention's scores went through memory then.
+// Efficient Large-Scale Language Model Training on GPU Clusters Using Megatron-LM (Narayanan et al., SC '21, arXiv:2104.04473), table 1, on A100s of 80 GB, 8 a
+// node; the rows of a micro-batch and the chunks of a stage are those of the scripts published with it. Its FLOP count what full recomputation computes
+// again (equation 3). Attention's scores went through memory then, some seven times forward: written, scaled and masked and normalised (read and written), dropped
+// (read, and written with the mask), read. Predictions are within 15 %, and in the right order.
 func TestMegatronThroughput(t *testing.T) {
-	for _, row := range []struct {
-		heads, width, layers, tensor, gpus, sequences int
-		teraflops                                     float64 // a GPU
+	if testing.Short() {
+		t.Skip("plans of up to 10¹² parameters on 3,072 GPUs")
+	}
+	rows := []struct {
+		heads, width, layers, tensor, pipeline, chunks, gpus, sequences, rows int
+		teraflops                                                             float64 // a GPU
 	}{
-		{24, 2304, 24, 1, 32, 512, 137},
-		{32, 3072, 30, 2, 64, 512, 138},
-		{32, 4096, 36, 4, 128, 512, 142},
-		{48, 6144, 40, 8, 256, 1024, 135},
-	} {
+		{24, 2304, 24, 1, 1, 1, 32, 512, 16, 137},
+		{32, 3072, 30, 2, 1, 1, 64, 512, 16, 138},
+		{32, 4096, 36, 4, 1, 1, 128, 512, 16, 142},
+		{48, 6144, 40, 8, 1, 1, 256, 1024, 8, 135},
+		{64, 8192, 48, 8, 2, 1, 512, 1536, 4, 138},
+		{80, 10240, 60, 8, 4, 3, 1024, 1792, 2, 140},
+		{96, 12288, 80, 8, 8, 2, 1536, 2304, 2, 148},
+		{128, 16384, 96, 8, 16, 2, 1920, 2160, 1, 155},
+		{128, 20480, 105, 8, 35, 3, 2520, 2520, 1, 163},
+		{160, 25600, 128, 8, 64, 1, 3072, 3072, 1, 163},
+	}
+	var predicted, published []float64
+	for _, row := range rows {
 		s, data := gpt2(row.layers, row.heads, row.width, 51200, 2048)
-		ranks := row.gpus / row.tensor
-		s.Batch = schema.Batch{Sequences: row.sequences, MicroBatches: row.sequences / ranks / 4}
+		ranks := row.gpus / row.tensor / row.pipeline
+		s.Batch = schema.Batch{Sequences: row.sequences, MicroBatches: row.sequences / ranks / row.rows}
 		s.Memory.Recompute = "full"
-		s.Parallel.Mesh = schema.Mesh{Data: ranks, Tensor: row.tensor}
+		s.Parallel.Mesh = schema.Mesh{Data: ranks, Tensor: row.tensor, Pipeline: row.pipeline}
+		s.Parallel.Pipeline = schema.Pipeline{Schedule: "1f1b", Chunks: row.chunks}
 		s.Precision = schema.Precision{Compute: "bf16", Master: "f32", Reduce: "f32"}
-		s.Devices = schema.Devices{Kind: "cuda", Profile: "2021", Profiles: map[string]schema.Profile{"2021": {Like: "a100-80", Attention: 0.08}}}
+		s.Devices = schema.Devices{Kind: "cuda", Profile: "2021", Profiles: map[string]schema.Profile{"2021": {Like: "a100-80", Scores: 7}}}
 		p, err := Compile(s, data, Options{})
 		if err != nil {
 			t.Fatal(err)
@@ -184,6 +198,39 @@ func TestMegatronThroughput(t *testing.T) {
 		if math.Abs(got/row.teraflops-1) > 0.15 {
 			t.Errorf("width %d: %.0f TFLOP/s a GPU, published %.0f", row.width, got, row.teraflops)
 		}
-		t.Logf("width %d: %.0f TFLOP/s a GPU, published %.0f", row.width, got, row.teraflops)
+		t.Logf("width %d: %.1f TFLOP/s a GPU, published %.0f", row.width, got, row.teraflops)
+		predicted, published = append(predicted, got), append(published, row.teraflops)
 	}
+	if rho := spearman(predicted, published); !(rho >= 0.9) {
+		t.Errorf("the order of the rows correlates by %.3f", rho)
+	} else {
+		t.Logf("Spearman's ρ is %.3f", rho)
+	}
+}
+
+// spearman is the correlation of ranks; ties share theirs.
+func spearman(a, b []float64) float64 {
+	x, y, n := ranksOf(a), ranksOf(b), float64(len(a))
+	var xy, xx, yy float64
+	for i := range x {
+		dx, dy := x[i]-(n+1)/2, y[i]-(n+1)/2
+		xy, xx, yy = xy+dx*dy, xx+dx*dx, yy+dy*dy
+	}
+	return xy / math.Sqrt(xx*yy)
+}
+
+func ranksOf(list []float64) []float64 {
+	ranks := make([]float64, len(list))
+	for i, v := range list {
+		for _, other := range list {
+			switch {
+			case other < v:
+				ranks[i]++
+			case other == v:
+				ranks[i] += 0.5
+			}
+		}
+		ranks[i] += 0.5
+	}
+	return ranks
 }

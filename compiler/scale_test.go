@@ -27,6 +27,18 @@ var largeModels = map[string]func(data int) (*schema.Strategy, plan.Data){
 	"1T": func(data int) (*schema.Strategy, plan.Data) {
 		return large(128, 160, 25600, schema.Mesh{Data: data, Tensor: 8})
 	},
+	"1T in 64 stages": func(data int) (*schema.Strategy, plan.Data) {
+		s, d := large(128, 160, 25600, schema.Mesh{Data: data, Tensor: 8, Pipeline: 64})
+		s.Parallel.Zero, s.Parallel.Pipeline = 1, schema.Pipeline{Schedule: "1f1b", Chunks: 1}
+		s.Batch = schema.Batch{Sequences: 128 * data, MicroBatches: 128}
+		return s, d
+	},
+	"175B in 8 stages": func(data int) (*schema.Strategy, plan.Data) {
+		s, d := large(96, 96, 12288, schema.Mesh{Data: data, Tensor: 8, Pipeline: 8})
+		s.Parallel.Zero, s.Parallel.Pipeline = 1, schema.Pipeline{Schedule: "1f1b", Chunks: 1}
+		s.Batch = schema.Batch{Sequences: 64 * data, MicroBatches: 64}
+		return s, d
+	},
 }
 
 // BenchmarkPlan plans and verifies for as many ranks as there may be.
@@ -34,7 +46,8 @@ func BenchmarkPlan(b *testing.B) {
 	for _, c := range []struct {
 		name, model string
 		data        int
-	}{{"175B on 1024", "175B", 128}, {"175B on 16384", "175B", 2048}, {"1T on 16384", "1T", 2048}} {
+	}{{"175B on 1024", "175B", 128}, {"175B on 16384", "175B", 2048}, {"1T on 16384", "1T", 2048}, {"175B on 1024 in 8 stages", "175B in 8 stages", 16},
+		{"1T on 16384 in 64 stages", "1T in 64 stages", 32}} {
 		b.Run(c.name, func(b *testing.B) {
 			s, data := largeModels[c.model](c.data)
 			for b.Loop() {

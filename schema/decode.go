@@ -49,6 +49,7 @@ type wireProfile struct {
 	Bandwidth        float64
 	Flops            map[string]float64
 	Best, Attention  float64
+	Scores           float64
 	Call             *float64
 	PerNode          int `json:"per_node"`
 	Node, Network    Link
@@ -186,7 +187,7 @@ func (e *evaluation) decode() (*Strategy, error) {
 func (d *wireDevices) devices() (Devices, error) {
 	made := Devices{Kind: d.Kind, Profile: d.Profile, Threads: d.Threads, Nodes: d.Nodes, PerNode: d.PerNode}
 	for name, p := range d.Profiles {
-		own := Profile{Like: p.Like, Bandwidth: p.Bandwidth, Flops: p.Flops, Best: p.Best, Attention: p.Attention, CallSeconds: p.Call, PerNode: p.PerNode, Node: p.Node, Network: p.Network}
+		own := Profile{Like: p.Like, Bandwidth: p.Bandwidth, Flops: p.Flops, Best: p.Best, Attention: p.Attention, Scores: p.Scores, CallSeconds: p.Call, PerNode: p.PerNode, Node: p.Node, Network: p.Network}
 		memory, err := sizeBytes(p.Memory)
 		if err != nil {
 			return made, err

@@ -190,6 +190,7 @@ type Profile struct {
 	Flops         map[string]float64 // peak of products, by precision.compute
 	Best          float64            // share of it that large products reach
 	Attention     float64            // and attention
+	Scores        float64            // how often attention's scores go through memory
 	CallSeconds   *float64
 	PerNode       int
 	Node, Network Link

@@ -18,13 +18,23 @@ func (v *stageVerifier) order() {
 		if !sound || streams < 2 {
 			continue
 		}
-		for _, slot := range v.stage.SlotsOf(v.stage.Programs[i].Name) {
+		for _, slot := range v.differentSlots(&v.stage.Programs[i]) {
 			r := &racer{stageVerifier: v, program: i, slot: slot, signals: map[int]clock{}}
 			for j := range v.stage.Programs[i].Instructions {
 				r.instruction(j)
 			}
 		}
 	}
+}
+
+// differentSlots are those of a program that must be looked at: one, where they are alike.
+func (v *stageVerifier) differentSlots(p *Program) []int {
+	used := map[int]bool{}
+	p.uses(used)
+	if slots := v.stage.SlotsOf(p.Name); len(slots) < 2 || !v.stage.alike(used) {
+		return slots
+	}
+	return []int{0}
 }
 
 // SlotsOf lists the slots that a program is called in, in the order of the calls.

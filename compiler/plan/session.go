@@ -16,7 +16,7 @@ import (
 // buffer overlaps: what is defined never overlaps.
 //
 // What a call does to a state depends on both alone, so that a call that was seen in the same
-// state before is not followed again: the micro-batches after the second cost nothing.
+// state before is not followed again: the micro-batches after the second cost nothing. Where slots can be followed each for itself, they are.
 type session struct {
 	*stageVerifier
 	schedule *Schedule
@@ -28,6 +28,9 @@ type session struct {
 	programs map[string]int           // indices
 	regions  map[*Operand]maybeRegion // of operands
 	flying   []flight                 // what was begun and not awaited
+
+	common []*cell       // where slots are followed each for itself: what is live outside of them
+	slots  map[int]state // and what each of them holds, as if it were the first; nil: they are not
 }
 
 // state is what a session knows between calls.
@@ -86,8 +89,17 @@ func (v *stageVerifier) sessions() {
 	for i := range v.stage.Schedules {
 		s := &session{stageVerifier: v, schedule: &v.stage.Schedules[i], lost: map[spot]at{}, told: map[spot]bool{},
 			results: map[string]state{}, programs: programs, regions: regions}
+		if s.apart() {
+			s.slots = map[int]state{}
+		}
 		for _, c := range s.schedule.Calls {
-			s.call(c)
+			if s.slots == nil {
+				s.call(c)
+				continue
+			}
+			s.enter(c.Slot)
+			s.call(Call{Program: c.Program, MicroBatch: c.MicroBatch})
+			s.leave(c.Slot)
 		}
 	}
 }

@@ -3,6 +3,7 @@ package plan
 import (
 	"cmp"
 	"fmt"
+	goruntime "runtime"
 	"slices"
 	"strings"
 	"sync"
@@ -77,9 +78,7 @@ func (p *Plan) Verify() error {
 		rule(v)
 	}
 	if len(v.problems) == 0 {
-		for s := range p.Stages {
-			v.stage(s)
-		}
+		v.stages()
 	}
 	if len(v.problems) == 0 && len(p.Stages) > 1 {
 		v.meetings()
@@ -96,25 +95,30 @@ var structureRules = []func(*verifier){
 	(*verifier).tensors, (*verifier).scalars, (*verifier).programs, (*verifier).training, (*verifier).schedules, (*verifier).batches,
 }
 
-// stage applies rules 13 to 24. An instruction whose operands are refused takes part in the later ones as a
-// writer of its outputs alone, so that one mistake gives one problem.
-func (v *verifier) stage(s int) {
-	if !v.parts(s) {
-		return
-	}
-	ranks := []int{v.plan.FirstOf(s)}
-	if v.plan.Stages[s].hasParts() {
-		ranks = append(ranks, v.plan.LastOf(s))
-	}
-	found := make([]verifier, len(ranks)) // ranks are looked at side by side, and what is found told in their order
+// stages applies rules 13 to 25 to each stage, as the first of its ranks runs it and as the last does. An instruction whose operands are refused takes
+// part in the later ones as a writer of its outputs alone, so that one mistake gives one problem. They are looked at side by side, and what is found is told in their order.
+func (v *verifier) stages() {
+	var found []*verifier
 	var group sync.WaitGroup
-	for i, rank := range ranks {
-		found[i] = verifier{plan: v.plan, kind: v.kind, seen: map[Problem]bool{}}
-		group.Go(func() { found[i].rank(s, rank) })
+	room := make(chan struct{}, goruntime.GOMAXPROCS(0))
+	for s := range v.plan.Stages {
+		if !v.parts(s) {
+			continue
+		}
+		ranks := []int{v.plan.FirstOf(s)}
+		if v.plan.Stages[s].hasParts() {
+			ranks = append(ranks, v.plan.LastOf(s))
+		}
+		for _, rank := range ranks {
+			one := &verifier{plan: v.plan, kind: v.kind, seen: map[Problem]bool{}}
+			found = append(found, one)
+			room <- struct{}{}
+			group.Go(func() { one.rank(s, rank); <-room })
+		}
 	}
 	group.Wait()
-	for i := range found {
-		for _, p := range found[i].problems {
+	for _, one := range found {
+		for _, p := range one.problems {
 			v.add(p)
 		}
 	}
