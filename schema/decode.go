@@ -26,7 +26,7 @@ type wire struct {
 	Schedule   wireSchedule
 	Precision  Precision
 	Memory     wireMemory
-	Parallel   Parallel
+	Parallel   wireParallel
 	Compile    wireCompile
 	Devices    wireDevices
 	Evaluate   plan.Evaluation
@@ -142,7 +142,7 @@ func (e *evaluation) decode() (*Strategy, error) {
 		return nil, fmt.Errorf("the schema and its Go types differ: %w", err)
 	}
 	s := &Strategy{
-		Name: w.Name, Precision: w.Precision, Parallel: w.Parallel, Evaluate: w.Evaluate, Checkpoint: w.Checkpoint, Seed: w.Seed,
+		Name: w.Name, Precision: w.Precision, Parallel: w.Parallel.parallel(), Evaluate: w.Evaluate, Checkpoint: w.Checkpoint, Seed: w.Seed,
 		Objective: Objective(w.Objective), Batch: Batch(w.Batch), Optimizer: w.Optimizer.optimizer(),
 		Schedule: w.Schedule.Rate, Length: w.Schedule.length(),
 		Positions: e.positions(),
@@ -269,6 +269,9 @@ func dataTask(format, task, loss string) string {
 // open lists what is left for the compiler to choose.
 func (w *wire) open(s *Strategy) []string {
 	var open []string
+	for _, path := range s.Parallel.Open {
+		open = append(open, "parallel."+path)
+	}
 	for _, o := range []struct {
 		path string
 		open bool

@@ -66,11 +66,13 @@ func open(path string, opts Options) (*evaluation, error) {
 	if e.inst.Err != nil {
 		return nil, src.loadErrors(e.inst)
 	}
+	spellOut(e.inst)
 	for _, option := range opts.Set {
 		if problem := src.set(e.inst, option); problem != nil {
 			found.add(problem)
 		}
 	}
+	spellOut(e.inst)
 	return e, found.sorted()
 }
 

@@ -28,7 +28,7 @@ func (d *diagnosis) rules() {
 	}
 	for _, rule := range []func(){
 		d.divides, d.attention, d.rotary, d.vocabulary, d.classes,
-		d.microBatches, d.stages, d.zero, d.objective, d.optimizer, d.parameters,
+		d.microBatches, d.stages, d.auto, d.zero, d.objective, d.optimizer, d.parameters,
 		d.length, d.warmup, d.floor, d.table,
 		d.task, d.rows, d.rowLength, d.buckets, d.splits, d.validated,
 		d.metrics, d.best, d.profile, d.nodes, d.grace,
@@ -262,6 +262,18 @@ func (d *diagnosis) zero() {
 	tensor, okTensor := d.integer("parallel.mesh.tensor")
 	d.wrongIf(okTensor && tensor > 1 && d.is("precision.rounding", "stochastic"), []string{"parallel.mesh.tensor", "precision.rounding"}, "use precision.rounding: \"nearest\", or parallel.mesh.tensor: 1",
 		"stochastic rounding takes its bits by the places of elements in the whole weight")
+}
+
+// auto: what is to be chosen needs to know for how many ranks.
+func (d *diagnosis) auto() {
+	for _, axis := range []string{"data", "sequence", "tensor", "pipeline"} {
+		path := "parallel.mesh." + axis
+		if d.is(path, Auto) {
+			d.wrongIf(!d.given("devices.per_node") && !d.excused("devices.per_node"), []string{path}, "give devices.per_node, and devices.nodes where there are several",
+				"it is not said how many ranks there are to share the work out among")
+			return
+		}
+	}
 }
 
 // stages: each has layers, and chunks take turns by whole rounds of micro-batches.

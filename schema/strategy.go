@@ -120,6 +120,8 @@ type Parallel struct {
 	Attention string // over tokens that ranks share out: "exchange", "gather", "ring", or "" when the compiler chooses
 
 	Pipeline Pipeline
+
+	Open []string // what the compiler is to choose, such as "mesh.data"; it stands at 0
 }
 
 // Pipeline is how stages take turns at the micro-batches.

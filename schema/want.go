@@ -19,6 +19,7 @@ type want struct {
 	options []string // the values, as JSON, when they are few
 	element *want    // of a list
 	length  int      // of a list, when it is fixed
+	or      string   // a word that may stand for a number
 }
 
 // allowed is what may stand at path.
@@ -67,7 +68,9 @@ func understand(v cue.Value) want {
 		return want{kind: v.IncompleteKind()}
 	}
 	w := understandExpr(expr)
-	w.kind = v.IncompleteKind()
+	if w.or == "" {
+		w.kind = v.IncompleteKind()
+	}
 	return w
 }
 
@@ -168,6 +171,8 @@ func (w want) join(o want) want {
 		if !slices.Equal(w.words, o.words) {
 			w.words = nil
 		}
+	case w.options == nil && o.kind == cue.StringKind && len(o.options) == 1 && w.kind&^cue.NumberKind == 0:
+		w.or, kind = o.options[0], w.kind
 	case w.options == nil:
 	case o.options == nil && o.kind != 0:
 		w = o
@@ -194,6 +199,11 @@ var plurals = strings.NewReplacer("an integer", "integers", "a number", "numbers
 
 // phrase says it in words: "an integer of at least 1".
 func (w want) phrase() string {
+	if w.or != "" {
+		number := w
+		number.or = ""
+		return number.phrase() + " or " + w.or
+	}
 	switch {
 	case len(w.options) == 1:
 		return w.options[0]

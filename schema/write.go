@@ -34,7 +34,7 @@ func Write(dir string) ([]string, error) {
 	}
 	for _, name := range slices.Sorted(maps.Keys(files)) {
 		path := filepath.Join(folder, name)
-		if err := os.WriteFile(path, files[name], 0o666); err != nil {
+		if err := os.WriteFile(path, withAuto(files[name]), 0o666); err != nil {
 			return written, err
 		}
 		written = append(written, path)
