@@ -61,29 +61,11 @@ func Load(path string, o Options) (*schema.Strategy, error) {
 // Plan loads a strategy, looks at its data and compiles it. Nothing is
 // trained, and no device is needed.
 func Plan(path string, o Options) (*plan.Plan, error) {
-	s, err := Load(path, o)
+	s, found, options, err := compilable(path, o)
 	if err != nil {
 		return nil, err
 	}
-	found, err := prepare(s)
-	if err != nil {
-		return nil, err
-	}
-	if err := orderLabels(s, &found); err != nil {
-		return nil, err
-	}
-	if s, err = s.WithSizes(found.VocabularySize, found.Outputs, found.Labels); err != nil {
-		return nil, err
-	}
-	if err := checkSizes(s, found); err != nil {
-		return nil, err
-	}
-	s.Devices.Threads = processors(cmp.Or(o.Threads, s.Devices.Threads))
-	profile, err := measuredProfile(s, o)
-	if err != nil {
-		return nil, err
-	}
-	p, err := compiler.Compile(s, found, compiler.Options{DataBytes: dataBytes(found, s.Batch.Sequences), Profile: profile})
+	p, err := compiler.Compile(s, found, options)
 	if err != nil {
 		return nil, err
 	}
@@ -96,6 +78,46 @@ func Plan(path string, o Options) (*plan.Plan, error) {
 		}
 	}
 	return p, nil
+}
+
+// compilable loads a strategy, and looks at its data.
+func compilable(path string, o Options) (*schema.Strategy, plan.Data, compiler.Options, error) {
+	none := func(err error) (*schema.Strategy, plan.Data, compiler.Options, error) {
+		return nil, plan.Data{}, compiler.Options{}, err
+	}
+	s, err := Load(path, o)
+	if err != nil {
+		return none(err)
+	}
+	found, err := prepare(s)
+	if err != nil {
+		return none(err)
+	}
+	if err := orderLabels(s, &found); err != nil {
+		return none(err)
+	}
+	if s, err = s.WithSizes(found.VocabularySize, found.Outputs, found.Labels); err != nil {
+		return none(err)
+	}
+	if err := checkSizes(s, found); err != nil {
+		return none(err)
+	}
+	s.Devices.Threads = processors(cmp.Or(o.Threads, s.Devices.Threads))
+	profile, err := measuredProfile(s, o)
+	return s, found, compiler.Options{DataBytes: dataBytes(found, s.Batch.Sequences), Profile: profile}, err
+}
+
+// Candidates are the ways to share a strategy's work out that the compiler looks at where it is left open, the best first.
+func Candidates(path string, o Options) ([]compiler.Candidate, error) {
+	s, found, options, err := compilable(path, o)
+	if err != nil {
+		return nil, err
+	}
+	if len(s.Parallel.Open) == 0 {
+		return nil, s.Wrong("parallel", "nothing of it is left open, so there are no candidates", `use parallel: "auto", or "auto" for a part of it`)
+	}
+	_, list, err := compiler.Search(s, found, options)
+	return list, err
 }
 
 // Refused says whether an error is about what a strategy asks for, rather than about what happened on the way.

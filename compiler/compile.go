@@ -18,6 +18,8 @@ type Options struct {
 	DataBytes int64 // memory that the data layer will hold
 	Verify    bool  // check the result of every pass, not of the last alone
 
+	unproved bool // the plan is not verified: another one may be taken
+
 	// Profile, when set, prices the plan in place of the built-in profile that it is made with.
 	Profile *Profile
 }
@@ -33,17 +35,12 @@ func Compile(s *schema.Strategy, data plan.Data, opts Options) (*plan.Plan, erro
 	if err != nil {
 		return nil, err
 	}
-	p, err := choose(s, within, data.Length, func(set settings) (*plan.Plan, error) {
-		u := &unitOfWork{strategy: s, data: data, kind: kind, settings: set}
-		if err := u.run(passes, after(opts)); err != nil {
-			return nil, err
-		}
-		if err := u.reserve(opts); err != nil {
-			return nil, err
-		}
-		u.plan.Choices = u.choices
-		return u.plan, u.plan.Verify()
-	})
+	var p *plan.Plan
+	if len(s.Parallel.Open) > 0 {
+		p, _, err = Search(s, data, opts)
+	} else {
+		p, err = compile(s, within, data, kind, opts)
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -54,6 +51,47 @@ func Compile(s *schema.Strategy, data plan.Data, opts Options) (*plan.Plan, erro
 		err = addGeneration(p, within, s, data, kind, opts)
 	}
 	return p, err
+}
+
+// Search settles what a strategy leaves open of how its work is shared out, and gives all candidates, the best first.
+func Search(s *schema.Strategy, data plan.Data, opts Options) (*plan.Plan, []Candidate, error) {
+	u := &unitOfWork{strategy: s, kind: kernels.Kinds[s.Devices.Kind]}
+	within, err := u.roomOf()
+	if err != nil {
+		return nil, nil, err
+	}
+	profile, err := u.profile()
+	if err != nil {
+		return nil, nil, err
+	}
+	x := &search{strategy: s, data: data, options: opts, kind: u.kind, profile: profile, room: within, ranks: max(1, s.Devices.Nodes) * max(1, s.Devices.PerNode), costs: map[costKey]*layerCost{}}
+	for i := range s.Model.Layers {
+		if l := &s.Model.Layers[i]; l.Kind == "repeat" {
+			x.layers += l.Count
+		}
+	}
+	if x.layers == 0 {
+		return nil, nil, s.Wrong("parallel", "the model has no repeated layers to share out", "say how the work is shared out")
+	}
+	return x.find()
+}
+
+// compile makes the plan of a strategy that leaves nothing open but what choose settles.
+func compile(s *schema.Strategy, within room, data plan.Data, kind kernels.Kind, opts Options) (*plan.Plan, error) {
+	return choose(s, within, data.Length, func(set settings) (*plan.Plan, error) {
+		u := &unitOfWork{strategy: s, data: data, kind: kind, settings: set}
+		if err := u.run(passes, after(opts)); err != nil {
+			return nil, err
+		}
+		if err := u.reserve(opts); err != nil {
+			return nil, err
+		}
+		u.plan.Choices = u.choices
+		if opts.unproved {
+			return u.plan, nil
+		}
+		return u.plan, u.plan.Verify()
+	})
 }
 
 // addGeneration gives a plan of several ranks the programs of the one that generates, unless its device cannot hold the model.

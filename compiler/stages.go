@@ -203,12 +203,16 @@ func (r *runner) told(s *stageRun, c plan.Call, t *programTime, begin float64) {
 // transfer is the time of handing on what is sent or received, over the link between neighbours along the axis.
 func (p *Profile) transfer(pl *plan.Plan, st *plan.Stage, in *plan.Instruction) float64 {
 	arg := st.Tensors(in)[0]
-	bytes := float64(arg.Len()) * float64(arg.DType.Size())
-	if p.PerNode == 0 { // it is read and written
+	return p.hand(pl, float64(arg.Len())*float64(arg.DType.Size()))
+}
+
+// hand is the time of handing so many bytes on to the next stage.
+func (p *Profile) hand(pl *plan.Plan, bytes float64) float64 {
+	if p.PerNode == 0 { // they are read and written
 		return p.CallSeconds + 2*bytes/p.BytesPerSecond
 	}
 	link := p.Node
-	if neighbours, nodes := pl.Reach(in.Attrs.Axis, p.PerNode); nodes > 1 && neighbours == 1 {
+	if neighbours, nodes := pl.Reach(plan.AxisPipeline, p.PerNode); nodes > 1 && neighbours == 1 {
 		link = p.Network
 	}
 	return p.CallSeconds + link.Seconds + bytes/link.BytesPerSecond

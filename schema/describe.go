@@ -160,7 +160,11 @@ func (d *diagnosis) judgeStruct(path, written string) (message, fix string) {
 	if slices.Contains(keys, "kind") && strings.HasPrefix(written, `"`) {
 		return written + " is not a section", fmt.Sprintf("write %s: kind: %s", path, written)
 	}
-	return written + " is not a section", "its keys are " + strings.Join(keys, ", ")
+	fix = "its keys are " + strings.Join(keys, ", ")
+	if path == "parallel" {
+		fix += fmt.Sprintf("; or leave all of it open: %q", Auto)
+	}
+	return written + " is not a section", fix
 }
 
 // judgeList finds the element that is wrong, or the length.

@@ -17,14 +17,19 @@ import (
 func planCommand() *cobra.Command {
 	var o *gsc.Options
 	var output, format, weights, trace string
+	var candidates int
 	cmd := &cobra.Command{
 		Use:   "plan STRATEGY|PLAN",
 		Short: "Show what a run will do, without running it",
 		Long: `Plan compiles a strategy and shows the plan: a summary, or with --format text or json all of it.
 With -o the plan itself is written to a file that gsc train takes.
+With --candidates it shows what was weighed up where the strategy leaves parallel open ("auto").
 With --weights it is the plan that gsc generate follows with weights of that kind.`,
 		Args: exactly(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if cmd.Flags().Changed("candidates") {
+				return writeCandidates(cmd.OutOrStdout(), args[0], *o, candidates)
+			}
 			p, err := planOf(args[0], *o)
 			if err == nil && weights != "" {
 				p, err = gsc.GenerationPlan(p, weights, *o)
@@ -49,6 +54,7 @@ With --weights it is the plan that gsc generate follows with weights of that kin
 	cmd.Flags().StringVar(&format, "format", "summary", "`FORM` of the plan: summary, text or json")
 	cmd.Flags().StringVar(&weights, "weights", "", "show the plan of generation with this `KIND` of weights: trained or int8")
 	cmd.Flags().StringVar(&trace, "timeline", "", "write the predicted step to `FILE`, for viewers of traces (Perfetto, chrome://tracing)")
+	cmd.Flags().IntVar(&candidates, "candidates", 0, "show the best `N` ways to share the work out that were looked at, and why each lost")
 	cmd.AddCommand(planDiffCommand())
 	return cmd
 }
@@ -74,6 +80,27 @@ func writePlan(w io.Writer, p *plan.Plan, format string) (err error) {
 	default:
 		err = fmt.Errorf("--format %s: use summary, text or json", format)
 	}
+	return err
+}
+
+// writeCandidates shows the first few candidates, the one that is taken first.
+func writeCandidates(w io.Writer, path string, o gsc.Options, n int) error {
+	if n < 1 {
+		return fmt.Errorf("--candidates %d: use 1 or more", n)
+	}
+	if gsc.IsPlan(path) {
+		return fmt.Errorf("%s is a plan, in which all is chosen: --candidates takes a strategy", path)
+	}
+	list, err := gsc.Candidates(path, o)
+	if err != nil {
+		return err
+	}
+	lines := [][]string{{"candidates", "micro-batches", "recompute", "a step", "memory", "why"}}
+	for i := range list[:min(n, len(list))] {
+		c := &list[i]
+		lines = append(lines, []string{"  " + c.Form(), fmt.Sprint(c.MicroBatches), c.Recompute, plan.FormatSeconds(c.StepSeconds), plan.FormatBytes(c.PeakBytes), c.Why})
+	}
+	_, err = fmt.Fprintf(w, "%s%d of %d\n", plan.Columns(lines), min(n, len(list)), len(list))
 	return err
 }
 

@@ -1,0 +1,363 @@
+package compiler
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/gsc-project/gsc/compiler/plan"
+	"github.com/gsc-project/gsc/kernels"
+	"github.com/gsc-project/gsc/schema"
+)
+
+// Candidate is a way to share a step out among the ranks, and what is expected of it.
+type Candidate struct {
+	Parallel     schema.Parallel // with nothing open
+	MicroBatches int
+	Recompute    string
+
+	// By the plan where one was made (Planned), else by what one layer takes.
+	Planned                    bool
+	StepSeconds                float64
+	Computed, Exposed, Waiting float64 // seconds of the rank that computes most: computing, communication that nothing is computed beside, nothing to do
+	PeakBytes                  int64
+
+	Why string // it is taken, or not
+}
+
+// The search plans the candidates that look best, until so many of them fit or so many were planned.
+const (
+	wantedPlans = 5
+	mostPlans   = 12
+)
+
+// search settles what a strategy leaves open of parallel, micro-batches and recomputation. It prices every candidate by what one layer takes and moves (layerCost),
+// makes plans of the best, and takes the fastest plan that fits. Nothing runs.
+type search struct {
+	strategy *schema.Strategy
+	data     plan.Data
+	options  Options
+	kind     kernels.Kind
+	profile  *Profile
+	room     room
+	ranks    int
+	layers   int
+	costs    map[costKey]*layerCost
+}
+
+// find gives the plan of the best candidate, and all candidates, the best first.
+func (x *search) find() (*plan.Plan, []Candidate, error) {
+	list, err := x.enumerate()
+	if err != nil {
+		return nil, nil, err
+	}
+	if len(list) == 0 {
+		return nil, nil, x.strategy.Wrong("parallel", fmt.Sprintf("no mesh of %d ranks goes with the rest of the strategy: rows, heads, layers and micro-batches must be enough for it", x.ranks), "give other numbers of ranks or rows")
+	}
+	slices.SortStableFunc(list, func(a, b Candidate) int {
+		return cmp.Or(cmp.Compare(x.overflow(a.PeakBytes), x.overflow(b.PeakBytes)), cmp.Compare(a.StepSeconds, b.StepSeconds))
+	})
+	var best *plan.Plan
+	fits, planned, smallest := 0, 0, int64(0)
+	var chosen Candidate
+	for i := range list {
+		if fits == wantedPlans || planned == mostPlans {
+			break
+		}
+		p, err := x.compile(&list[i])
+		if err != nil {
+			return nil, nil, err
+		}
+		planned++
+		if smallest == 0 || list[i].PeakBytes < smallest {
+			smallest = list[i].PeakBytes
+		}
+		if x.room.bytes > 0 && list[i].PeakBytes > x.room.bytes {
+			continue
+		}
+		if fits++; best == nil || list[i].StepSeconds < chosen.StepSeconds {
+			best, chosen = p, list[i]
+		}
+	}
+	if best == nil {
+		return nil, nil, x.strategy.Wrong(x.room.path, fmt.Sprintf("nothing fits into %s: of %d ways to share the work out among %d ranks, the least of the %d that were planned takes %s",
+			plan.FormatBytes(x.room.bytes), len(list), x.ranks, planned, plan.FormatBytes(smallest)), x.room.fix())
+	}
+	if err := best.Verify(); err != nil {
+		return nil, nil, err
+	}
+	x.rank(list, chosen)
+	best.Choices = append(x.explain(chosen, len(list), planned), best.Choices...)
+	return best, list, nil
+}
+
+// overflow is 1 for what is not expected to fit, with what the price of a layer is off by.
+func (x *search) overflow(bytes int64) int {
+	if x.room.bytes > 0 && float64(bytes) > 1.02*float64(x.room.bytes) {
+		return 1
+	}
+	return 0
+}
+
+// compile makes a candidate's plan, and notes what that says.
+func (x *search) compile(c *Candidate) (*plan.Plan, error) {
+	s := *x.strategy
+	s.Parallel, s.Batch.MicroBatches, s.Memory.Recompute = c.Parallel, c.MicroBatches, c.Recompute
+	anything := x.room
+	anything.bytes = 0
+	options := x.options
+	options.unproved = true
+	p, err := compile(&s, anything, x.data, x.kind, options)
+	if err != nil {
+		return nil, err
+	}
+	e := &p.Estimate
+	c.Planned, c.StepSeconds, c.Exposed, c.Waiting, c.PeakBytes = true, e.StepSeconds, e.ExposedSeconds, e.BubbleSeconds, p.PeakBytes()
+	c.Computed = c.StepSeconds - c.Exposed - c.Waiting
+	return p, nil
+}
+
+// rank puts the chosen candidate first, then what was planned and fits, then the rest, and says why each lost.
+func (x *search) rank(list []Candidate, chosen Candidate) {
+	group := func(c *Candidate) int {
+		switch {
+		case x.room.bytes > 0 && c.PeakBytes > x.room.bytes:
+			return 2
+		case c.Planned:
+			return 0
+		}
+		return 1
+	}
+	slices.SortStableFunc(list, func(a, b Candidate) int {
+		return cmp.Or(cmp.Compare(group(&a), group(&b)), cmp.Compare(a.StepSeconds, b.StepSeconds))
+	})
+	for i := range list {
+		c := &list[i]
+		switch group(c) {
+		case 2:
+			c.Why = fmt.Sprintf("takes %s of %s", plan.FormatBytes(c.PeakBytes), plan.FormatBytes(x.room.bytes))
+		default:
+			c.Why = c.against(&chosen)
+		}
+	}
+}
+
+// against says how a candidate is slower than the one that was taken.
+func (c *Candidate) against(chosen *Candidate) string {
+	slower := c.StepSeconds - chosen.StepSeconds
+	if slower <= 0 && c.Planned {
+		return "taken"
+	}
+	parts := []struct {
+		seconds float64
+		does    string
+	}{{c.Computed - chosen.Computed, "computing"}, {c.Exposed - chosen.Exposed, "communicating"}, {c.Waiting - chosen.Waiting, "idling"}}
+	worst := slices.MaxFunc(parts, func(a, b struct {
+		seconds float64
+		does    string
+	}) int {
+		return cmp.Compare(a.seconds, b.seconds)
+	})
+	why := fmt.Sprintf("%.1f %% slower: %s more %s", 100*slower/chosen.StepSeconds, plan.FormatSeconds(max(0, worst.seconds)), worst.does)
+	if !c.Planned {
+		why += ", as one layer says"
+	}
+	return why
+}
+
+func (x *search) explain(c Candidate, all, planned int) []plan.Choice {
+	within := "any memory"
+	if x.room.bytes > 0 {
+		within = x.room.of
+	}
+	why := fmt.Sprintf("the fastest by estimate of %d candidates within %s, of which %d were planned", all, within, planned)
+	list := []plan.Choice{{What: "parallel", Value: c.Form(), Why: why}}
+	if x.strategy.Batch.MicroBatches == 0 {
+		list = append(list, plan.Choice{What: "batch.micro_batches", Value: fmt.Sprint(c.MicroBatches), Why: "likewise"})
+	}
+	if x.strategy.Memory.Recompute == "" {
+		list = append(list, plan.Choice{What: "memory.recompute", Value: c.Recompute, Why: "likewise"})
+	}
+	return list
+}
+
+// Form is the candidate's section parallel in a few words.
+func (c *Candidate) Form() string {
+	m := c.Parallel.Mesh
+	var words []string
+	for _, a := range []struct {
+		name   string
+		degree int
+	}{{"pipeline", m.Pipeline}, {"data", m.Data}, {"sequence", m.Sequence}, {"tensor", m.Tensor}} {
+		if a.degree > 1 {
+			words = append(words, fmt.Sprintf("%s %d", a.name, a.degree))
+		}
+	}
+	if len(words) == 0 {
+		words = append(words, "1 rank")
+	}
+	if c.Parallel.Zero > 0 {
+		words = append(words, fmt.Sprintf("zero %d", c.Parallel.Zero))
+	}
+	if m.Pipeline > 1 {
+		words = append(words, strings.ReplaceAll(c.Parallel.Pipeline.Schedule, "_", "-"))
+		if c.Parallel.Pipeline.Chunks > 1 {
+			words = append(words, fmt.Sprintf("%d chunks", c.Parallel.Pipeline.Chunks))
+		}
+	}
+	if len(c.Parallel.Rules) > 0 && m.Tensor > 1 {
+		words = append(words, "residual shared")
+	}
+	return strings.Join(words, ", ")
+}
+
+// enumerate lists all that the strategy admits, priced.
+func (x *search) enumerate() ([]Candidate, error) {
+	var list []Candidate
+	s := x.strategy
+	for _, stages := range x.degrees("mesh.pipeline", s.Parallel.Mesh.Pipeline, x.layers) {
+		for _, tensor := range x.degrees("mesh.tensor", s.Parallel.Mesh.Tensor, x.node()) {
+			for _, sequence := range x.degrees("mesh.sequence", s.Parallel.Mesh.Sequence, x.sequences()) {
+				rest := x.ranks / (stages * tensor * sequence)
+				if rest*stages*tensor*sequence != x.ranks || !slices.Contains(x.degrees("mesh.data", s.Parallel.Mesh.Data, x.ranks), rest) {
+					continue
+				}
+				more, err := x.ofMesh(schema.Mesh{Pipeline: stages, Data: rest, Sequence: sequence, Tensor: tensor})
+				if err != nil {
+					return nil, err
+				}
+				list = append(list, more...)
+			}
+		}
+	}
+	return list, nil
+}
+
+// degrees are what an axis may have: what the strategy says or, where it is open, powers of 2 and the divisors of the ranks up to a most.
+func (x *search) degrees(path string, given, most int) []int {
+	if !slices.Contains(x.strategy.Parallel.Open, path) {
+		return []int{max(1, given)}
+	}
+	var list []int
+	for n := 1; n <= min(most, x.ranks); n++ {
+		if x.ranks%n == 0 {
+			list = append(list, n)
+		}
+	}
+	return list
+}
+
+// node is the most ranks along tensor that are tried: those of a node, whose links are fast.
+func (x *search) node() int { return cmp.Or(x.profile.PerNode, x.ranks) }
+
+// longRow is from how many tokens on a row is worth sharing out.
+const longRow = 8192
+
+// sequences is the most ranks along sequence that are tried.
+func (x *search) sequences() int {
+	if x.data.Length < longRow {
+		return 1
+	}
+	return x.node()
+}
+
+// ofMesh lists the candidates of a mesh.
+func (x *search) ofMesh(m schema.Mesh) (list []Candidate, err error) {
+	s := x.strategy
+	for _, micro := range x.microBatches(m) {
+		rows := s.Batch.Sequences / (micro * m.Data)
+		for _, policy := range x.policies() {
+			cost, err := x.cost(costKey{m.Tensor, m.Sequence, rows, policy})
+			if err != nil {
+				return nil, err
+			}
+			if cost == nil {
+				continue
+			}
+			for _, zero := range x.stagesOfZero(m) {
+				for _, pipeline := range x.pipelines(m, micro) {
+					c := Candidate{Parallel: s.Parallel, MicroBatches: micro, Recompute: policy}
+					c.Parallel.Open, c.Parallel.Mesh, c.Parallel.Zero, c.Parallel.Pipeline = nil, m, zero, pipeline
+					c.Parallel.Rules = x.rules(m)
+					x.price(&c, cost)
+					list = append(list, c)
+				}
+			}
+		}
+	}
+	return list, nil
+}
+
+// rules share the residual stream out along tensor, too, on devices of their own: it sends as much, and keeps less (Korthikanti et al.,
+// arXiv:2205.05198, section 4.2).
+func (x *search) rules(m schema.Mesh) []schema.Rule {
+	given := x.strategy.Parallel.Rules
+	if len(given) > 0 || m.Tensor < 2 || !x.kind.Separate || x.data.Length%m.Tensor != 0 {
+		return given
+	}
+	return []schema.Rule{{Kind: "activation", Region: "residual", Dim: "seq", Axis: plan.AxisTensor}}
+}
+
+// microBatches are the numbers of micro-batches that leave each rank the same number of rows, and stages something to do.
+func (x *search) microBatches(m schema.Mesh) (list []int) {
+	b := x.strategy.Batch
+	for rows := 1; rows <= 32 && rows*m.Data <= b.Sequences; rows *= 2 {
+		if n := b.Sequences / (rows * m.Data); n*rows*m.Data == b.Sequences && (b.MicroBatches == 0 || n == b.MicroBatches) && (m.Pipeline == 1 || n >= m.Pipeline) {
+			list = append(list, n)
+		}
+	}
+	if len(list) == 0 && b.MicroBatches > 0 && b.Sequences%(b.MicroBatches*m.Data) == 0 {
+		list = append(list, b.MicroBatches)
+	}
+	return list
+}
+
+func (x *search) policies() []string {
+	if p := x.strategy.Memory.Recompute; p != "" {
+		return []string{p}
+	}
+	return recomputePolicies
+}
+
+func (x *search) stagesOfZero(m schema.Mesh) []int {
+	p := x.strategy.Parallel
+	switch {
+	case !slices.Contains(p.Open, "zero"):
+		return []int{p.Zero}
+	case m.Data == 1 || x.strategy.Precision.Master == "bf16":
+		return []int{0}
+	}
+	return []int{0, 1, 2, 3}
+}
+
+// pipelines are the schedules for so many micro-batches. gpipe is never faster than 1f1b, and takes more memory.
+func (x *search) pipelines(m schema.Mesh, micro int) (list []schema.Pipeline) {
+	p := x.strategy.Parallel
+	schedules, chunks := []string{p.Pipeline.Schedule}, []int{max(1, p.Pipeline.Chunks)}
+	if slices.Contains(p.Open, "pipeline.schedule") {
+		schedules = []string{"1f1b", "zero_bubble"}
+	}
+	if slices.Contains(p.Open, "pipeline.chunks") {
+		chunks = []int{1, 2, 3, 4}
+	}
+	if m.Pipeline == 1 {
+		return []schema.Pipeline{{Schedule: schedules[0], Chunks: 1}}
+	}
+	for _, schedule := range schedules {
+		for _, n := range chunks {
+			if n == 1 || schedule == "1f1b" && micro%m.Pipeline == 0 && n*m.Pipeline <= x.layers {
+				list = append(list, schema.Pipeline{Schedule: schedule, Chunks: n})
+			}
+		}
+	}
+	return list
+}
+
+// refused says whether an error is the strategy's, so that another candidate may do.
+func refused(err error) bool {
+	var one *schema.Error
+	var list schema.Errors
+	return errors.As(err, &one) || errors.As(err, &list)
+}
