@@ -24,8 +24,13 @@ func Diff(a, b *Plan) string {
 	d.section("estimate", estimateChanges(&a.Estimate, &b.Estimate))
 	d.section("tensors", keyed(a.Tensors, b.Tensors, func(t Tensor) string { return t.Name }, tensorChange))
 	for i := range min(len(a.Stages), len(b.Stages)) {
+		if len(a.Stages) > 1 || len(b.Stages) > 1 {
+			d.of = fmt.Sprintf(" of stage %d", i)
+		}
 		d.stage(&a.Stages[i], &b.Stages[i])
 	}
+	d.of = ""
+	d.section("stages", some(changed("number", len(a.Stages), len(b.Stages))))
 	if g, h := a.Generation, b.Generation; g != nil && h != nil {
 		d.section("generation", strings.Split(strings.TrimSuffix(Diff(g, h), "\n"), "\n"))
 	} else if g != h {
@@ -41,13 +46,16 @@ func Diff(a, b *Plan) string {
 const MaxDiffLines = 12
 
 // differ writes sections.
-type differ struct{ out strings.Builder }
+type differ struct {
+	out strings.Builder
+	of  string // what the sections are about, where there are several of it
+}
 
 func (d *differ) section(title string, lines []string) {
 	if len(lines) == 0 {
 		return
 	}
-	fmt.Fprintf(&d.out, "%s\n", title)
+	fmt.Fprintf(&d.out, "%s%s\n", title, d.of)
 	shown := len(lines)
 	if shown > MaxDiffLines {
 		shown = MaxDiffLines - 1
@@ -225,7 +233,8 @@ func choiceChange(a, b Choice) string {
 func tensorChange(a, b Tensor) string {
 	return strings.Join(some(changed("class", a.Class, b.Class), changed("of", a.Of, b.Of), dimsChange(a.Dims, b.Dims),
 		changed("stored", numbers(a.StoredShape()), numbers(b.StoredShape())), changed("type", a.DType, b.DType),
-		changed("init", a.Init, b.Init), changed("frozen", a.Frozen, b.Frozen), changed("cut", a.Cut, b.Cut), changed("part", a.Part, b.Part), changed("from", a.Pos, b.Pos)), ", ")
+		changed("init", a.Init, b.Init), changed("frozen", a.Frozen, b.Frozen), changed("cut", a.Cut, b.Cut), changed("part", a.Part, b.Part), changed("stage", a.Stage, b.Stage),
+		changed("copies", fmt.Sprint(a.Copies), fmt.Sprint(b.Copies)), changed("from", a.Pos, b.Pos)), ", ")
 }
 
 // memoryChanges compares the peaks by class, and what is reserved.
