@@ -40,7 +40,7 @@ func (f *fuser) count(n *graph.Node, by int) {
 		if role.Reads() {
 			f.reads[v.Root()] += by
 		}
-		if role.Writes() {
+		if role.Writes() && n.Op != kernels.Receive { // another stage computes it
 			f.writes[v.Root()] += by
 		}
 	})
