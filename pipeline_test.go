@@ -105,7 +105,7 @@ func TestMicroBatchesUnderWay(t *testing.T) {
 	}{
 		{nil, []int{4, 3, 2, 1}},
 		{[]string{`parallel.pipeline.schedule="gpipe"`}, []int{8, 8, 8, 8}},
-		{[]string{`parallel.pipeline.schedule="zero_bubble"`}, []int{4, 4, 4, 1}},
+		{[]string{`parallel.pipeline.schedule="zero_bubble"`}, []int{4, 4, 3, 1}},
 		{[]string{"parallel.mesh.pipeline=2", "parallel.pipeline.chunks=2"}, []int{5, 3}},
 	} {
 		p := planOf(t, path, append([]string{"batch.sequences=8", "batch.micro_batches=8", "parallel.mesh.pipeline=4"}, c.set...)...)

@@ -152,6 +152,9 @@ func kept(st *plan.Stage, forward, backward string) (bytes, widest float64) {
 	return bytes, widest
 }
 
+// zeroBubbleShare is what plans of transformers show of zero-bubble's idle time beside 1f1b's; a third, were going forward, back and weighing alike.
+const zeroBubbleShare = 0.45
+
 // price expects of a candidate what its layers take, one after another: a stage as long as the longest goes through all micro-batches, after those before it
 // were filled; gradients and weights go over the links of data, beside what is computed where they go with each micro-batch.
 func (x *search) price(c *Candidate, cost *layerCost) {
@@ -175,6 +178,9 @@ func (x *search) price(c *Candidate, cost *layerCost) {
 	once, each := x.reducing(c, world, weights, gradients)
 	each = max(0, each-0.8*turn) // the most of it runs beside what is computed
 	idle := (stages - 1) / chunks * turn
+	if p.Schedule == "zero_bubble" {
+		idle *= zeroBubbleShare
+	}
 	update := (layers*l.update + r.update) / ways[0]
 	c.Computed = micro*computed + update
 	c.Exposed = micro*(turn-computed+handing+each) + once

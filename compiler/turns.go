@@ -2,9 +2,11 @@ package compiler
 
 import (
 	"fmt"
+	"math"
 	"slices"
 
 	"github.com/gsc-project/gsc/compiler/graph"
+	"github.com/gsc-project/gsc/kernels"
 )
 
 // turn is what a stage does with a micro-batch: a program of one of its chunks.
@@ -32,7 +34,7 @@ func (u *unitOfWork) takeTurns() error {
 	}
 	var all [][]turn
 	if p.Schedule == "zero_bubble" {
-		all = zeroBubble(stages, micro)
+		all = zeroBubble(u.durations(), micro)
 	}
 	for i, s := range u.stages {
 		switch {
@@ -49,6 +51,33 @@ func (u *unitOfWork) takeTurns() error {
 		_, s.slots = underWay(s.turns)
 	}
 	return nil
+}
+
+// durations are how long the programs of each stage take, as their arithmetic says.
+func (u *unitOfWork) durations() (list []durations) {
+	for _, s := range u.stages {
+		b := &s.buckets[0]
+		d := durations{arithmetic(b.forward), arithmetic(b.backward), arithmetic(b.weigh)}
+		if u.settings.recompute == "full" {
+			d.back += d.forward
+		}
+		list = append(list, d)
+	}
+	return list
+}
+
+// arithmetic is the floating-point operations of a program, and one more, since none takes nothing.
+func arithmetic(p *graph.Program) float64 {
+	flops := 1.0
+	if p == nil {
+		return flops
+	}
+	for _, n := range p.Nodes {
+		if sizes, err := kernels.Check(n.Op, n.Attrs, tensors(n)); err == nil { // else Verify says so with its place
+			flops += kernels.FlopsOf(n.Op, sizes, n.Attrs)
+		}
+	}
+	return flops
 }
 
 // takes says whether a chunk has anything to do in a turn.
@@ -90,43 +119,106 @@ func rounds(n, ahead, round, chunks int) (turns []turn) {
 	return turns
 }
 
-// zeroBubble plays stages for which going forward, going back and weighing take the same time: going back comes first where it can, then going forward, as
-// long as no more micro-batches are under way than 1f1b has in its first stage, and else what waits is weighed (ZB-H1, Qi et al., arXiv:2401.10241, section 2.3).
-func zeroBubble(stages, micro int) [][]turn {
-	type progress struct{ forward, back, weighed int }
-	at, turns := make([]progress, stages), make([][]turn, stages)
-	for done := 0; done < stages; {
-		was := slices.Clone(at)
-		done = 0
-		for i := range at {
-			p := &at[i]
-			ready := was[i].forward
-			if i < stages-1 {
-				ready = was[i+1].back
-			}
-			canBack := p.back < min(ready, was[i].forward)
-			arrived := micro
-			if i > 0 {
-				arrived = was[i-1].forward
-			}
-			canForward := p.forward < arrived && p.forward < micro && p.forward-p.weighed < stages && (p.forward-p.back < stages-i || p.weighed == p.back)
-			switch {
-			case canBack:
-				turns[i] = append(turns[i], turn{goesBack, 0, p.back})
-				p.back++
-			case canForward && p.forward-p.back < stages-i:
-				turns[i] = append(turns[i], turn{goesForward, 0, p.forward})
-				p.forward++
-			case p.weighed < p.back:
-				turns[i] = append(turns[i], turn{weighs, 0, p.weighed})
-				p.weighed++
-			}
-			if p.weighed == micro {
-				done++
-			}
+// durations are how long the programs of a stage take, in any unit.
+type durations struct{ forward, back, weigh float64 }
+
+// zeroBubble plays stages whose programs take so long: one that is free goes back where it can, else forward, as long as no more micro-batches are under way
+// than 1f1b has in its first stage, else it weighs what waits, and else it waits for what comes first (ZB-H1, Qi et al., arXiv:2401.10241, section 2.3).
+func zeroBubble(take []durations, micro int) [][]turn {
+	z := &bubbles{micro: micro}
+	for range take {
+		z.stages = append(z.stages, bubbleStage{forwards: make([]float64, micro), backs: make([]float64, micro)})
+	}
+	turns := make([][]turn, len(take))
+	for {
+		i := z.next()
+		if i < 0 {
+			return turns
+		}
+		if t, ok := z.choose(i); ok {
+			turns[i] = append(turns[i], t)
+			z.take(i, t, take[i])
 		}
 	}
-	return turns
+}
+
+// bubbles is the play: what each stage has done, and when.
+type bubbles struct {
+	micro  int
+	stages []bubbleStage
+}
+
+type bubbleStage struct {
+	now                   float64
+	forward, back, weighs int       // micro-batches so far
+	forwards, backs       []float64 // when each ended
+	waits                 bool      // for what another stage has not done yet
+}
+
+// next is the stage that is free first, and does not wait for what others have not done; −1 when all are done.
+func (z *bubbles) next() int {
+	next := -1
+	for i := range z.stages {
+		if s := &z.stages[i]; s.weighs < z.micro && !s.waits && (next < 0 || s.now < z.stages[next].now) {
+			next = i
+		}
+	}
+	return next
+}
+
+// choose is what a stage does; false: it waits.
+func (z *bubbles) choose(i int) (turn, bool) {
+	s, n := &z.stages[i], len(z.stages)
+	never := math.Inf(1)
+	back, forward := never, never // when each can begin, as far as that is known
+	if s.back < s.forward {
+		switch {
+		case i == n-1:
+			back = s.now
+		case z.stages[i+1].back > s.back:
+			back = z.stages[i+1].backs[s.back]
+		}
+	}
+	if s.forward < z.micro && s.forward-s.back < n-i && s.forward-s.weighs < n {
+		switch {
+		case i == 0:
+			forward = s.now
+		case z.stages[i-1].forward > s.forward:
+			forward = z.stages[i-1].forwards[s.forward]
+		}
+	}
+	switch {
+	case back <= s.now:
+		return turn{goesBack, 0, s.back}, true
+	case forward <= s.now:
+		return turn{goesForward, 0, s.forward}, true
+	case s.weighs < s.back:
+		return turn{weighs, 0, s.weighs}, true
+	}
+	if first := min(back, forward); first < never {
+		s.now = first
+	} else {
+		s.waits = true
+	}
+	return turn{}, false
+}
+
+func (z *bubbles) take(i int, t turn, d durations) {
+	for k := range z.stages {
+		z.stages[k].waits = false
+	}
+	s := &z.stages[i]
+	switch t.kind {
+	case goesForward:
+		s.now += d.forward
+		s.forwards[t.micro], s.forward = s.now, s.forward+1
+	case goesBack:
+		s.now += d.back
+		s.backs[t.micro], s.back = s.now, s.back+1
+	case weighs:
+		s.now += d.weigh
+		s.weighs++
+	}
 }
 
 // underWay follows micro-batches through a stage's turns: it gives each turn its slot, and says how many slots are used at a time.

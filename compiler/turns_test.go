@@ -1,6 +1,9 @@
 package compiler
 
-import "testing"
+import (
+	"slices"
+	"testing"
+)
 
 // makespan plays stages whose programs take so long, and gives when the last ends; 0 where one waits for ever.
 func makespan(all [][]turn, forward, back, weigh float64) float64 {
@@ -64,7 +67,7 @@ func TestTurnsTakeAsLong(t *testing.T) {
 			if got := makespan(all, 1, 2, 0); got != want {
 				t.Errorf("gpipe, %d stages, %d micro-batches: %v, want %v", stages, micro, got, want)
 			}
-			zero := zeroBubble(stages, micro)
+			zero := zeroBubble(slices.Repeat([]durations{{1, 1, 1}}, stages), micro)
 			if got := makespan(zero, 1, 1, 1); got < float64(3*micro+stages-1) || got > want {
 				t.Errorf("zero-bubble, %d stages, %d micro-batches: %v, want at most %v", stages, micro, got, want)
 			}
