@@ -90,11 +90,9 @@ func trialWeights(t *testing.T, folder, strategy string) map[string][]float64 {
 	if err := new(ReferenceResult).steps(trial, c); err != nil {
 		t.Fatal(err)
 	}
-	weights := map[string][]float64{}
-	for name := range trial.start {
-		if weights[name], err = trial.machine.Tensor(name); err != nil {
-			t.Fatal(err)
-		}
+	weights, err := trial.weights()
+	if err != nil {
+		t.Fatal(err)
 	}
 	return weights
 }

@@ -126,3 +126,29 @@ func (m *Machine) Gradient(weight string) []float64 {
 	}
 	return nil
 }
+
+// Evaluated is the buffer of an output of the evaluation of rows of a length, which the rank's stage may lack: nil.
+func (m *Machine) Evaluated(length int, output string) *plan.Buffer {
+	for _, c := range m.stage.Schedule(plan.Evaluate, length).Calls {
+		if b := m.Buffer(c.Program, output); b != nil {
+			return b
+		}
+	}
+	return nil
+}
+
+// Gather is what is read of each rank's machine, by rank, for every process: all of them must call it.
+func (r *Ranks) Gather(read func(*Machine) []float64) ([][]float64, error) {
+	parts := make([][]float64, r.First().Plan.Ranks())
+	for _, m := range r.machines {
+		parts[m.rank.Number] = read(m)
+	}
+	if r.apart == nil {
+		return parts, nil
+	}
+	texts, err := r.apart.Gather(bytesOf(parts[r.First().rank.Number]))
+	for rank, text := range texts {
+		parts[rank] = decode(nil, kernels.F64, text)
+	}
+	return parts, err
+}
