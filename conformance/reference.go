@@ -12,6 +12,7 @@ import (
 	"github.com/gsc-project/gsc"
 	"github.com/gsc-project/gsc/compiler/plan"
 	"github.com/gsc-project/gsc/kernels"
+	"github.com/gsc-project/gsc/runtime"
 	"github.com/gsc-project/gsc/runtime/checkpoint/safetensors"
 )
 
@@ -137,16 +138,14 @@ func (r *ReferenceResult) steps(t *trial, c *referenceCase) error {
 		if err := t.fill(step); err != nil {
 			return err
 		}
+		take := t.step
 		if step == 1 {
-			if err := r.first(t, c); err != nil {
-				return err
-			}
+			take = func(step int, rate float64) (runtime.Result, error) { return r.first(t, rate) }
 		}
-		result, err := t.ranks.Train(t.batch, int64(step), c.Optimizer.LR[step-1])
+		result, err := take(step, c.Optimizer.LR[step-1])
 		if err != nil {
 			return err
 		}
-		t.ranks.Stepper().After = nil
 		losses[step-1], norms[step-1] = result.Loss, result.Norm
 	}
 	if err := r.compare(t, "loss", losses, 0, &r.Loss); err != nil {
@@ -155,49 +154,32 @@ func (r *ReferenceResult) steps(t *trial, c *referenceCase) error {
 	return r.compare(t, "grad_norm", norms, 0, &r.Norm)
 }
 
-// first compares the logits of the first micro-batch, and arranges that the
-// first step's gradients are compared before the update takes them.
-func (r *ReferenceResult) first(t *trial, c *referenceCase) (err error) {
+// first is the first step; it compares the logits of its first micro-batch, and its gradients.
+func (r *ReferenceResult) first(t *trial, rate float64) (result runtime.Result, err error) {
 	if t.start, err = t.weights(); err != nil {
-		return err
+		return result, err
 	}
 	if _, err := t.ranks.Evaluate(t.batch, 0); err != nil {
-		return err
+		return result, err
 	}
 	logits, err := t.logits()
 	if err != nil {
-		return err
+		return result, err
 	}
 	if logits != nil {
 		if err := r.compare(t, "logits", logits, 0, &r.Logits); err != nil {
-			return err
+			return result, err
 		}
 	}
-	if t.plan.Ranks() > 1 { // each has a term or a part of the gradients, which the update adds up
-		return nil
+	terms := t.keepGradients()
+	if result, err = t.step(1, rate); err != nil {
+		return result, err
 	}
-	calls := 0
-	t.ranks.Stepper().After = func(string) {
-		if calls++; calls == 2*c.MicroBatches {
-			if err := r.gradients(t); err != nil && r.Error == "" {
-				r.Error = err.Error()
-			}
-		}
-	}
-	return nil
-}
-
-func (r *ReferenceResult) gradients(t *trial) error {
-	norms, err := t.read("grad_norm")
+	gradients, err := t.gradients(terms)
 	if err != nil {
-		return err
+		return result, err
 	}
-	for _, name := range slices.Sorted(maps.Keys(t.start)) {
-		if err := r.compare(t, "grad."+name, t.ranks.First().Gradient(name), 1e-3*norms[0], &r.Gradients); err != nil {
-			return err
-		}
-	}
-	return nil
+	return result, r.compareGradients(t, gradients)
 }
 
 // weights compares the final weights. Elements that no loss depends on drift

@@ -52,6 +52,11 @@ func (s *session) fill(step int) error {
 	return s.set.Fill(s.plan.Training.Seed, int64(step), s.batch)
 }
 
+// step trains on the batch.
+func (s *session) step(step int, rate float64) (runtime.Result, error) {
+	return s.ranks.Train(s.batch, int64(step), rate)
+}
+
 // weights are the whole weights by name.
 func (s *session) weights() (map[string][]float64, error) {
 	weights := map[string][]float64{}

@@ -281,7 +281,7 @@ func learn(file string, o StrategyOptions, mesh []string) (*learnt, error) {
 		if err := s.fill(step); err != nil {
 			return nil, err
 		}
-		result, err := s.ranks.Train(s.batch, int64(step), p.Training.Rate.Peak)
+		result, err := s.step(step, p.Training.Rate.Peak)
 		if err != nil {
 			return nil, err
 		}

@@ -116,12 +116,42 @@ func (m *Machine) Tensor(name string) ([]float64, error) {
 	return m.Values(&m.stage.Buffers[id]), nil
 }
 
-// Gradient reads the gradient of a weight, which stands from the last backward
-// program of a step to the end of its update; nil when the weight is not trained.
+// Gradient reads what the rank has of the gradient of a weight between the last backward program of a step and its update: with one rank all
+// of it, else a term of it, which is as long as what the weight's cut leaves; where each micro-batch's terms are added up among the ranks of
+// data, what is another's part of the sum is 0. It is nil when the weight is not trained, or is another stage's.
 func (m *Machine) Gradient(weight string) []float64 {
-	for i := range m.stage.Buffers {
-		if b := &m.stage.Buffers[i]; b.Class == plan.Gradient && b.Name == "grad."+weight {
+	name := "grad." + weight
+	if b := m.gradient(name); b != nil {
+		return m.Values(b)
+	}
+	if t := m.Plan.Tensor(weight); t != nil && t.Stage != m.number() {
+		name += fmt.Sprintf("#%d", m.number()) // of a copy
+		if b := m.gradient(name); b != nil {
 			return m.Values(b)
+		}
+	}
+	ranks, place := m.Plan.Degree(plan.AxisData), m.Plan.Place(m.rank.Number, plan.AxisData)
+	if b := m.gradient(name + ".part"); b != nil {
+		part := m.Values(b)
+		term := make([]float64, ranks*len(part))
+		copy(term[place*len(part):], part)
+		return term
+	}
+	if b := m.gradient("sum." + name); b != nil {
+		term := m.Values(b)
+		n := len(term) / ranks
+		clear(term[:place*n])
+		clear(term[(place+1)*n:])
+		return term
+	}
+	return nil
+}
+
+// gradient is the buffer of a gradient, or of what gathers it.
+func (m *Machine) gradient(name string) *plan.Buffer {
+	for i := range m.stage.Buffers {
+		if b := &m.stage.Buffers[i]; b.Class == plan.Gradient && b.Name == name {
+			return b
 		}
 	}
 	return nil
