@@ -3,16 +3,19 @@ package conformance
 import (
 	"errors"
 	"regexp"
+	"slices"
 
 	"github.com/gsc-project/gsc/schema"
 )
 
-// limits are what gsc refuses on some meshes, the list of RATIONALE's "What is refused?", by the path of the refusal and what it says. A case
-// that meets one is skipped; whatever else a strategy is refused for is a failure.
-var limits = []struct {
+type limit struct {
 	path    string
 	message *regexp.Regexp
-}{
+}
+
+// limits are what gsc refuses on some meshes, the list of RATIONALE's "What is refused?", by the path of the refusal and what it says. A case
+// that meets one is skipped; whatever else a strategy is refused for is a failure.
+var limits = []limit{
 	{"parallel.zero", regexp.MustCompile(`^parts of weights that are stored in bf16 are not updated by ranks apart`)},
 	{"parallel.mesh.tensor", regexp.MustCompile(`^stochastic rounding takes its bits by the places`)},
 	{"optimizer.kind", regexp.MustCompile(`^(muon|lamb|adafactor) looks at whole matrices`)},
@@ -33,19 +36,10 @@ func beyondLimits(err error) bool {
 	case errors.As(err, &one):
 		list = schema.Errors{one}
 	}
-	for _, e := range list {
-		if !limited(e) {
-			return false
-		}
-	}
-	return len(list) > 0
+	return len(list) > 0 && !slices.ContainsFunc(list, func(e *schema.Error) bool { return limitOf(e) < 0 })
 }
 
-func limited(e *schema.Error) bool {
-	for _, l := range limits {
-		if e.Path == l.path && l.message.MatchString(e.Message) {
-			return true
-		}
-	}
-	return false
+// limitOf is the place of an error among the limits; -1: it is none of them.
+func limitOf(e *schema.Error) int {
+	return slices.IndexFunc(limits, func(l limit) bool { return e.Path == l.path && l.message.MatchString(e.Message) })
 }
