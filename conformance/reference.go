@@ -138,11 +138,7 @@ func (r *ReferenceResult) steps(t *trial, c *referenceCase) error {
 		if err := t.fill(step); err != nil {
 			return err
 		}
-		take := t.step
-		if step == 1 {
-			take = func(step int, rate float64) (runtime.Result, error) { return r.first(t, rate) }
-		}
-		result, err := take(step, c.Optimizer.LR[step-1])
+		result, err := r.step(t, step, c.Optimizer.LR[step-1])
 		if err != nil {
 			return err
 		}
@@ -154,8 +150,11 @@ func (r *ReferenceResult) steps(t *trial, c *referenceCase) error {
 	return r.compare(t, "grad_norm", norms, 0, &r.Norm)
 }
 
-// first is the first step; it compares the logits of its first micro-batch, and its gradients.
-func (r *ReferenceResult) first(t *trial, rate float64) (result runtime.Result, err error) {
+// step runs one step. Of the first it compares the logits of the first micro-batch, and the gradients.
+func (r *ReferenceResult) step(t *trial, step int, rate float64) (result runtime.Result, err error) {
+	if step > 1 {
+		return t.step(step, rate)
+	}
 	if t.start, err = t.weights(); err != nil {
 		return result, err
 	}
@@ -172,7 +171,7 @@ func (r *ReferenceResult) first(t *trial, rate float64) (result runtime.Result, 
 		}
 	}
 	terms := t.keepGradients()
-	if result, err = t.step(1, rate); err != nil {
+	if result, err = t.step(step, rate); err != nil {
 		return result, err
 	}
 	gradients, err := t.gradients(terms)

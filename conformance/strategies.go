@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/gsc-project/gsc"
 	"github.com/gsc-project/gsc/kernels"
 )
 
@@ -16,7 +17,7 @@ import (
 type StrategyOptions struct {
 	Device  string
 	Threads int
-	Seeds   int
+	Seeds   int                    // at least one
 	First   int                    // the first seed
 	Tell    func(s *Suite, at int) // told of each row as it is done, by its place in the suite, which has the names of all; may be nil
 }
@@ -34,6 +35,11 @@ func Strategies(o StrategyOptions) (Report, error) {
 	if o.Seeds < 1 {
 		return r, fmt.Errorf("%d seeds: use one or more", o.Seeds)
 	}
+	device, err := gsc.NewDevice(o.Device, o.Threads)
+	if err != nil { // as each strategy would say
+		return r, err
+	}
+	device.Close()
 	dir, err := os.MkdirTemp("", "gsc-strategies-")
 	if err != nil {
 		return r, err

@@ -121,14 +121,11 @@ func (m *Machine) Tensor(name string) ([]float64, error) {
 // data, what is another's part of the sum is 0. It is nil when the weight is not trained, or is another stage's.
 func (m *Machine) Gradient(weight string) []float64 {
 	name := "grad." + weight
+	if t := m.Plan.Tensor(weight); t != nil && t.Stage != m.number() {
+		name += fmt.Sprintf("#%d", m.number()) // of the stage's copy
+	}
 	if b := m.gradient(name); b != nil {
 		return m.Values(b)
-	}
-	if t := m.Plan.Tensor(weight); t != nil && t.Stage != m.number() {
-		name += fmt.Sprintf("#%d", m.number()) // of a copy
-		if b := m.gradient(name); b != nil {
-			return m.Values(b)
-		}
 	}
 	ranks, place := m.Plan.Degree(plan.AxisData), m.Plan.Place(m.rank.Number, plan.AxisData)
 	if b := m.gradient(name + ".part"); b != nil {

@@ -56,20 +56,24 @@ func (c *conformanceFlags) referenceCommand() *cobra.Command {
 		},
 	}
 	cmd.Flags().StringVar(&strategies, "write-strategy", "", "keep the strategies the cases are run by in `FOLDER`")
-	cmd.Flags().StringSliceVar(&mesh, "mesh", nil, "share each case out as `AXIS=RANKS,…` says, or zero=STAGE, or attention=ring, such as data=2,zero=1; the axes are "+strings.Join(gsc.Axes, ", "))
+	cmd.Flags().StringSliceVar(&mesh, "mesh", nil, "share each case out as `AXIS=RANKS,…` says, and by zero=STAGE, reduce=each, attention=ring, schedule=gpipe or chunks=2, such as data=2,zero=1; the axes are "+strings.Join(gsc.Axes, ", "))
 	cmd.Flags().StringVar(&recompute, "recompute", "none", "memory.recompute of the strategies: none, selective or full")
 	return cmd
 }
 
-// meshSettings turns AXIS=RANKS, zero=STAGE and attention=WAY into settings of a strategy's section parallel.
+// meshSettings turns AXIS=RANKS, and the names that rows of strategies show of other settings, into settings of a strategy's section parallel.
 func meshSettings(list []string) []string {
 	var settings []string
 	for _, s := range list {
 		switch name, value, _ := strings.Cut(s, "="); {
 		case slices.Contains(gsc.Axes, name):
 			s = "mesh." + s
-		case name == "attention":
-			s = fmt.Sprintf("attention=%q", value)
+		case name == "attention", name == "reduce":
+			s = fmt.Sprintf("%s=%q", name, value)
+		case name == "schedule":
+			s = fmt.Sprintf("pipeline.schedule=%q", value)
+		case name == "chunks":
+			s = "pipeline." + s
 		}
 		settings = append(settings, s)
 	}
