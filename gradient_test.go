@@ -5,7 +5,7 @@ import (
 	"math/rand/v2"
 	"testing"
 
-	"github.com/gsc-project/gsc/compiler/plan"
+	"github.com/gsc-project/gsc/runtime"
 )
 
 // The gradient of a whole model is the derivative of its loss: along a random
@@ -35,16 +35,13 @@ func newRandom() *rand.Rand { return rand.New(rand.NewPCG(1, 2)) }
 func (l *lab) gradients() map[string][]float64 {
 	l.t.Helper()
 	gradients := map[string][]float64{}
-	calls := len(l.plan.Stages[0].Schedule(plan.Train, l.plan.Data.Length).Calls)
-	l.stepper.After = func(string) {
-		if calls--; calls == 1 { // the update is to come
-			for _, name := range l.weights() {
-				gradients[name] = l.machine.Gradient(name)
-			}
+	l.stepper.BeforeUpdate = func(m *runtime.Machine) {
+		for _, name := range l.weights() {
+			gradients[name] = m.Gradient(name)
 		}
 	}
 	l.step(1, 0)
-	l.stepper.After = nil
+	l.stepper.BeforeUpdate = nil
 	return gradients
 }
 

@@ -120,13 +120,6 @@ func Candidates(path string, o Options) ([]compiler.Candidate, error) {
 	return list, err
 }
 
-// Refused says whether an error is about what a strategy asks for, rather than about what happened on the way.
-func Refused(err error) bool {
-	var one *schema.Error
-	var list schema.Errors
-	return errors.As(err, &one) || errors.As(err, &list)
-}
-
 // PredictedTimeline writes what a profile expects of a training step, for viewers of traces: of the plan p, which is that of the strategy or
 // plan at path.
 func PredictedTimeline(w io.Writer, path string, p *plan.Plan, o Options) (err error) {

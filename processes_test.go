@@ -61,7 +61,8 @@ type played struct {
 	stop   int                                             // the steps after which the first process is told to stop; 0: it is not
 	device func(d kernels.Device, rank int) kernels.Device // nil: the rank's own
 	group  func(g collectives.Group, rank int) collectives.Group
-	limit  time.Duration // for which a rank may hang
+	limit  time.Duration              // for which a rank may hang
+	after  func(*runtime.Ranks) error // what each process does in the end; nil: nothing
 
 	machines []atomic.Pointer[runtime.Machine]
 }
@@ -136,7 +137,10 @@ func (j *played) process(me *peer) (end runtime.Summary, err error) {
 	if err != nil {
 		return end, err
 	}
-	if end, err = trainer.Run(ctx); !ranks.Stuck() {
+	if end, err = trainer.Run(ctx); err == nil && j.after != nil {
+		err = j.after(ranks)
+	}
+	if !ranks.Stuck() {
 		ranks.Close()
 		err = errors.Join(err, m.Close(), device.Close())
 	}
@@ -148,6 +152,39 @@ var jobMeshes = [][]string{
 	{mesh(4), "parallel.zero=3"},
 	{mesh(2), "parallel.mesh.tensor=2", "parallel.zero=1"},
 	{"parallel.mesh.tensor=2", "parallel.mesh.sequence=2"},
+}
+
+// What is read of each rank's machine comes to every process, whatever others have less of.
+func TestProcessesGatherWhatRanksRead(t *testing.T) {
+	p := planOf(t, write(t, llama, stream), "batch.sequences=8", "schedule.steps=2", "evaluate.every=0", mesh(4))
+	var mu sync.Mutex
+	read, found := map[int][]float64{}, [][][]float64{}
+	_, errs := (&played{plan: p, dir: t.TempDir(), after: func(r *runtime.Ranks) error {
+		parts, err := r.Gather(func(m *runtime.Machine) []float64 {
+			mu.Lock()
+			defer mu.Unlock()
+			values := make([]float64, len(read)) // the first has none
+			for i := range values {
+				values[i] = float64(10*len(read) + i)
+			}
+			read[r.Apart().Rank()] = values
+			return values
+		})
+		mu.Lock()
+		defer mu.Unlock()
+		found = append(found, parts)
+		return err
+	}}).run(t)
+	if err := errors.Join(errs...); err != nil || len(found) != 4 {
+		t.Fatal(len(found), err)
+	}
+	for _, parts := range found {
+		for rank, want := range read {
+			if !slices.Equal(parts[rank], want) {
+				t.Errorf("of rank %d came %v, not %v", rank, parts[rank], want)
+			}
+		}
+	}
 }
 
 // Processes that hold a rank each save, piece by piece and in the background too, what one process with all ranks saves; they stop where the first is told to, and

@@ -1,12 +1,12 @@
 package conformance
 
 import (
-	"errors"
 	"fmt"
-	"io"
+	"maps"
 	"math"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/gsc-project/gsc"
@@ -14,7 +14,6 @@ import (
 	"github.com/gsc-project/gsc/kernels"
 	"github.com/gsc-project/gsc/runtime"
 	"github.com/gsc-project/gsc/runtime/checkpoint/safetensors"
-	"github.com/gsc-project/gsc/runtime/data"
 )
 
 // ReferenceOptions say how reference cases are run.
@@ -29,18 +28,18 @@ type ReferenceOptions struct {
 }
 
 // ReferenceResult is how far a case is from its expected values: the largest
-// error of each kind, by the rule of the cases' README.
+// error of each kind, by the rule of the cases' README, or [NotCompared].
 type ReferenceResult struct {
-	Case      string  `json:"case"`
-	Logits    float64 `json:"logits"`
-	Loss      float64 `json:"loss"`
-	Norm      float64 `json:"grad_norm"`
-	Gradients float64 `json:"gradients"`
-	Weights   float64 `json:"weights"`
-	Worst     string  `json:"worst,omitempty"`   // the tensor with the largest error for its tolerance
-	Error     string  `json:"error,omitempty"`   // why it could not be run
-	Skipped   string  `json:"skipped,omitempty"` // why the mesh does not go with it
-	Pass      bool    `json:"pass"`
+	Case      string `json:"case"`
+	Logits    Value  `json:"logits"`
+	Loss      Value  `json:"loss"`
+	Norm      Value  `json:"grad_norm"`
+	Gradients Value  `json:"gradients"`
+	Weights   Value  `json:"weights"`
+	Worst     string `json:"worst,omitempty"`   // the tensor with the largest error for its tolerance
+	Error     string `json:"error,omitempty"`   // why it could not be run
+	Skipped   string `json:"skipped,omitempty"` // why the mesh does not go with it
+	Pass      bool   `json:"pass"`
 
 	tolerance tolerance
 	worst     float64
@@ -54,6 +53,7 @@ var tolerances = map[kernels.DType]tolerance{kernels.F32: {2e-6, 5e-6}, kernels.
 // Reference runs one reference case: it writes the case's strategy, plans and trains by it, and compares.
 func Reference(folder string, o ReferenceOptions) ReferenceResult {
 	r := &ReferenceResult{Case: filepath.Base(folder), tolerance: tolerances[kernels.Kinds[o.Device].Compute]}
+	r.Logits, r.Loss, r.Norm, r.Gradients, r.Weights = NotCompared, NotCompared, NotCompared, NotCompared, NotCompared
 	if err := r.run(folder, o); err != nil {
 		r.Error = err.Error()
 	}
@@ -81,12 +81,8 @@ func (r *ReferenceResult) run(folder string, o ReferenceOptions) error {
 	if o.WriteStrategy == "" {
 		defer removeStrategy(file)
 	}
-	options := gsc.Options{Device: o.Device, Threads: o.Threads}
-	for _, setting := range o.Mesh {
-		options.Set = append(options.Set, "parallel."+setting)
-	}
-	p, err := gsc.Plan(file, options)
-	if len(o.Mesh) > 0 && gsc.Refused(err) {
+	p, err := planFor(file, o.Device, o.Threads, o.Mesh)
+	if len(o.Mesh) > 0 && beyondLimits(err) {
 		why, _, _ := strings.Cut(err.Error(), "\n")
 		r.Skipped = strings.TrimSuffix(why, ":")
 		return nil
@@ -112,32 +108,16 @@ func removeStrategy(file string) {
 
 // trial is a case while it runs.
 type trial struct {
-	ranks    *runtime.Ranks
-	closer   io.Closer
-	machine  *runtime.Machine // of the first rank
-	set      *data.Set
+	*session
 	expected *safetensors.File
 	start    map[string][]float64 // weights before the first step
 }
 
-// newTrial binds a plan, opens its data and gives the weights their starting values.
-func newTrial(p *plan.Plan, expected *safetensors.File, level string, threads int) (t *trial, err error) {
-	t = &trial{expected: expected, start: map[string][]float64{}}
-	if t.ranks, t.closer, err = gsc.Bind(p, level, threads); err != nil {
-		return nil, err
-	}
-	t.machine = t.ranks.First()
-	t.set, err = data.Open(p.Data)
-	if err == nil {
-		err = t.ranks.Start()
-	}
-	if err != nil {
-		return nil, errors.Join(err, t.close())
-	}
-	return t, nil
+// newTrial begins a case by its plan.
+func newTrial(p *plan.Plan, expected *safetensors.File, level string, threads int) (*trial, error) {
+	s, err := newSession(p, level, threads)
+	return &trial{session: s, expected: expected}, err
 }
-
-func (t *trial) close() error { return t.closer.Close() }
 
 func (r *ReferenceResult) train(p *plan.Plan, c *referenceCase, expected *safetensors.File, o ReferenceOptions) error {
 	t, err := newTrial(p, expected, o.Level, o.Threads)
@@ -154,21 +134,14 @@ func (r *ReferenceResult) train(p *plan.Plan, c *referenceCase, expected *safete
 // steps runs the case's steps and compares what each gives.
 func (r *ReferenceResult) steps(t *trial, c *referenceCase) error {
 	losses, norms := make([]float64, c.Steps), make([]float64, c.Steps)
-	b := data.NewBatch(t.set.Spec(), c.Batch*c.MicroBatches)
 	for step := 1; step <= c.Steps; step++ {
-		if err := t.set.Fill(t.machine.Plan.Training.Seed, int64(step), b); err != nil {
+		if err := t.fill(step); err != nil {
 			return err
 		}
-		if step == 1 {
-			if err := r.first(t, b, c); err != nil {
-				return err
-			}
-		}
-		result, err := t.ranks.Train(b, int64(step), c.Optimizer.LR[step-1])
+		result, err := r.step(t, step, c.Optimizer.LR[step-1])
 		if err != nil {
 			return err
 		}
-		t.ranks.Stepper().After = nil
 		losses[step-1], norms[step-1] = result.Loss, result.Norm
 	}
 	if err := r.compare(t, "loss", losses, 0, &r.Loss); err != nil {
@@ -177,58 +150,35 @@ func (r *ReferenceResult) steps(t *trial, c *referenceCase) error {
 	return r.compare(t, "grad_norm", norms, 0, &r.Norm)
 }
 
-// first compares the logits of the first micro-batch, and arranges that the
-// first step's gradients are compared before the update takes them.
-func (r *ReferenceResult) first(t *trial, b *data.Batch, c *referenceCase) error {
-	for _, w := range t.machine.Plan.Tensors {
-		if w.Class != plan.Weight {
-			continue
-		}
-		values, err := t.ranks.Tensor(w.Name)
-		if err != nil {
-			return err
-		}
-		t.start[w.Name] = values
+// step runs one step. Of the first it compares the logits of the first micro-batch, and the gradients.
+func (r *ReferenceResult) step(t *trial, step int, rate float64) (result runtime.Result, err error) {
+	if step > 1 {
+		return t.step(step, rate)
 	}
-	if _, err := t.ranks.Evaluate(b, 0); err != nil {
-		return err
+	if t.start, err = t.weights(); err != nil {
+		return result, err
 	}
-	program := t.machine.Plan.Stages[0].Schedule(plan.Evaluate, b.Length).Calls[0].Program
-	// Of several ranks each has the logits of its own tokens, and a part of the gradients.
-	alone := t.machine.Plan.Ranks() == 1
-	if logits := t.machine.Buffer(program, "logits"); alone && logits != nil {
-		if err := r.compare(t, "logits", t.machine.Values(logits), 0, &r.Logits); err != nil {
-			return err
-		}
+	if _, err := t.ranks.Evaluate(t.batch, 0); err != nil {
+		return result, err
 	}
-	if !alone {
-		return nil
-	}
-	calls := 0
-	t.ranks.Stepper().After = func(string) {
-		if calls++; calls == 2*c.MicroBatches {
-			if err := r.gradients(t); err != nil && r.Error == "" {
-				r.Error = err.Error()
-			}
-		}
-	}
-	return nil
-}
-
-func (r *ReferenceResult) gradients(t *trial) error {
-	norms, err := t.read("grad_norm")
+	logits, err := t.logits()
 	if err != nil {
-		return err
+		return result, err
 	}
-	for _, w := range t.machine.Plan.Tensors {
-		if w.Class != plan.Weight {
-			continue
-		}
-		if err := r.compare(t, "grad."+w.Name, t.machine.Gradient(w.Name), 1e-3*norms[0], &r.Gradients); err != nil {
-			return err
+	if logits != nil {
+		if err := r.compare(t, "logits", logits, 0, &r.Logits); err != nil {
+			return result, err
 		}
 	}
-	return nil
+	terms := t.keepGradients()
+	if result, err = t.step(step, rate); err != nil {
+		return result, err
+	}
+	gradients, err := t.gradients(terms)
+	if err != nil {
+		return result, err
+	}
+	return result, r.compareGradients(t, gradients)
 }
 
 // weights compares the final weights. Elements that no loss depends on drift
@@ -238,25 +188,23 @@ func (r *ReferenceResult) weights(t *trial, c *referenceCase) error {
 	for _, lr := range c.Optimizer.LR {
 		rates += lr
 	}
-	for _, w := range t.machine.Plan.Tensors {
-		if w.Class != plan.Weight {
-			continue
-		}
-		got, err := t.ranks.Tensor(w.Name)
-		if err != nil {
-			return err
-		}
-		if from, to := unseen(w.Name, len(got)); from < to {
-			if drift := farthest(got[from:to], t.start[w.Name][from:to]); drift > 2*rates {
-				return fmt.Errorf("%s, which no loss depends on, moved by %.2g, more than 2·Σ lr = %.2g", w.Name, drift, 2*rates)
+	weights, err := t.weights()
+	if err != nil {
+		return err
+	}
+	for _, name := range slices.Sorted(maps.Keys(weights)) {
+		got := weights[name]
+		if from, to := unseen(name, len(got)); from < to {
+			if drift := farthest(got[from:to], t.start[name][from:to]); drift > 2*rates {
+				return fmt.Errorf("%s, which no loss depends on, moved by %.2g, more than 2·Σ lr = %.2g", name, drift, 2*rates)
 			}
-			want, err := t.read("final." + w.Name)
+			want, err := t.read("final." + name)
 			if err != nil {
 				return err
 			}
 			copy(got[from:to], want[from:to])
 		}
-		if err := r.compare(t, "final."+w.Name, got, 0, &r.Weights); err != nil {
+		if err := r.compare(t, "final."+name, got, 0, &r.Weights); err != nil {
 			return err
 		}
 	}
@@ -293,7 +241,7 @@ func (t *trial) read(name string) ([]float64, error) {
 }
 
 // compare adds the error ‖a−b‖ / max(‖b‖, floor) of a tensor to its kind's largest.
-func (r *ReferenceResult) compare(t *trial, name string, got []float64, floor float64, largest *float64) error {
+func (r *ReferenceResult) compare(t *trial, name string, got []float64, floor float64, largest *Value) error {
 	want, err := t.read(name)
 	if err != nil {
 		return err
@@ -310,8 +258,8 @@ func (r *ReferenceResult) compare(t *trial, name string, got []float64, floor fl
 	if difference == 0 {
 		e = 0
 	}
-	if !(e <= *largest) { // NaN is the largest of all
-		*largest = e
+	if !(e <= float64(*largest)) { // NaN is the largest of all
+		*largest = Value(e)
 	}
 	limit := r.tolerance.values
 	if largest == &r.Gradients || largest == &r.Weights {

@@ -33,13 +33,67 @@ func TestReferenceCases(t *testing.T) {
 			for _, o := range []ReferenceOptions{{Device: "cpu"}, {Device: "ref", Recompute: "selective"}, {Device: "cpu", Recompute: "full"},
 				{Device: "ref", LossChunks: 3}, {Device: "cpu", LossChunks: 5}} {
 				t.Run(fmt.Sprintf("%s/%s/%s/%d", filepath.Base(folder), o.Device, cmp.Or(o.Recompute, "none"), o.LossChunks), func(t *testing.T) {
-					if r := Reference(folder, o); !r.Pass {
-						t.Errorf("logits %.2g, loss %.2g, norm %.2g, gradients %.2g, weights %.2g; farthest %s; %s",
-							r.Logits, r.Loss, r.Norm, r.Gradients, r.Weights, r.Worst, r.Error)
-					}
+					t.Parallel()
+					holds(t, folder, o)
 				})
 			}
 		}
+	}
+}
+
+// meshes are what each of the project's cases is shared out by; GSC_LONG=1 takes all with all, else each takes one.
+var meshes = [][]string{
+	{"mesh.data=2"},
+	{"mesh.sequence=2", "zero=1"},
+	{"mesh.pipeline=2", "mesh.data=2", "zero=2"},
+	{"mesh.pipeline=3", `pipeline.schedule="zero_bubble"`},
+	{"mesh.data=2", "mesh.sequence=2", "zero=3"},
+	{"mesh.pipeline=2", "mesh.data=2", `reduce="each"`},
+	{"mesh.sequence=3", `attention="ring"`},
+}
+
+// Ranks hold together what the cases expect, logits and gradients, too, wherever these are kept.
+func TestReferenceCasesOnMeshes(t *testing.T) {
+	cases, err := findCases([]string{ownCases})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, folder := range cases {
+		for k, mesh := range meshes {
+			if os.Getenv("GSC_LONG") == "" && i%len(meshes) != k {
+				continue
+			}
+			for _, device := range []string{"cpu", "ref"} {
+				onMesh(t, folder, device, mesh)
+			}
+		}
+	}
+	tensor := []string{"mesh.tensor=2"}
+	for name, mesh := range map[string][]string{"gpt2-adam": tensor, "gpt2-accumulate": append(tensor, "mesh.data=2", "zero=2", "mesh.pipeline=2"),
+		"gpt2-sgd": append(tensor, `rules=[{kind: "activation", region: "residual", dim: "seq", axis: "tensor"}]`)} {
+		onMesh(t, filepath.Join(ownCases, name), "ref", mesh)
+	}
+}
+
+func onMesh(t *testing.T, folder, device string, mesh []string) {
+	t.Run(fmt.Sprintf("%s/%s/%s", filepath.Base(folder), device, strings.Join(mesh, " ")), func(t *testing.T) {
+		t.Parallel()
+		holds(t, folder, ReferenceOptions{Device: device, Mesh: mesh})
+	})
+}
+
+// holds has a case pass, with all compared but the logits where these are never whole.
+func holds(t *testing.T, folder string, o ReferenceOptions) {
+	t.Helper()
+	r := Reference(folder, o)
+	values := []Value{r.Logits, r.Loss, r.Norm, r.Gradients, r.Weights}
+	for i, v := range values {
+		if chunks := o.LossChunks > 1 && i == 0; (v == NotCompared) != chunks {
+			r.Pass = false
+		}
+	}
+	if !r.Pass {
+		t.Errorf("logits, loss, norm, gradients and weights %v; farthest %s; %s%s", values, r.Worst, r.Error, r.Skipped)
 	}
 }
 
@@ -90,11 +144,9 @@ func trialWeights(t *testing.T, folder, strategy string) map[string][]float64 {
 	if err := new(ReferenceResult).steps(trial, c); err != nil {
 		t.Fatal(err)
 	}
-	weights := map[string][]float64{}
-	for name := range trial.start {
-		if weights[name], err = trial.machine.Tensor(name); err != nil {
-			t.Fatal(err)
-		}
+	weights, err := trial.weights()
+	if err != nil {
+		t.Fatal(err)
 	}
 	return weights
 }
@@ -147,9 +199,11 @@ func TestWrongCasesFail(t *testing.T) {
 			if err := os.WriteFile(file, []byte(strings.Replace(string(text), c.old, c.new, 1)), 0o666); err != nil {
 				t.Fatal(err)
 			}
-			r := Reference(folder, ReferenceOptions{Device: "cpu"})
-			if r.Pass || !strings.Contains(r.Worst, c.worst) || !strings.Contains(r.Error, c.err) || c.err == "" && r.Error != "" {
-				t.Errorf("want a failure at %q with the error %q, got %+v", c.worst, c.err, r)
+			for _, mesh := range [][]string{nil, {"mesh.data=2", "mesh.pipeline=2"}} {
+				r := Reference(folder, ReferenceOptions{Device: "cpu", Mesh: mesh})
+				if r.Pass || !strings.Contains(r.Worst, c.worst) || !strings.Contains(r.Error, c.err) || c.err == "" && r.Error != "" {
+					t.Errorf("%v: want a failure at %q with the error %q, got %+v", mesh, c.worst, c.err, r)
+				}
 			}
 		})
 	}

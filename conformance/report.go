@@ -31,18 +31,18 @@ type Suite struct {
 
 // Row is a case: its largest errors, in the order of the suite's columns.
 type Row struct {
-	Name    string    `json:"name"`
-	Values  []float64 `json:"values"`
-	Pass    bool      `json:"pass"`
-	Skipped bool      `json:"skipped,omitempty"`
-	Why     string    `json:"why,omitempty"`
+	Name    string  `json:"name"`
+	Values  []Value `json:"values"`
+	Pass    bool    `json:"pass"`
+	Skipped bool    `json:"skipped,omitempty"`
+	Why     string  `json:"why,omitempty"`
 }
 
 // Cells are the values as text.
 func (r Row) Cells() []string {
 	cells := make([]string, len(r.Values))
 	for i, v := range r.Values {
-		cells[i] = fmt.Sprintf("%.2g", v)
+		cells[i] = v.String()
 	}
 	return cells
 }
@@ -122,7 +122,7 @@ func atLevel(device, level string) string {
 func kernelSuite(name string, results []kerneltest.Result) Suite {
 	s := Suite{Name: name, Columns: []string{"cases", "largest error", "tolerance"}}
 	for _, k := range results {
-		row := Row{Name: k.Op.String(), Values: []float64{float64(k.Cases), k.MaxError, k.Tolerance}, Pass: k.Pass()}
+		row := Row{Name: k.Op.String(), Values: []Value{Value(k.Cases), Value(k.MaxError), Value(k.Tolerance)}, Pass: k.Pass()}
 		if !row.Pass {
 			row.Why = k.String()
 		}
@@ -150,7 +150,7 @@ func referenceSuite(cases []string, o ReferenceOptions) Suite {
 	s := Suite{Name: name, Columns: []string{"logits", "loss", "grad norm", "gradients", "weights"}}
 	for _, folder := range cases {
 		result := Reference(folder, o)
-		row := Row{Name: result.Case, Values: []float64{result.Logits, result.Loss, result.Norm, result.Gradients, result.Weights}, Pass: result.Pass}
+		row := Row{Name: result.Case, Values: []Value{result.Logits, result.Loss, result.Norm, result.Gradients, result.Weights}, Pass: result.Pass}
 		switch {
 		case result.Skipped != "":
 			row.Skipped, row.Why = true, result.Skipped

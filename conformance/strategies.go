@@ -10,18 +10,20 @@ import (
 	"strings"
 
 	"github.com/gsc-project/gsc"
-	"github.com/gsc-project/gsc/compiler/plan"
 	"github.com/gsc-project/gsc/kernels"
-	"github.com/gsc-project/gsc/runtime/data"
 )
 
 // StrategyOptions say how many random strategies are tried, and on what.
 type StrategyOptions struct {
 	Device  string
 	Threads int
-	Seeds   int // 0: 30
-	First   int // the first seed
+	Seeds   int                    // at least one
+	First   int                    // the first seed
+	Tell    func(s *Suite, at int) // told of each row as it is done, by its place in the suite, which has the names of all; may be nil
 }
+
+// DefaultSeeds is how many random strategies tell enough for a first look.
+const DefaultSeeds = 30
 
 // strategySteps is how long each strategy trains.
 const strategySteps = 10
@@ -30,6 +32,14 @@ const strategySteps = 10
 // one rank learns; and the stages of ZeRO with each other, and a run with itself, bit by bit.
 func Strategies(o StrategyOptions) (Report, error) {
 	r := Report{Device: o.Device}
+	if o.Seeds < 1 {
+		return r, fmt.Errorf("%d seeds: use one or more", o.Seeds)
+	}
+	device, err := gsc.NewDevice(o.Device, o.Threads)
+	if err != nil { // as each strategy would say
+		return r, err
+	}
+	device.Close()
 	dir, err := os.MkdirTemp("", "gsc-strategies-")
 	if err != nil {
 		return r, err
@@ -39,32 +49,32 @@ func Strategies(o StrategyOptions) (Report, error) {
 		return r, err
 	}
 	s := Suite{Name: "random strategies on " + o.Device, Columns: []string{"ranks", "loss", "weights"}}
-	seeds := o.Seeds
-	if seeds == 0 {
-		seeds = 30
+	all := make([]*drawn, o.Seeds)
+	for i := range all {
+		all[i] = draw(o.First+i, o.Device)
+		s.Rows = append(s.Rows, Row{Name: fmt.Sprintf("%d %s", o.First+i, all[i]), Values: []Value{Value(all[i].ranks()), NotCompared, NotCompared}})
 	}
-	for seed := o.First; seed < o.First+seeds; seed++ {
-		s.Rows = append(s.Rows, tryStrategy(dir, seed, o))
+	for i, d := range all {
+		s.Rows[i].judge(d, filepath.Join(dir, fmt.Sprintf("strategy-%d.cue", o.First+i)), o)
+		if o.Tell != nil {
+			o.Tell(&s, i)
+		}
 	}
 	r.add(s)
 	return r, nil
 }
 
-// tryStrategy tries the strategy of a seed.
-func tryStrategy(dir string, seed int, o StrategyOptions) Row {
-	d := draw(seed, o.Device)
-	row := Row{Name: fmt.Sprintf("%d %s", seed, d), Values: []float64{float64(d.ranks()), 0, 0}}
-	file := filepath.Join(dir, fmt.Sprintf("strategy-%d.cue", seed))
-	err := d.try(file, o, row.Values)
-	row.Pass = err == nil
+// judge tries a strategy, by way of a file.
+func (r *Row) judge(d *drawn, file string, o StrategyOptions) {
+	err := d.try(file, o, r.Values)
+	r.Pass = err == nil
 	if err != nil {
-		row.Why = err.Error() + "; parallel: " + strings.Join(d.mesh(), ", ")
+		r.Why = err.Error() + "; parallel: " + strings.Join(d.mesh(), ", ")
 	}
-	return row
 }
 
 // try notes how far the losses and the weights are from those of one rank in values[1] and values[2].
-func (d *drawn) try(file string, o StrategyOptions, values []float64) error {
+func (d *drawn) try(file string, o StrategyOptions, values []Value) error {
 	if err := os.WriteFile(file, []byte(d.text()), 0o666); err != nil {
 		return err
 	}
@@ -76,9 +86,10 @@ func (d *drawn) try(file string, o StrategyOptions, values []float64) error {
 	if err != nil {
 		return err
 	}
-	values[1], values[2] = shared.apart(one)
+	loss, weights := shared.apart(one)
+	values[1], values[2] = Value(loss), Value(weights)
 	limit := tolerances[kernels.Kinds[o.Device].Compute]
-	if !(values[1] <= limit.values) || !(values[2] <= limit.tensors) {
+	if !(loss <= limit.values) || !(weights <= limit.tensors) {
 		return fmt.Errorf("it learns something else than one rank")
 	}
 	return d.sameBits(file, o, shared)
@@ -118,29 +129,39 @@ func (d *drawn) sameBits(file string, o StrategyOptions, first *learnt) error {
 type drawn struct {
 	model, rows, optimizer, recompute string
 	sequences, micro, length          int
-	data, sequence, tensor, zero      int
+	data, sequence, tensor, pipeline  int
+	zero, chunks                      int
+	schedule                          string // of stages
 	megatron, each                    bool
 	attention                         string // "": left open
 }
 
-func (d *drawn) ranks() int { return d.data * d.sequence * d.tensor }
+func (d *drawn) ranks() int { return d.data * d.sequence * d.tensor * d.pipeline }
 
 func (d *drawn) String() string {
 	words := []string{strings.TrimPrefix(d.model[:strings.Index(d.model, " ")], "schema.#")}
 	for _, m := range d.mesh() {
-		if m = strings.TrimPrefix(m, "mesh."); !strings.HasSuffix(m, "=1") || strings.HasPrefix(m, "zero") {
-			words = append(words, m)
+		switch m = strings.TrimPrefix(strings.TrimPrefix(m, "mesh."), "pipeline."); {
+		case strings.HasPrefix(m, "rules="):
+			m = "megatron"
+		case strings.HasSuffix(m, "=1") && !strings.HasPrefix(m, "zero"):
+			continue
 		}
+		words = append(words, strings.ReplaceAll(m, `"`, ""))
 	}
-	if d.megatron {
-		words[len(words)-1] = "megatron"
+	if d.micro > 1 {
+		words = append(words, fmt.Sprintf("micro=%d", d.micro))
 	}
 	return strings.Join(words, " ")
 }
 
 // mesh is the settings of the strategy's section parallel.
 func (d *drawn) mesh() []string {
-	list := []string{fmt.Sprintf("mesh.data=%d", d.data), fmt.Sprintf("mesh.sequence=%d", d.sequence), fmt.Sprintf("mesh.tensor=%d", d.tensor), fmt.Sprintf("zero=%d", d.zero)}
+	list := []string{fmt.Sprintf("mesh.data=%d", d.data), fmt.Sprintf("mesh.sequence=%d", d.sequence), fmt.Sprintf("mesh.tensor=%d", d.tensor),
+		fmt.Sprintf("mesh.pipeline=%d", d.pipeline), fmt.Sprintf("zero=%d", d.zero)}
+	if d.pipeline > 1 {
+		list = append(list, fmt.Sprintf("pipeline.schedule=%q", d.schedule), fmt.Sprintf("pipeline.chunks=%d", d.chunks))
+	}
 	if d.each {
 		list = append(list, `reduce="each"`)
 	}
@@ -177,8 +198,8 @@ func draw(seed int, device string) *drawn {
 	r := rand.New(rand.NewPCG(uint64(seed), 7))
 	pick := func(list ...int) int { return list[r.IntN(len(list))] }
 	d := &drawn{zero: r.IntN(4), each: r.IntN(2) == 0, recompute: []string{"none", "selective", "full"}[r.IntN(3)]}
-	for d.data, d.sequence, d.tensor = 1, 1, 1; d.ranks() == 1 || d.ranks() > 8; {
-		d.data, d.sequence, d.tensor = pick(1, 2, 3, 4), pick(1, 1, 2, 4), pick(1, 1, 2, 4)
+	for d.ranks() < 2 || d.ranks() > 8 {
+		d.data, d.sequence, d.tensor, d.pipeline = pick(1, 2, 3, 4), pick(1, 1, 2, 4), pick(1, 1, 2, 4), pick(1, 1, 2, 3, 4)
 	}
 	kv := d.tensor * pick(1, 1, 2, d.sequence)
 	heads := kv * pick(1, 2)
@@ -189,9 +210,8 @@ func draw(seed int, device string) *drawn {
 	mlp := d.tensor * (3 + r.IntN(8))
 	d.length = max(d.sequence*d.tensor, 5+r.IntN(14)) // padded where it does not divide
 	d.megatron = d.tensor > 1 && r.IntN(2) == 0
-	d.micro = pick(1, 2, 3)
+	layers := d.stages(pick)
 	d.sequences = d.micro * (d.data + r.IntN(d.data+1)) // likewise
-	layers := 1 + r.IntN(3)
 	dropout := pick(0, 1)
 	rate := []string{"0", "0.1"}[dropout]
 	text := `{train: files: ["text.txt"], split: {by: "bytes", validation: 0.1}, order: "random"}`
@@ -231,6 +251,20 @@ func draw(seed int, device string) *drawn {
 	return d
 }
 
+// stages draws how micro-batches go through the stages, and how many layers there are for them.
+func (d *drawn) stages(pick func(...int) int) (layers int) {
+	d.chunks, d.micro, layers = 1, pick(1, 2, 3), pick(1, 2, 3)
+	if d.pipeline == 1 {
+		return layers
+	}
+	d.schedule = []string{"1f1b", "gpipe", "zero_bubble"}[pick(0, 1, 2)]
+	d.micro = pick(1, 2, 3, 4, 6)
+	if d.schedule == "1f1b" && d.micro%d.pipeline == 0 {
+		d.chunks = pick(1, 2)
+	}
+	return max(layers, d.pipeline*d.chunks-2) // what lies before the layers, and the head, are parts, too
+}
+
 // learnt is what a run learns.
 type learnt struct {
 	losses  []float64
@@ -239,46 +273,28 @@ type learnt struct {
 
 // learn trains by a strategy with some settings of parallel.
 func learn(file string, o StrategyOptions, mesh []string) (*learnt, error) {
-	options := gsc.Options{Device: o.Device, Threads: o.Threads}
-	for _, setting := range mesh {
-		options.Set = append(options.Set, "parallel."+setting)
-	}
-	p, err := gsc.Plan(file, options)
+	p, err := planFor(file, o.Device, o.Threads, mesh)
 	if err != nil {
 		return nil, err
 	}
-	ranks, closer, err := gsc.Bind(p, "", o.Threads)
+	s, err := newSession(p, "", o.Threads)
 	if err != nil {
 		return nil, err
 	}
-	defer closer.Close()
-	set, err := data.Open(p.Data)
-	if err != nil {
-		return nil, err
-	}
-	if err := ranks.Start(); err != nil {
-		return nil, err
-	}
-	l := &learnt{weights: map[string][]float64{}}
-	b := data.NewBatch(p.Data, p.Training.Sequences)
-	for step := int64(1); step <= strategySteps; step++ {
-		if err := set.Fill(p.Training.Seed, step, b); err != nil {
+	defer s.close()
+	l := &learnt{}
+	for step := 1; step <= strategySteps; step++ {
+		if err := s.fill(step); err != nil {
 			return nil, err
 		}
-		result, err := ranks.Train(b, step, p.Training.Rate.Peak)
+		result, err := s.step(step, p.Training.Rate.Peak)
 		if err != nil {
 			return nil, err
 		}
 		l.losses = append(l.losses, result.Loss)
 	}
-	for i := range p.Tensors {
-		if t := &p.Tensors[i]; t.Class == plan.Weight {
-			if l.weights[t.Name], err = ranks.Tensor(t.Name); err != nil {
-				return nil, err
-			}
-		}
-	}
-	return l, nil
+	l.weights, err = s.weights()
+	return l, err
 }
 
 // apart is the largest error of the losses and of a weight, relative to those of another run.

@@ -1,25 +1,56 @@
 package conformance
 
 import (
+	"os"
+	"slices"
 	"testing"
 )
 
-// Random models on random meshes learn what one rank learns, with the same bits at every stage of ZeRO.
+// Random models on random meshes learn what one rank learns, with the same bits at every stage of ZeRO; each is told of when it is done.
 func TestStrategies(t *testing.T) {
-	for device, seeds := range map[string]int{"ref": 30, "cpu": 30} {
+	seeds := 6
+	if os.Getenv("GSC_LONG") != "" {
+		seeds = 60
+	}
+	for _, device := range []string{"ref", "cpu"} {
 		t.Run(device, func(t *testing.T) {
-			if testing.Short() {
-				seeds = 4
-			}
-			report, err := Strategies(StrategyOptions{Device: device, Seeds: seeds, First: 1})
-			if err != nil {
-				t.Fatal(err)
-			}
-			for _, row := range report.Suites[0].Rows {
+			t.Parallel()
+			told := 0
+			_, err := Strategies(StrategyOptions{Device: device, Seeds: seeds, First: 1, Tell: func(s *Suite, at int) {
+				row := s.Rows[at]
 				if !row.Pass {
 					t.Errorf("%s: %v: %s", row.Name, row.Values, row.Why)
 				}
+				if at != told || len(s.Rows) != seeds || slices.Contains(row.Values, NotCompared) {
+					t.Errorf("row %d of %d is told of after %d: %v", at, len(s.Rows), told, row.Values)
+				}
+				if told++; told < seeds && s.Rows[told].Values[1] != NotCompared {
+					t.Errorf("row %d was tried before row %d was told of", told, at)
+				}
+			}})
+			if err != nil || told != seeds {
+				t.Errorf("told of %d rows: %v", told, err)
 			}
 		})
+	}
+}
+
+// What is drawn has every degree, schedule and form of a pipeline, on no more ranks than there may be.
+func TestDrawnPipelines(t *testing.T) {
+	found := map[any]bool{}
+	for seed := range 200 {
+		d := draw(seed, "ref")
+		if d.ranks() < 2 || d.ranks() > 8 {
+			t.Errorf("%v: %d ranks", d, d.ranks())
+		}
+		found[d.pipeline], found[d.schedule] = true, true
+		if d.chunks > 1 {
+			found[[2]int{d.pipeline, d.chunks}] = true
+		}
+	}
+	for _, want := range []any{1, 2, 3, 4, "1f1b", "gpipe", "zero_bubble", [2]int{2, 2}, [2]int{3, 2}, [2]int{4, 2}} {
+		if !found[want] {
+			t.Errorf("%v is never drawn", want)
+		}
 	}
 }

@@ -1,7 +1,6 @@
 package runtime
 
 import (
-	"cmp"
 	"context"
 	"fmt"
 	"strings"
@@ -108,7 +107,7 @@ func (s *scorer) count(classes *metric.Classes, entities *metric.Entities) error
 	if classes == nil && entities == nil {
 		return nil
 	}
-	b := s.predicted()
+	b := s.machine.Evaluated(s.batch.Length, "predictions")
 	if b == nil {
 		return fmt.Errorf("the plan predicts no classes, so there is no %s", strings.Join(s.metrics, ", "))
 	}
@@ -129,14 +128,6 @@ func (s *scorer) count(classes *metric.Classes, entities *metric.Entities) error
 		s.countEntities(entities, ignore)
 	}
 	return nil
-}
-
-// predicted is the buffer of what the evaluation of a batch predicts; nil when there is none.
-func (s *scorer) predicted() (b *plan.Buffer) {
-	for _, c := range s.machine.stage.Schedule(plan.Evaluate, s.batch.Length).Calls {
-		b = cmp.Or(b, s.machine.Buffer(c.Program, "predictions"))
-	}
-	return b
 }
 
 // unpadded leaves out the rows and tokens that pad a batch.

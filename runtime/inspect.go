@@ -116,13 +116,66 @@ func (m *Machine) Tensor(name string) ([]float64, error) {
 	return m.Values(&m.stage.Buffers[id]), nil
 }
 
-// Gradient reads the gradient of a weight, which stands from the last backward
-// program of a step to the end of its update; nil when the weight is not trained.
+// Gradient reads what the rank has of the gradient of a weight between the last backward program of a step and its update: with one rank all
+// of it, else a term of it, which is as long as what the weight's cut leaves; where each micro-batch's terms are added up among the ranks of
+// data, what is another's part of the sum is 0. It is nil when the weight is not trained, or is another stage's.
 func (m *Machine) Gradient(weight string) []float64 {
+	name := "grad." + weight
+	if t := m.Plan.Tensor(weight); t != nil && t.Stage != m.number() {
+		name += fmt.Sprintf("#%d", m.number()) // of the stage's copy
+	}
+	if b := m.gradient(name); b != nil {
+		return m.Values(b)
+	}
+	ranks, place := m.Plan.Degree(plan.AxisData), m.Plan.Place(m.rank.Number, plan.AxisData)
+	if b := m.gradient(name + ".part"); b != nil {
+		part := m.Values(b)
+		term := make([]float64, ranks*len(part))
+		copy(term[place*len(part):], part)
+		return term
+	}
+	if b := m.gradient("sum." + name); b != nil {
+		term := m.Values(b)
+		n := len(term) / ranks
+		clear(term[:place*n])
+		clear(term[(place+1)*n:])
+		return term
+	}
+	return nil
+}
+
+// gradient is the buffer of a gradient, or of what gathers it.
+func (m *Machine) gradient(name string) *plan.Buffer {
 	for i := range m.stage.Buffers {
-		if b := &m.stage.Buffers[i]; b.Class == plan.Gradient && b.Name == "grad."+weight {
-			return m.Values(b)
+		if b := &m.stage.Buffers[i]; b.Class == plan.Gradient && b.Name == name {
+			return b
 		}
 	}
 	return nil
+}
+
+// Evaluated is the buffer of an output of the evaluation of rows of a length, which the rank's stage may lack: nil.
+func (m *Machine) Evaluated(length int, output string) *plan.Buffer {
+	for _, c := range m.stage.Schedule(plan.Evaluate, length).Calls {
+		if b := m.Buffer(c.Program, output); b != nil {
+			return b
+		}
+	}
+	return nil
+}
+
+// Gather is what is read of each rank's machine, by rank, for every process: all of them must call it.
+func (r *Ranks) Gather(read func(*Machine) []float64) ([][]float64, error) {
+	parts := make([][]float64, r.First().Plan.Ranks())
+	for _, m := range r.machines {
+		parts[m.rank.Number] = read(m)
+	}
+	if r.apart == nil {
+		return parts, nil
+	}
+	texts, err := r.apart.Gather(bytesOf(parts[r.First().rank.Number]))
+	for rank, text := range texts {
+		parts[rank] = decode(nil, kernels.F64, text)
+	}
+	return parts, err
 }

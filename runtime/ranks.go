@@ -159,6 +159,13 @@ func (r *Ranks) First() *Machine { return r.machines[0] }
 // Stepper is its stepper.
 func (r *Ranks) Stepper() *Stepper { return r.steppers[0] }
 
+// BeforeUpdate sets [Stepper.BeforeUpdate] of all ranks, each of which calls it on its own goroutine.
+func (r *Ranks) BeforeUpdate(f func(*Machine)) {
+	for _, s := range r.steppers {
+		s.BeforeUpdate = f
+	}
+}
+
 // Train is [Stepper.Train] on all ranks.
 func (r *Ranks) Train(b *data.Batch, step int64, rate float64) (Result, error) {
 	result, err := r.together(work{batch: b, step: step, rate: rate})

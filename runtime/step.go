@@ -16,8 +16,8 @@ type Stepper struct {
 	feeds   map[instance]*feed // of the programs that have inputs
 	place   int                // of the rank among those of data
 
-	// After, when set, is told each program that a training step has run, while its results still stand.
-	After func(program string)
+	// BeforeUpdate, when set, is called between the last backward program of a training step and its update, while the gradients stand.
+	BeforeUpdate func(*Machine)
 }
 
 // Result is what a training step gives.
@@ -101,11 +101,11 @@ func (s *Stepper) calls(kind string, b *data.Batch, run func(program string, slo
 		if s.machine.trace != nil {
 			s.machine.trace.call = *c
 		}
+		if s.BeforeUpdate != nil && i == len(schedule.Calls)-1 {
+			s.BeforeUpdate(s.machine)
+		}
 		if err := run(c.Program, c.Slot); err != nil {
 			return err
-		}
-		if s.After != nil {
-			s.After(c.Program)
 		}
 	}
 	return s.machine.settle()

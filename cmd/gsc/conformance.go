@@ -6,7 +6,6 @@ import (
 	"io"
 	"slices"
 	"strings"
-	"text/tabwriter"
 
 	"github.com/spf13/cobra"
 
@@ -57,20 +56,24 @@ func (c *conformanceFlags) referenceCommand() *cobra.Command {
 		},
 	}
 	cmd.Flags().StringVar(&strategies, "write-strategy", "", "keep the strategies the cases are run by in `FOLDER`")
-	cmd.Flags().StringSliceVar(&mesh, "mesh", nil, "share each case out as `AXIS=RANKS,…` says, or zero=STAGE, or attention=ring, such as data=2,zero=1; the axes are "+strings.Join(gsc.Axes, ", "))
+	cmd.Flags().StringSliceVar(&mesh, "mesh", nil, "share each case out as `AXIS=RANKS,…` says, and by zero=STAGE, reduce=each, attention=ring, schedule=gpipe or chunks=2, such as data=2,zero=1; the axes are "+strings.Join(gsc.Axes, ", "))
 	cmd.Flags().StringVar(&recompute, "recompute", "none", "memory.recompute of the strategies: none, selective or full")
 	return cmd
 }
 
-// meshSettings turns AXIS=RANKS, zero=STAGE and attention=WAY into settings of a strategy's section parallel.
+// meshSettings turns AXIS=RANKS, and the names that rows of strategies show of other settings, into settings of a strategy's section parallel.
 func meshSettings(list []string) []string {
 	var settings []string
 	for _, s := range list {
 		switch name, value, _ := strings.Cut(s, "="); {
 		case slices.Contains(gsc.Axes, name):
 			s = "mesh." + s
-		case name == "attention":
-			s = fmt.Sprintf("attention=%q", value)
+		case name == "attention", name == "reduce":
+			s = fmt.Sprintf("%s=%q", name, value)
+		case name == "schedule":
+			s = fmt.Sprintf("pipeline.schedule=%q", value)
+		case name == "chunks":
+			s = "pipeline." + s
 		}
 		settings = append(settings, s)
 	}
@@ -85,12 +88,19 @@ func (c *conformanceFlags) strategiesCommand() *cobra.Command {
 		Args:  exactly(0),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			o.Device, o.Threads = c.device, c.threads
+			t := &table{w: cmd.OutOrStdout()}
+			if !c.json {
+				o.Tell = t.tell
+			}
 			report, err := conformance.Strategies(o)
-			return c.print(cmd.OutOrStdout(), report, err)
+			if err != nil || c.json {
+				return c.print(cmd.OutOrStdout(), report, err)
+			}
+			return verdict(report, t.end(report))
 		},
 	}
 	f := cmd.Flags()
-	f.IntVar(&o.Seeds, "seeds", 30, "`N` random strategies")
+	f.IntVar(&o.Seeds, "seeds", conformance.DefaultSeeds, "`N` random strategies")
 	f.IntVar(&o.First, "first", 1, "the first `SEED`")
 	return cmd
 }
@@ -120,41 +130,22 @@ func (c *conformanceFlags) print(w io.Writer, report conformance.Report, err err
 	if c.json {
 		e := json.NewEncoder(w)
 		e.SetIndent("", " ")
-		if err := e.Encode(report); err != nil {
-			return err
+		return verdict(report, e.Encode(report))
+	}
+	t := &table{w: w}
+	for i := range report.Suites {
+		s := &report.Suites[i]
+		for row := range s.Rows {
+			t.tell(s, row)
 		}
-	} else if err := printTable(w, report); err != nil {
-		return err
 	}
-	if report.Failed > 0 {
-		return errQuiet
-	}
-	return nil
+	return verdict(report, t.end(report))
 }
 
-func printTable(w io.Writer, report conformance.Report) error {
-	for _, s := range report.Suites {
-		t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-		fmt.Fprintf(t, "%s\t%s\t\n", s.Name, strings.Join(s.Columns, "\t"))
-		for _, row := range s.Rows {
-			verdict := "ok"
-			switch {
-			case row.Skipped:
-				verdict = "skipped: " + row.Why
-			case !row.Pass:
-				verdict = "FAILED " + row.Why
-			}
-			fmt.Fprintf(t, "%s\t%s\t%s\n", row.Name, strings.Join(row.Cells(), "\t"), verdict)
-		}
-		if err := t.Flush(); err != nil {
-			return err
-		}
-		fmt.Fprintln(w)
+// verdict makes a failure the exit status of a report that was written, or not.
+func verdict(report conformance.Report, written error) error {
+	if written == nil && report.Failed > 0 {
+		return errQuiet
 	}
-	skipped := ""
-	if report.Skipped > 0 {
-		skipped = fmt.Sprintf(", %d skipped", report.Skipped)
-	}
-	_, err := fmt.Fprintf(w, "%d passed, %d failed%s\n", report.Passed, report.Failed, skipped)
-	return err
+	return written
 }
