@@ -34,7 +34,7 @@ var corruptions = []corruption{
 	}},
 	{"shrink what a collective moves", true, true, (*corrupter).shrinkCollective},
 	{"go along another axis", true, true, (*corrupter).otherAxis},
-	{"work on another buffer with others", true, true, (*corrupter).otherBuffer},
+	{"work on another buffer with others", true, true, func(c *corrupter) string { return c.otherBuffer(within) }},
 	{"send to another, or receive from one", true, false, (*corrupter).otherPeer},
 	{"use another lane", true, false, func(c *corrupter) string {
 		p, i := c.pick(carries)
@@ -60,6 +60,13 @@ var corruptions = []corruption{
 		return c.done(p, i, func() { p.Instructions[i].Open = 1000 + c.IntN(1000) })
 	}},
 	{"swap a reader with the only writer before it", true, false, (*corrupter).swapDependent},
+
+	// What is computed.
+	{"leave something out", true, true, func(c *corrupter) string {
+		p, i := c.pick(computes)
+		return c.done(p, i, func() { p.Instructions = slices.Delete(slices.Clone(p.Instructions), i, i+1) })
+	}},
+	{"compute with another buffer", true, true, func(c *corrupter) string { return c.otherBuffer(computes) }},
 
 	// Places and sizes.
 	{"shift the view of a whole buffer", true, false, func(c *corrupter) string {
@@ -123,7 +130,19 @@ var corruptions = []corruption{
 		return fmt.Sprintf("call %d %+v in %d", i, was, s.Calls[i].Slot)
 	}},
 
-	// What may do no harm. All of these leave alone what is computed, in the order of the lists.
+	// What may do no harm. Those of all ranks of a stage leave alone what is computed, in the order of the lists.
+	{"swap neighbours", false, true, func(c *corrupter) string {
+		p, i := c.pick(func(p *plan.Program, in *plan.Instruction) bool { return in != &p.Instructions[0] })
+		return c.done(p, i, func() { list := p.Instructions; list[i-1], list[i] = list[i], list[i-1] })
+	}},
+	{"swap two calls", false, true, func(c *corrupter) string {
+		s := c.train()
+		i := 1 + c.IntN(len(s.Calls)-1)
+		j := max(0, i-1-c.IntN(3))
+		s.Calls = slices.Clone(s.Calls)
+		s.Calls[i], s.Calls[j] = s.Calls[j], s.Calls[i]
+		return fmt.Sprintf("calls %d %+v and %d %+v", j, s.Calls[j], i, s.Calls[i])
+	}},
 	{"drop a wait", false, false, func(c *corrupter) string {
 		p, i := c.pick(waits)
 		return c.done(p, i, func() {
@@ -164,6 +183,13 @@ func carries(_ *plan.Program, in *plan.Instruction) bool {
 func joint(p *plan.Program, in *plan.Instruction) bool {
 	return kernels.Contracts[in.Op].Collective && !carries(p, in)
 }
+
+// within is a collective of a stage's ranks.
+func within(p *plan.Program, in *plan.Instruction) bool {
+	return joint(p, in) && in.Attrs.Axis != plan.AxisPipeline
+}
+
+func computes(p *plan.Program, in *plan.Instruction) bool { return !joint(p, in) && !carries(p, in) }
 
 func waits(_ *plan.Program, in *plan.Instruction) bool { return len(in.Wait) > 0 }
 
@@ -296,14 +322,17 @@ func (c *corrupter) otherAxis() string {
 	})
 }
 
-// otherBuffer has a collective work on a buffer of the same shape and type as the others'.
-func (c *corrupter) otherBuffer() string {
-	p, i := c.pick(joint)
+// otherBuffer has an instruction of a kind work on another buffer of the same shape, type and class.
+func (c *corrupter) otherBuffer(kind func(*plan.Program, *plan.Instruction) bool) string {
+	p, i := c.pick(kind)
 	if p == nil {
 		return ""
 	}
 	in := &p.Instructions[i]
-	x := in.Operands[0].Buffer
+	x := in.Operands[c.IntN(len(in.Operands))].Buffer
+	if x < 0 {
+		return ""
+	}
 	var like []int
 	for id := range c.stage.Buffers {
 		a, b := &c.stage.Buffers[id], &c.stage.Buffers[x]
@@ -311,7 +340,7 @@ func (c *corrupter) otherBuffer() string {
 			like = append(like, id)
 		}
 	}
-	if len(like) == 0 || in.Attrs.Axis == plan.AxisPipeline {
+	if len(like) == 0 {
 		return ""
 	}
 	return c.done(p, i, func() {

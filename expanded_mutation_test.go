@@ -106,7 +106,7 @@ func readPlan(t *testing.T, text []byte) *plan.Plan {
 }
 
 // tally is what became of the mutants of a kind.
-type tally struct{ made, refused, waited, same int }
+type tally struct{ made, refused, planned, waited, same int }
 
 // A corrupted rank, or stage, is refused, always where what it would do is wrong by construction; where it is not refused, all learn the same bits. Of ten corruptions nine
 // are wrong by construction. Of those that are refused since a rank would wait for ever, some are run, and do.
@@ -130,7 +130,8 @@ func TestCorruptedRanksAreRefusedOrTheSame(t *testing.T) {
 	harmful, others := 0, 0
 	for k, c := range corruptions {
 		n := counts[k]
-		t.Logf("%-55s %4d made, %4d refused, of which %d ran and waited for ever, %4d ran and learnt the same", c.name, n.made, n.refused, n.waited, n.same)
+		t.Logf("%-55s %4d made, %4d refused (%3d as not what the plan does; %d ran and waited for ever), %3d ran and learnt the same",
+			c.name, n.made, n.refused, n.planned, n.waited, n.same)
 		if n.made == 0 {
 			t.Errorf("%s: no plan has anything to corrupt", c.name)
 		}
@@ -176,6 +177,9 @@ func (n *tally) try(t *testing.T, b *expandedBase, c corruption, m mutant) {
 	switch err := m.verify(); {
 	case err != nil:
 		n.refused++
+		if strings.Contains(err.Error(), "the plan") {
+			n.planned++
+		}
 		if n.waited < 2 && strings.Contains(err.Error(), "it waits for ever, in schedule train") {
 			n.waited++
 			t.Run(m.what, func(t *testing.T) { b.waits(t, m) })

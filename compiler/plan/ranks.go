@@ -2,6 +2,7 @@ package plan
 
 import (
 	"fmt"
+	"maps"
 	"reflect"
 	"slices"
 
@@ -11,27 +12,35 @@ import (
 // VerifyRanks proves an expanded plan sound: stages are what each rank runs, by its number, as [Plan.Expand] gives them. [Plan.Verify], which must have
 // admitted the plan, proves that of its own expansion, since the ranks of a stage do the same; here each rank stands for itself.
 //
-//   - A rank whose stage is not the plan's own is held to all rules for it, and sees its own parts of buffers (rule 28).
+//   - A rank whose stage is not the plan's own is held to all rules for one stage.
 //   - Rules 26 and 27 are held for all ranks and all axes, groups that share ranks and streams included.
+//   - What such a rank computes is what the plan has it compute (rule 28), in another order, on other streams, in other places or slots at most.
 func (p *Plan) VerifyRanks(stages []*Stage) error {
 	v := &verifier{plan: p, kind: kernels.Kinds[p.Device], seen: map[Problem]bool{}}
 	if len(stages) != p.Ranks() {
 		v.fail("%d ranks, but the mesh has %d", len(stages), p.Ranks())
 		return v.result()
 	}
+	others := map[int]*Stage{} // the plan's, of the ranks that do otherwise
 	for rank, stage := range stages {
 		if own := p.Expand(p.StageOf(rank), rank); own != stage && !reflect.DeepEqual(own, stage) {
-			v.alone(rank, own, stage)
+			others[rank] = own
+			v.alone(rank, stage)
 		}
 	}
 	if len(v.problems) == 0 {
 		v.together(stages)
 	}
+	if len(v.problems) == 0 {
+		for _, rank := range slices.Sorted(maps.Keys(others)) {
+			v.refines(rank, others[rank], stages[rank])
+		}
+	}
 	return v.result()
 }
 
 // alone holds what a rank runs to the rules for one stage.
-func (v *verifier) alone(rank int, own, stage *Stage) {
+func (v *verifier) alone(rank int, stage *Stage) {
 	p, s := *v.plan, v.plan.StageOf(rank)
 	p.Stages = slices.Clone(p.Stages)
 	p.Stages[s] = *stage
@@ -41,51 +50,10 @@ func (v *verifier) alone(rank int, own, stage *Stage) {
 	}
 	if len(one.problems) == 0 && one.parts(s) {
 		one.rank(s, rank)
-		one.views(s, own)
 	}
 	for _, problem := range one.problems {
 		problem.Message = fmt.Sprintf("rank %d: %s", rank, problem.Message)
 		v.add(problem)
-	}
-}
-
-// same is what tells an instruction from the others of its stage, whatever order they stand in.
-type same struct {
-	program, name string
-	op            kernels.Op
-	number        int // among those of the program with that name
-}
-
-// views is rule 28: an instruction of the plan's sees, of a buffer, what the plan says that it sees at the rank's place.
-func (v *verifier) views(s int, own *Stage) {
-	planned := map[same]*Instruction{}
-	own.named(func(a at, k same, in *Instruction) { planned[k] = in })
-	sv := &stageVerifier{verifier: v, index: s, stage: &v.plan.Stages[s]}
-	sv.stage.named(func(a at, k same, in *Instruction) {
-		want := planned[k]
-		if want == nil || len(want.Operands) != len(in.Operands) {
-			return
-		}
-		for i := range in.Operands {
-			if x, y := &in.Operands[i], &want.Operands[i]; x.Buffer == y.Buffer && x.Offset != y.Offset {
-				sv.failIn(a, "operand %s: it sees %s from element %d on, but at the rank's place the plan has it see element %d and on", operandName(in, i),
-					sv.stage.label(x.Buffer), x.Offset, y.Offset)
-			}
-		}
-	})
-}
-
-// named calls f for every instruction of the stage with what tells it from others.
-func (s *Stage) named(f func(a at, k same, in *Instruction)) {
-	for i := range s.Programs {
-		seen := map[same]int{}
-		for j := range s.Programs[i].Instructions {
-			in := &s.Programs[i].Instructions[j]
-			k := same{program: s.Programs[i].Name, name: in.Name, op: in.Op}
-			seen[k]++
-			k.number = seen[k]
-			f(at{i, j}, k, in)
-		}
 	}
 }
 

@@ -118,7 +118,7 @@ func TestRanksAgree(t *testing.T) {
 			p.Instructions[1].Wait = nil
 		}, []string{"(norm.table): rank 0: it waits for ever, in schedule train for length 4: for rank 2 to come to reduce.table, number 1 of what they do along data"}},
 		{"another part", func(s *plan.Stage) { update(s)[2].Operands[0].Offset = 16 },
-			[]string{"rank 2: operand x: it sees %14 grad.table from element 16 on, but at the rank's place the plan has it see element 0 and on"}},
+			[]string{"(norm.table): rank 2: its operands, attributes or predicate are not those that the plan has at the rank's place"}},
 		{"beyond its end", func(s *plan.Stage) { update(s)[2].Operands[0].Offset = 17 }, []string{"rank 2: operand x: 16 elements from element 17"}},
 		{"a part that is not its own place's", func(s *plan.Stage) { update(s)[2].Operands[0].Part = "expert" }, []string{`rank 2: operand x: it is a part along "expert"`}},
 		{"no schedule", func(s *plan.Stage) { s.Schedules = s.Schedules[:1] }, []string{"rank 2: "}},

@@ -74,7 +74,8 @@ import (
 //  27. None waits for ever: there is an order in which all ranks come to the end of their schedules, each going by the order of its lists, where a collective ends only
 //     once all of its group have come to it, sending only once the receiver has, and what goes on beside ends before what waits for its event, what
 //     computes behind it on its stream, or the end of its program.
-//  28. Of a rank that stands for itself, an instruction sees of a buffer what that of the plan sees at the rank's place.
+//  28. A rank that stands for itself does what the plan has it do at its place and nothing else: the same instructions with the same views, each after the same writes
+//     to its buffers, and the same calls, those that write the same gradients or what lasts in the same order.
 //
 // All problems are found at once, as a [*Problems].
 func (p *Plan) Verify() error {
