@@ -26,7 +26,7 @@ type Machine struct {
 	memories map[kernels.Space]kernels.Memory
 	programs map[instance]*program
 	open     map[opening][]*named // what goes on past the end of its program
-	opened   []*named             // in the order of the plan
+	beside   []*named             // all that goes on while the rank does, in the order of the plan
 	scalars  map[string]*plan.Buffer
 	word     [8]byte
 
@@ -176,9 +176,11 @@ func (m *Machine) bind(p *plan.Program, slot int) error {
 		}
 		if kernels.Contracts[in.Op].Collective {
 			var n *named
-			if run, n, err = m.collective(in, args); n != nil && in.Open != 0 {
+			if run, n, err = m.collective(in, args); n != nil && in.Stream != 0 {
+				m.beside = append(m.beside, n)
+			}
+			if n != nil && in.Open != 0 {
 				m.open[opening{in.Open, slot}] = append(m.open[opening{in.Open, slot}], n)
-				m.opened = append(m.opened, n)
 			} else if n != nil && in.Stream != 0 {
 				signals[in.Signal], streams[in.Stream] = n, append(streams[in.Stream], n)
 				bound.last = append(bound.last, n)
@@ -310,12 +312,21 @@ func (m *Machine) await(list []collectives.Collective) {
 
 // settle waits for what was begun and that nothing awaited.
 func (m *Machine) settle() error {
-	for _, n := range m.opened {
+	for _, n := range m.beside {
 		if n.flying && m.failed == nil {
 			m.failed = n.Wait()
 		}
 	}
 	return m.failed
+}
+
+// drain waits, once all ranks have failed, until nothing that the rank began works on anybody's memory. What went wrong is known.
+func (m *Machine) drain() {
+	for _, n := range m.beside {
+		if n.flying {
+			_ = n.Wait()
+		}
+	}
 }
 
 // groupOf is the rank's part in the group that an instruction is for: the ranks along its axis, or, for what is sent, the two at the ends
