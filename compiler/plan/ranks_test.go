@@ -17,7 +17,7 @@ func crossed(t *testing.T, replace ...string) (*plan.Plan, []*plan.Stage) {
 			"  sum_squares norm.table x=%14 total=%30 from", `  all_reduce reduce.table x=%14 y=%14 {axis=data} stream 1 signal 1
   all_reduce reduce.w x=%15 y=%15 {axis=tensor} stream 2 signal 2
   sum_squares norm.table x=%14[16] total=%30 wait 1 from`,
-			"  sum_squares norm.w x=%15 total=%30 {accumulate} from", "  sum_squares norm.w x=%15 total=%30 {accumulate} wait 2 from",
+			"  sum_squares norm.w x=%15 total=%30 {accumulate} from", "  sum_squares norm.w x=%15 total=%30 {accumulate} wait 2 from small.cue:7:3\n  sum_squares norm.again x=%14 total=%30 {accumulate} from",
 		}, replace...)...)
 		four(p)
 		return p
@@ -119,6 +119,33 @@ func TestRanksAgree(t *testing.T) {
 		}, []string{"(norm.table): rank 0: it waits for ever, in schedule train for length 4: for rank 2 to come to reduce.table, number 1 of what they do along data"}},
 		{"another part", func(s *plan.Stage) { update(s)[2].Operands[0].Offset = 16 },
 			[]string{"(norm.table): rank 2: its operands, attributes or predicate are not those that the plan has at the rank's place"}},
+		{"what does not depend on each other, in another order", func(s *plan.Stage) {
+			list := update(s)
+			list[6], list[7] = list[7], list[6]
+		}, nil},
+		{"additions in another order", func(s *plan.Stage) {
+			list := update(s)
+			list[3], list[4] = list[4], list[3]
+		}, []string{"(norm.w): rank 2: it comes before or behind what writes its operands, where the plan has it the other way round", "(norm.again): rank 2: it comes before"}},
+		{"an instruction less", func(s *plan.Stage) {
+			p := s.Program("update")
+			p.Instructions[5].Wait = []int{2}
+			p.Instructions = slices.Delete(p.Instructions, 3, 4)
+		}, []string{"rank 2: it lacks norm.w (sum_squares) of the plan's"}},
+		{"another attribute", func(s *plan.Stage) { update(s)[5].Attrs.MaxNorm = 2 },
+			[]string{"(norm): rank 2: its operands, attributes or predicate are not those"}},
+		{"another kind of buffer", func(s *plan.Stage) { s.Buffers[26].Name = "aside" }, []string{"rank 2: its buffers differ from the plan's in more than where they lie"}},
+		{"micro-batches in another order", func(s *plan.Stage) {
+			calls := s.Schedules[0].Calls
+			for i := range calls[:4] {
+				calls[i].MicroBatch = 1 - calls[i].MicroBatch
+			}
+		}, []string{"rank 2: schedule train for length 4 lacks the call of backward for micro-batch 0"}},
+		{"losses added up in another order", func(s *plan.Stage) {
+			calls := s.Schedules[0].Calls
+			calls[0], calls[1], calls[2], calls[3] = calls[2], calls[3], calls[0], calls[1]
+			calls[1].Program, calls[3].Program = calls[3].Program, calls[1].Program
+		}, []string{"rank 2: schedule train for length 4 calls forward for micro-batch 0 before or behind what writes the same, where the plan has it the other way round"}},
 		{"beyond its end", func(s *plan.Stage) { update(s)[2].Operands[0].Offset = 17 }, []string{"rank 2: operand x: 16 elements from element 17"}},
 		{"a part that is not its own place's", func(s *plan.Stage) { update(s)[2].Operands[0].Part = "expert" }, []string{`rank 2: operand x: it is a part along "expert"`}},
 		{"no schedule", func(s *plan.Stage) { s.Schedules = s.Schedules[:1] }, []string{"rank 2: "}},
