@@ -153,7 +153,11 @@ var corruptions = []corruption{
 	}},
 	{"wait for another event", false, false, func(c *corrupter) string {
 		p, i := c.pick(waits)
-		return c.done(p, i, func() { in := &p.Instructions[i]; in.Wait[0] = max(1, in.Wait[0]+c.IntN(5)-2) })
+		by := []int{-2, -1, 1, 2}[c.IntN(4)]
+		if p == nil || p.Instructions[i].Wait[0]+by < 1 {
+			return ""
+		}
+		return c.done(p, i, func() { p.Instructions[i].Wait[0] += by })
 	}},
 	{"run on another stream", false, false, func(c *corrupter) string {
 		p, i := c.pick(func(*plan.Program, *plan.Instruction) bool { return true })
@@ -162,6 +166,9 @@ var corruptions = []corruption{
 	{"swap the places of two buffers", false, false, func(c *corrupter) string {
 		list := c.stage.Buffers
 		i, j := c.IntN(len(list)), c.IntN(len(list))
+		if list[i].Offset == list[j].Offset {
+			return ""
+		}
 		list = slices.Clone(list)
 		list[i].Offset, list[j].Offset = list[j].Offset, list[i].Offset
 		c.stage.Buffers = list
@@ -554,7 +561,7 @@ func (c *corrupter) otherSlot() string {
 	s := c.train()
 	s.Calls = slices.Clone(s.Calls)
 	of := s.Calls[c.IntN(len(s.Calls))]
-	slot := c.IntN(c.stage.Slots)
+	slot := (of.Slot + 1 + c.IntN(c.stage.Slots-1)) % c.stage.Slots
 	for i := range s.Calls {
 		if s.Calls[i].MicroBatch == of.MicroBatch && s.Calls[i].Slot == of.Slot && s.Calls[i].Program != "update" {
 			s.Calls[i].Slot = slot
