@@ -138,15 +138,29 @@ func newLab(t testing.TB, p *plan.Plan, threads int) *lab {
 	return joinLab(t, p, threads, world, world.Group)
 }
 
+// expand is what each rank of a plan runs.
+func expand(p *plan.Plan) (stages []*plan.Stage) {
+	for rank := range p.Ranks() {
+		stages = append(stages, p.Expand(p.StageOf(rank), rank))
+	}
+	return stages
+}
+
 // joinLab is newLab with ranks that are joined in another way.
 func joinLab(t testing.TB, p *plan.Plan, threads int, world *local.World, join func(axis string, ranks []int, rank int) (collectives.Group, error)) *lab {
 	t.Helper()
+	return stagedLab(t, p, expand(p), threads, world, join)
+}
+
+// stagedLab is joinLab with what each rank runs.
+func stagedLab(t testing.TB, p *plan.Plan, stages []*plan.Stage, threads int, world *local.World, join func(axis string, ranks []int, rank int) (collectives.Group, error)) *lab {
+	t.Helper()
 	l := &lab{t: t, plan: p}
-	for rank := range p.Ranks() {
+	for rank, stage := range stages {
 		device, err := gsc.NewDevice(p.Device, threads)
 		l.check(err)
 		t.Cleanup(func() { device.Close() })
-		m, err := runtime.Bind(p, device, runtime.Rank{Number: rank, Join: join})
+		m, err := runtime.BindStage(p, stage, device, runtime.Rank{Number: rank, Join: join})
 		l.check(err)
 		t.Cleanup(func() { m.Close() })
 		l.machines = append(l.machines, m)

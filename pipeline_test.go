@@ -6,6 +6,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/gsc-project/gsc/compiler/plan"
+	"github.com/gsc-project/gsc/kernels"
 	"github.com/gsc-project/gsc/runtime"
 	"github.com/gsc-project/gsc/runtime/data"
 )
@@ -116,6 +118,51 @@ func TestMicroBatchesUnderWay(t *testing.T) {
 		if !slices.Equal(slots, c.slots) {
 			t.Errorf("%v: %v micro-batches under way, want %v", c.set, slots, c.slots)
 		}
+	}
+}
+
+// Stages that are each sound do not go together as soon as one sends what the other does not receive, or both wait for each other.
+func TestStagesAreHeldTogether(t *testing.T) {
+	text := planOf(t, write(t, deep(qwen2), stream), "parallel.mesh.pipeline=2", "batch.sequences=8", "batch.micro_batches=4").Text()
+	find := func(s *plan.Stage, program string, op kernels.Op) *plan.Instruction {
+		list := s.Program(program).Instructions
+		return &list[slices.IndexFunc(list, func(in plan.Instruction) bool { return in.Op == op })]
+	}
+	for _, c := range []struct {
+		name   string
+		change func(stages []plan.Stage)
+		want   string
+	}{
+		{"another lane", func(stages []plan.Stage) { find(&stages[0], "forward", kernels.Send).Attrs.Lane = 9 },
+			"stage 0 sends stage 1 2 times on lane 9 in schedule train for length 16, which receives 0 times"},
+		{"less", func(stages []plan.Stage) { find(&stages[0], "forward", kernels.Send).Operands[0].Shape[0]-- },
+			"it receives 512 f32, but stage 0 sends 256 f32, in schedule train"},
+		{"micro-batches in another order", func(stages []plan.Stage) {
+			calls := stages[1].Schedule(plan.Train, 16).Calls
+			for i := range calls {
+				if calls[i].MicroBatch < 2 && calls[i].Program != "update" {
+					calls[i].MicroBatch = 1 - calls[i].MicroBatch
+				}
+			}
+		}, "it receives for micro-batch 1 what stage 0 sends for micro-batch 0, in schedule train"},
+		{"both receive first", func(stages []plan.Stage) {
+			send, receive := find(&stages[1], "update", kernels.Send), find(&stages[1], "update", kernels.Receive)
+			*send, *receive = *receive, *send
+		}, "it waits for ever, in schedule train for length 16: for stage 0 to send number 1 of what stage 1 receives from it on lane 2"},
+		{"one does not come", func(stages []plan.Stage) {
+			p := stages[1].Program("update")
+			p.Instructions = slices.DeleteFunc(p.Instructions, func(in plan.Instruction) bool {
+				return in.Op == kernels.AllReduce && in.Attrs.Axis == plan.AxisPipeline
+			})
+		}, "for stage 1 to come to reduce.loss, number 1 of what they do along pipeline"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			p := readPlan(t, text)
+			c.change(p.Stages)
+			if err := p.Verify(); err == nil || !strings.Contains(err.Error(), c.want) {
+				t.Errorf("got %v\nwant %s", err, c.want)
+			}
+		})
 	}
 }
 

@@ -26,7 +26,7 @@ type Machine struct {
 	memories map[kernels.Space]kernels.Memory
 	programs map[instance]*program
 	open     map[opening][]*named // what goes on past the end of its program
-	opened   []*named             // in the order of the plan
+	beside   []*named             // all that goes on while the rank does, in the order of the plan
 	scalars  map[string]*plan.Buffer
 	word     [8]byte
 
@@ -94,15 +94,19 @@ type step struct {
 // Bind allocates a rank's arenas on a device and binds its instructions. The
 // plan must have passed Verify.
 func Bind(p *plan.Plan, device kernels.Device, rank Rank) (*Machine, error) {
+	return BindStage(p, p.Expand(p.StageOf(rank.Number), rank.Number), device, rank)
+}
+
+// BindStage is [Bind] with what the rank runs, as [plan.Plan.Expand] gives it, which must have passed VerifyRanks.
+func BindStage(p *plan.Plan, stage *plan.Stage, device kernels.Device, rank Rank) (*Machine, error) {
 	if p.Device != device.Kind() {
 		return nil, fmt.Errorf("the plan is for device kind %s, not %s: plan again for it", p.Device, device.Kind())
 	}
 	m := &Machine{Plan: p, rank: rank, groups: map[string]collectives.Group{}, device: device, memories: map[kernels.Space]kernels.Memory{},
 		programs: map[instance]*program{}, open: map[opening][]*named{}, scalars: map[string]*plan.Buffer{}}
-	stage := p.StageOf(rank.Number)
-	m.stage = p.Expand(stage, rank.Number)
+	m.stage = stage
 	for _, a := range p.Arenas {
-		memory, err := device.Alloc(a.Space, p.ArenaBytes(stage, a))
+		memory, err := device.Alloc(a.Space, p.ArenaBytes(p.StageOf(rank.Number), a))
 		if err != nil {
 			return nil, errors.Join(err, m.Close())
 		}
@@ -154,7 +158,7 @@ func (m *Machine) Close() error {
 
 func (m *Machine) bind(p *plan.Program, slot int) error {
 	bound := &program{plan: p, steps: make([]step, len(p.Instructions))}
-	signals := map[int]collectives.Collective{}
+	signals, streams := map[int]collectives.Collective{}, map[int][]collectives.Collective{}
 	for i := range p.Instructions {
 		in := &p.Instructions[i]
 		args := m.stage.Tensors(in)
@@ -172,14 +176,17 @@ func (m *Machine) bind(p *plan.Program, slot int) error {
 		}
 		if kernels.Contracts[in.Op].Collective {
 			var n *named
-			if run, n, err = m.collective(in, args); n != nil && in.Open != 0 {
+			if run, n, err = m.collective(in, args); n != nil && in.Stream != 0 {
+				m.beside = append(m.beside, n)
+			}
+			if n != nil && in.Open != 0 {
 				m.open[opening{in.Open, slot}] = append(m.open[opening{in.Open, slot}], n)
-				m.opened = append(m.opened, n)
 			} else if n != nil && in.Stream != 0 {
-				signals[in.Signal] = n
+				signals[in.Signal], streams[in.Stream] = n, append(streams[in.Stream], n)
 				bound.last = append(bound.last, n)
 			}
 		} else {
+			bound.steps[i].wait = append(bound.steps[i].wait, streams[in.Stream]...) // a stream runs in order
 			run, err = m.device.Bind(kernels.Call{Op: in.Op, Attrs: in.Attrs, Args: args, Stream: in.Stream})
 		}
 		if err != nil {
@@ -305,12 +312,21 @@ func (m *Machine) await(list []collectives.Collective) {
 
 // settle waits for what was begun and that nothing awaited.
 func (m *Machine) settle() error {
-	for _, n := range m.opened {
+	for _, n := range m.beside {
 		if n.flying && m.failed == nil {
 			m.failed = n.Wait()
 		}
 	}
 	return m.failed
+}
+
+// drain waits, once all ranks have failed, until nothing that the rank began works on anybody's memory. What went wrong is known.
+func (m *Machine) drain() {
+	for _, n := range m.beside {
+		if n.flying {
+			_ = n.Wait()
+		}
+	}
 }
 
 // groupOf is the rank's part in the group that an instruction is for: the ranks along its axis, or, for what is sent, the two at the ends

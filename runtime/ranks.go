@@ -97,7 +97,9 @@ func (r *Ranks) do(rank int, w work) {
 	}
 	s.machine.at.Store(nil)
 	if r.errs[rank] != nil && r.fail != nil {
-		r.fail(s.machine.rank.Number, r.errs[rank])
+		if r.fail(s.machine.rank.Number, r.errs[rank]); r.apart == nil {
+			s.machine.drain() // others' memory goes when all have ended
+		}
 	}
 }
 

@@ -65,11 +65,17 @@ import (
 //  25. What is awaited is the event of open instructions of the stage, which may share one. From where such an instruction begins until its event is awaited in a call of
 //     its slot, or the schedule ends, nothing writes what it sends and nothing touches what it receives, and it does not begin again.
 //
-// Stages, in each kind of schedule. All ranks of a stage do the same, so it is enough to follow one of each.
+// Meetings, in each kind of schedule. All ranks of a stage do the same, so it is enough to follow one of each, in what they do along the axis pipeline; a plan whose
+// ranks stand each for itself has all of them followed, in all that they do together ([Plan.VerifyRanks]).
 //
-//  26. What a stage sends another on a lane is what that receives, one by one in their order: as many elements of the same type. All stages come to the same collectives
-//     along pipeline, in the same order.
-//  27. None waits for ever: there is an order in which all stages come to the end of their schedules, where sending ends only once the receiver has come.
+//  26. What a rank sends another on a lane is what that receives, one by one in their order: as many elements of the same type, for the same micro-batch. The ranks of a
+//     group come to the same collectives along its axis, in the same order, for the same micro-batch, with the same attributes, elements and types, and, in one stage,
+//     with the same buffers.
+//  27. None waits for ever: there is an order in which all ranks come to the end of their schedules, each going by the order of its lists, where a collective ends only
+//     once all of its group have come to it, sending only once the receiver has, and what goes on beside ends before what waits for its event, what
+//     computes behind it on its stream, or the end of its program.
+//  28. A rank that stands for itself does what the plan has it do at its place and nothing else: the same instructions with the same views, each after the same writes
+//     to its buffers, and the same calls, those that write the same gradients or what lasts in the same order.
 //
 // All problems are found at once, as a [*Problems].
 func (p *Plan) Verify() error {
