@@ -20,7 +20,7 @@ train: build ## train a small GPT on the source of the Go standard library, in a
 
 .PHONY: test
 test: ## run the tests
-	@go test ./...
+	@go test -timeout 25m ./...
 
 .PHONY: test-long
 test-long: ## run the tests in their full form (tens of minutes)
