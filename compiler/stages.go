@@ -46,7 +46,6 @@ type programTime struct {
 	program  *plan.Program
 	took     float64
 	computed float64
-	receives bool // it does nothing but begin to receive
 	awaits   []int
 }
 
