@@ -19,7 +19,6 @@ type stage struct {
 	states  []*state
 	turns   []turn // of a training step
 	slots   int    // micro-batches under way at a time
-	last    bool   // it has the loss
 	events  int    // so far
 }
 
@@ -44,12 +43,12 @@ const (
 func (u *unitOfWork) pipeline() error {
 	n := u.strategy.Parallel.Mesh.Stages()
 	if n == 1 {
-		u.stages = []*stage{{buckets: u.buckets, weights: u.weights, last: true, slots: 1}}
+		u.stages = []*stage{{buckets: u.buckets, weights: u.weights, slots: 1}}
 		return nil
 	}
 	c := &cutter{graph: u.graph, stages: n, chunks: n * max(1, u.strategy.Parallel.Pipeline.Chunks), split: u.strategy.Parallel.Pipeline.Schedule == "zero_bubble"}
 	for i := range n {
-		u.stages = append(u.stages, &stage{number: i, last: i == n-1, weights: &weights{}})
+		u.stages = append(u.stages, &stage{number: i, weights: &weights{}})
 	}
 	var programs []*graph.Program
 	for _, b := range u.buckets {
