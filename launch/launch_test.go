@@ -28,7 +28,7 @@ func job() *Job {
 }
 
 // kubernetes is what a job needs there at least.
-var kubernetes = Kubernetes{Image: "example.org/gsc:1", Volumes: []Volume{{"work", "/work"}}}
+var kubernetes = Kubernetes{Image: "example.org/gsc:1", Volumes: []Volume{{"work", "/mnt/runs"}}}
 
 // run runs a script with programs of Slurm's that only say what they were given: srun ends with a status, squeue gives a state.
 func run(t *testing.T, script []byte, status, state string) (srun []string, requeued bool, exit int) {

@@ -115,11 +115,11 @@ func jobs(t *testing.T, mpi bool) map[string][]byte {
 	if !mpi {
 		large.Nodes, large.PerNode = 1, 1
 	}
-	volumes := []launch.Volume{{Claim: "work", Mount: "/work"}, {Claim: "data", Mount: "/data"}}
+	volumes := []launch.Volume{{Claim: "work", Mount: "/mnt/runs"}, {Claim: "data", Mount: "/data"}}
 	all := map[string][]byte{}
 	for name, k := range map[string]launch.Kubernetes{
 		"least": {Image: "gsc", Volumes: volumes[:1]},
-		"all": {Image: "example.org/gsc@sha256:0", Namespace: "lab", Queue: "night", Volumes: volumes, Folder: "/work/gsc", Retries: 3,
+		"all": {Image: "example.org/gsc@sha256:0", Namespace: "lab", Queue: "night", Volumes: volumes, Folder: "/mnt/runs/gsc", Retries: 3,
 			NodeSelector: map[string]string{"example.org/pool": "true"}},
 	} {
 		for _, j := range []launch.Job{small, large} {
