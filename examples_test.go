@@ -32,6 +32,7 @@ func exampleTags(t *testing.T, dir string) map[string][]string {
 		"entities":    {"data=" + dir},
 		"gpt3-plan":   {"text=" + filepath.Join(dir, "plays.txt")},
 		"go-source":   {"goroot=" + dir},
+		"llama-auto":  {"text=" + filepath.Join(dir, "plays.txt")},
 		"ranks":       {"text=" + filepath.Join(dir, "plays.txt")},
 		"shakespeare": {"text=" + filepath.Join(dir, "plays.txt")},
 	}
