@@ -194,6 +194,18 @@ func (l *lab) step(n int64, rate float64) runtime.Result {
 	return result
 }
 
+// allocatesNothing fails where a second step, run so many times, allocates. The lab must have gone a first, which warms up.
+func (l *lab) allocatesNothing(runs int) {
+	l.t.Helper()
+	if n := testing.AllocsPerRun(runs, func() {
+		if _, err := l.ranks.Train(l.batch, 2, 0.01); err != nil {
+			l.t.Error(err)
+		}
+	}); n >= 1 {
+		l.t.Errorf("%v allocations a step", n)
+	}
+}
+
 // train runs steps from the first and gives their losses.
 func (l *lab) train(steps int) []float64 {
 	l.t.Helper()

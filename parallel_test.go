@@ -162,13 +162,7 @@ func TestZeroSharesOutTheState(t *testing.T) {
 func TestRanksAllocateNothing(t *testing.T) {
 	l := newLab(t, planOf(t, write(t, gpt2, stream), mesh(2)), 1)
 	l.step(1, 0.01)
-	if n := testing.AllocsPerRun(20, func() {
-		if _, err := l.ranks.Train(l.batch, 2, 0.01); err != nil {
-			t.Error(err)
-		}
-	}); n >= 1 {
-		t.Errorf("%v allocations a step", n)
-	}
+	l.allocatesNothing(20)
 }
 
 // A loss that is not finite on one rank skips the update on all.
@@ -396,13 +390,7 @@ func TestZeroSharesOutTheWeights(t *testing.T) {
 	}
 	l := newLab(t, shared, 1)
 	l.train(2)
-	if n := testing.AllocsPerRun(10, func() {
-		if _, err := l.ranks.Train(l.batch, 3, 0.01); err != nil {
-			t.Error(err)
-		}
-	}); n >= 1 {
-		t.Errorf("%v allocations a step", n)
-	}
+	l.allocatesNothing(10)
 }
 
 // What one mesh saved any other goes on from, with the same bits of every weight and of all state, and back again.

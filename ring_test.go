@@ -144,13 +144,7 @@ func TestRingOverlaps(t *testing.T) {
 func TestRingAllocatesNothing(t *testing.T) {
 	l := newLab(t, planOf(t, write(t, gpt2, packed), around(2)...), 1)
 	l.step(1, 0.01)
-	if n := testing.AllocsPerRun(10, func() {
-		if _, err := l.ranks.Train(l.batch, 2, 0.01); err != nil {
-			t.Error(err)
-		}
-	}); n >= 1 {
-		t.Errorf("%v allocations a step", n)
-	}
+	l.allocatesNothing(10)
 }
 
 // BenchmarkRing trains over a link that needs half as long for the blocks that are passed as the processor for what is computed. The sums of gradients,

@@ -150,16 +150,12 @@ func (c *Candidate) against(chosen *Candidate) string {
 	if slower <= 0 && c.Planned {
 		return "taken"
 	}
-	parts := []struct {
+	type part struct {
 		seconds float64
 		does    string
-	}{{c.Computed - chosen.Computed, "computing"}, {c.Exposed - chosen.Exposed, "communicating"}, {c.Waiting - chosen.Waiting, "idling"}}
-	worst := slices.MaxFunc(parts, func(a, b struct {
-		seconds float64
-		does    string
-	}) int {
-		return cmp.Compare(a.seconds, b.seconds)
-	})
+	}
+	parts := []part{{c.Computed - chosen.Computed, "computing"}, {c.Exposed - chosen.Exposed, "communicating"}, {c.Waiting - chosen.Waiting, "idling"}}
+	worst := slices.MaxFunc(parts, func(a, b part) int { return cmp.Compare(a.seconds, b.seconds) })
 	why := fmt.Sprintf("%.1f %% slower: %s more %s", 100*slower/chosen.StepSeconds, plan.FormatSeconds(max(0, worst.seconds)), worst.does)
 	if !c.Planned {
 		why += ", as one layer says"
@@ -235,7 +231,7 @@ func (x *search) enumerate() ([]Candidate, error) {
 	return list, nil
 }
 
-// degrees are what an axis may have: what the strategy says or, where it is open, powers of 2 and the divisors of the ranks up to a most.
+// degrees are what an axis may have: what the strategy says or, where it is open, the divisors of the ranks up to a most.
 func (x *search) degrees(path string, given, most int) []int {
 	if !slices.Contains(x.strategy.Parallel.Open, path) {
 		return []int{max(1, given)}

@@ -208,11 +208,7 @@ func (x *search) price(c *Candidate, cost *layerCost) {
 // underWay is how many micro-batches a chunk of the first stage holds at a time.
 func (x *search) underWay(c *Candidate) float64 {
 	stages, chunks := c.Parallel.Mesh.Pipeline, max(1, c.Parallel.Pipeline.Chunks)
-	ahead := stages
-	if chunks > 1 {
-		ahead = (stages-1)*2 + (chunks-1)*stages + 1
-	}
-	return float64(min(ahead, c.MicroBatches*chunks))
+	return float64(min(forwardFirst(stages, chunks, 0), c.MicroBatches*chunks))
 }
 
 // world is a plan that has nothing but a mesh.

@@ -42,10 +42,10 @@ func (u *unitOfWork) takeTurns() error {
 			s.turns = all[i]
 		case p.Schedule == "gpipe":
 			s.turns = rounds(micro, micro, 1, 1)
-		case chunks > 1: // (Narayanan et al., arXiv:2104.04473, section 2.2)
-			s.turns = rounds(micro*chunks, (stages-i-1)*2+(chunks-1)*stages+1, stages, chunks)
+		case chunks > 1:
+			s.turns = rounds(micro*chunks, forwardFirst(stages, chunks, i), stages, chunks)
 		default:
-			s.turns = rounds(micro, stages-i, 1, 1)
+			s.turns = rounds(micro, forwardFirst(stages, 1, i), 1, 1)
 		}
 		s.turns = slices.DeleteFunc(s.turns, func(t turn) bool { return !s.takes(t) })
 		_, s.slots = underWay(s.turns)
@@ -94,6 +94,15 @@ func (s *stage) bucketOf(chunk, length int) *bucket {
 		}
 	}
 	return nil
+}
+
+// forwardFirst is how many pieces of a stage have gone forward when the first goes back, where the two take turns: with chunks as Narayanan et al.,
+// arXiv:2104.04473, section 2.2 has them.
+func forwardFirst(stages, chunks, stage int) int {
+	if chunks > 1 {
+		return (stages-stage-1)*2 + (chunks-1)*stages + 1
+	}
+	return stages - stage
 }
 
 // rounds goes forward n times, and back as often: forward alone until so many are ahead, then by turns, then back alone. With chunks, a round of

@@ -102,9 +102,8 @@ func BindStage(p *plan.Plan, stage *plan.Stage, device kernels.Device, rank Rank
 	if p.Device != device.Kind() {
 		return nil, fmt.Errorf("the plan is for device kind %s, not %s: plan again for it", p.Device, device.Kind())
 	}
-	m := &Machine{Plan: p, rank: rank, groups: map[string]collectives.Group{}, device: device, memories: map[kernels.Space]kernels.Memory{},
+	m := &Machine{Plan: p, stage: stage, rank: rank, groups: map[string]collectives.Group{}, device: device, memories: map[kernels.Space]kernels.Memory{},
 		programs: map[instance]*program{}, open: map[opening][]*named{}, scalars: map[string]*plan.Buffer{}}
-	m.stage = stage
 	for _, a := range p.Arenas {
 		memory, err := device.Alloc(a.Space, p.ArenaBytes(p.StageOf(rank.Number), a))
 		if err != nil {
