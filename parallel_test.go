@@ -35,6 +35,7 @@ var cuts = [][]string{
 	{"parallel.mesh.tensor=2"}, {"parallel.mesh.tensor=2", megatron}, {"parallel.mesh.sequence=2"},
 	{mesh(2), "parallel.mesh.tensor=2", "parallel.zero=2", "batch.micro_batches=2"},
 	{mesh(2), "parallel.mesh.sequence=2", "parallel.zero=3"},
+	{"parallel.mesh.replica=2"}, {"parallel.mesh.replica=2", mesh(2), "parallel.zero=3", "parallel.mesh.tensor=2"},
 	{mesh(2), "parallel.mesh.tensor=2", megatron, `memory.recompute="full"`},
 }
 
@@ -114,13 +115,13 @@ func (l *lab) holdTheSame() {
 // whatever the optimizer.
 func TestZeroChangesNoBit(t *testing.T) {
 	for _, optimizer := range []string{"adamw", "adam", "sgd", "lion", "lamb", "adafactor", "muon"} {
-		for _, ranks := range []int{2, 8} {
-			t.Run(fmt.Sprintf("%s/%d", optimizer, ranks), func(t *testing.T) {
+		for _, ranks := range []string{"{data: 2}", "{data: 8}", "{replica: 2, data: 2}"} {
+			t.Run(optimizer+"/"+ranks, func(t *testing.T) {
 				path := write(t, gpt2, stream)
 				var want []float64
 				var bits string
 				for zero := range 4 {
-					l := newLab(t, planOf(t, path, "batch.sequences=16", "batch.micro_batches=2", mesh(ranks), `parallel.reduce="each"`,
+					l := newLab(t, planOf(t, path, "batch.sequences=16", "batch.micro_batches=2", "parallel.mesh="+ranks, `parallel.reduce="each"`,
 						fmt.Sprintf("parallel.zero=%d", zero), fmt.Sprintf("optimizer={kind: %q, clip_norm: 1}", optimizer)), 1)
 					got := l.train(4)
 					if zero == 0 {
@@ -402,7 +403,8 @@ func TestCheckpointsFitEveryMesh(t *testing.T) {
 	meshes := [][]string{
 		{}, {mesh(2), "parallel.mesh.tensor=2", "parallel.zero=3"}, {mesh(4), "parallel.zero=2", "batch.micro_batches=2"},
 		{"parallel.mesh.tensor=2", megatron}, {"parallel.mesh.sequence=2", "parallel.mesh.data=2", "parallel.zero=1"},
-		{"parallel.mesh.pipeline=2", "batch.micro_batches=4", "parallel.mesh.tensor=2"}, {"parallel.mesh.pipeline=2", mesh(2), "parallel.zero=3", "batch.micro_batches=2"}, {},
+		{"parallel.mesh.pipeline=2", "batch.micro_batches=4", "parallel.mesh.tensor=2"}, {"parallel.mesh.pipeline=2", mesh(2), "parallel.zero=3", "batch.micro_batches=2"},
+		{"parallel.mesh.replica=2", mesh(2), "parallel.zero=3", "batch.micro_batches=2"}, {},
 	}
 	run := filepath.Join(t.TempDir(), "run")
 	tensors := func(o gsc.Options) map[string][]float64 {

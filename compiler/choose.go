@@ -100,7 +100,7 @@ func (c *chooser) large() bool { return kernels.Kinds[c.strategy.Devices.Kind].S
 // one compiles for a number of micro-batches and a policy, with each size of chunks.
 func (c *chooser) one(n int, policy string, length int) (fits bool, err error) {
 	s := c.strategy
-	for _, size := range c.chunkSizes(s.Batch.Sequences / (n * s.Parallel.Mesh.DataRanks()) * length / max(1, s.Parallel.Mesh.Sequence)) {
+	for _, size := range c.chunkSizes(s.Batch.Sequences / (n * s.Parallel.Mesh.RowRanks()) * length / max(1, s.Parallel.Mesh.Sequence)) {
 		set := settings{microBatches: n, recompute: policy, chunkBytes: size}
 		p, err := c.compile(set)
 		if err != nil {
@@ -130,7 +130,7 @@ func (c *chooser) counts() []int {
 	if b.MicroBatches != 0 {
 		return []int{b.MicroBatches}
 	}
-	counts, ranks := []int{1}, c.strategy.Parallel.Mesh.DataRanks()
+	counts, ranks := []int{1}, c.strategy.Parallel.Mesh.RowRanks()
 	for n := 2; c.room.bytes > 0 && n*ranks <= b.Sequences; n++ {
 		if b.Sequences%(n*ranks) == 0 {
 			counts = append(counts, n)

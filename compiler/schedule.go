@@ -210,7 +210,7 @@ func (u *unitOfWork) newPlan(l []*lowerer, stages []plan.Stage, arenaBytes int64
 // mesh is the axes that have more than one place.
 func (u *unitOfWork) mesh() []plan.Axis {
 	m := u.strategy.Parallel.Mesh
-	degrees := map[string]int{plan.AxisPipeline: m.Pipeline, plan.AxisData: m.Data, plan.AxisSequence: m.Sequence, plan.AxisTensor: m.Tensor}
+	degrees := map[string]int{plan.AxisPipeline: m.Pipeline, plan.AxisReplica: m.Replica, plan.AxisData: m.Data, plan.AxisSequence: m.Sequence, plan.AxisTensor: m.Tensor}
 	var list []plan.Axis
 	for _, name := range plan.Axes {
 		if degrees[name] > 1 {

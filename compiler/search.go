@@ -186,7 +186,7 @@ func (c *Candidate) Form() string {
 	for _, a := range []struct {
 		name   string
 		degree int
-	}{{"pipeline", m.Pipeline}, {"data", m.Data}, {"sequence", m.Sequence}, {"tensor", m.Tensor}} {
+	}{{"pipeline", m.Pipeline}, {"replica", m.Replica}, {"data", m.Data}, {"sequence", m.Sequence}, {"tensor", m.Tensor}} {
 		if a.degree > 1 {
 			words = append(words, fmt.Sprintf("%s %d", a.name, a.degree))
 		}
@@ -217,14 +217,16 @@ func (x *search) enumerate() ([]Candidate, error) {
 		for _, tensor := range x.degrees("mesh.tensor", s.Parallel.Mesh.Tensor, x.node()) {
 			for _, sequence := range x.degrees("mesh.sequence", s.Parallel.Mesh.Sequence, x.sequences()) {
 				rest := x.ranks / (stages * tensor * sequence)
-				if rest*stages*tensor*sequence != x.ranks || !slices.Contains(x.degrees("mesh.data", s.Parallel.Mesh.Data, x.ranks), rest) {
+				if rest*stages*tensor*sequence != x.ranks {
 					continue
 				}
-				more, err := x.ofMesh(schema.Mesh{Pipeline: stages, Data: rest, Sequence: sequence, Tensor: tensor})
-				if err != nil {
-					return nil, err
+				for _, replicas := range x.replicas(rest, sequence*tensor) {
+					more, err := x.ofMesh(schema.Mesh{Pipeline: stages, Replica: replicas, Data: rest / replicas, Sequence: sequence, Tensor: tensor})
+					if err != nil {
+						return nil, err
+					}
+					list = append(list, more...)
 				}
-				list = append(list, more...)
 			}
 		}
 	}
@@ -239,6 +241,25 @@ func (x *search) degrees(path string, given, most int) []int {
 	var list []int
 	for n := 1; n <= min(most, x.ranks); n++ {
 		if x.ranks%n == 0 {
+			list = append(list, n)
+		}
+	}
+	return list
+}
+
+// replicas are the numbers of groups that ranks which share rows out may form, of which each shares out what ZeRO does: one, and those of a node where all are on several.
+func (x *search) replicas(ranks, neighbours int) (list []int) {
+	tried := []int{1}
+	if group := x.node() / neighbours; group > 1 && ranks > group && ranks%group == 0 {
+		tried = append(tried, ranks/group)
+	}
+	m := x.strategy.Parallel.Mesh
+	if !slices.Contains(x.strategy.Parallel.Open, "mesh.replica") {
+		tried = []int{max(1, m.Replica)}
+	}
+	data := x.degrees("mesh.data", m.Data, x.ranks)
+	for _, n := range tried {
+		if ranks%n == 0 && slices.Contains(data, ranks/n) {
 			list = append(list, n)
 		}
 	}
@@ -263,7 +284,7 @@ func (x *search) sequences() int {
 func (x *search) ofMesh(m schema.Mesh) (list []Candidate, err error) {
 	s := x.strategy
 	for _, micro := range x.microBatches(m) {
-		rows := s.Batch.Sequences / (micro * m.Data)
+		rows := s.Batch.Sequences / (micro * m.RowRanks())
 		for _, policy := range x.policies() {
 			cost, err := x.cost(costKey{m.Tensor, m.Sequence, rows, policy})
 			if err != nil {
@@ -299,12 +320,12 @@ func (x *search) rules(m schema.Mesh) []schema.Rule {
 // microBatches are the numbers of micro-batches that leave each rank the same number of rows, and stages something to do.
 func (x *search) microBatches(m schema.Mesh) (list []int) {
 	b := x.strategy.Batch
-	for rows := 1; rows <= 32 && rows*m.Data <= b.Sequences; rows *= 2 {
-		if n := b.Sequences / (rows * m.Data); n*rows*m.Data == b.Sequences && (b.MicroBatches == 0 || n == b.MicroBatches) && (m.Pipeline == 1 || n >= m.Pipeline) {
+	for rows := 1; rows <= 32 && rows*m.RowRanks() <= b.Sequences; rows *= 2 {
+		if n := b.Sequences / (rows * m.RowRanks()); n*rows*m.RowRanks() == b.Sequences && (b.MicroBatches == 0 || n == b.MicroBatches) && (m.Pipeline == 1 || n >= m.Pipeline) {
 			list = append(list, n)
 		}
 	}
-	if len(list) == 0 && b.MicroBatches > 0 && b.Sequences%(b.MicroBatches*m.Data) == 0 {
+	if len(list) == 0 && b.MicroBatches > 0 && b.Sequences%(b.MicroBatches*m.RowRanks()) == 0 {
 		list = append(list, b.MicroBatches)
 	}
 	return list
@@ -324,6 +345,9 @@ func (x *search) stagesOfZero(m schema.Mesh) []int {
 		return []int{p.Zero}
 	case m.Data == 1 || x.strategy.Precision.Master == "bf16":
 		return []int{0}
+	}
+	if m.Replica > 1 { // without ZeRO groups are nothing but more ranks
+		return []int{1, 2, 3}
 	}
 	return []int{0, 1, 2, 3}
 }

@@ -219,28 +219,35 @@ func (x *search) world(m schema.Mesh) *plan.Plan {
 
 // reducing is the time that gradients and weights take along data: once a step, and with each micro-batch.
 func (x *search) reducing(c *Candidate, world *plan.Plan, weights, gradients float64) (once, each float64) {
-	if c.Parallel.Mesh.Data == 1 {
-		return 0, 0
+	move := func(op kernels.Op, axis string, bytes float64) float64 {
+		return x.profile.moving(world, op, axis, bytes)
 	}
-	scatter, gather := x.profile.moving(world, kernels.ReduceScatter, gradients), x.profile.moving(world, kernels.AllGather, weights)
+	scatter, gather := move(kernels.ReduceScatter, plan.AxisData, gradients), move(kernels.AllGather, plan.AxisData, weights)
+	if c.Parallel.Zero > 0 {
+		gradients /= float64(c.Parallel.Mesh.DataRanks())
+	}
+	across := 2 * move(kernels.ReduceScatter, plan.AxisReplica, gradients)
 	switch {
 	case c.Parallel.Zero == 0:
-		return 2 * scatter, 0
+		return 2*scatter + across, 0
 	case c.Parallel.Zero == 1:
-		return scatter + gather, 0
+		return scatter + gather + across, 0
 	case c.Parallel.Zero == 2:
-		return gather, scatter
+		return gather + across, scatter
 	}
-	return 0, scatter + 2*gather
+	return across, scatter + 2*gather
 }
 
-// moving is the time of scattering sums, or gathering, of so many bytes along data.
-func (p *Profile) moving(world *plan.Plan, op kernels.Op, bytes float64) float64 {
-	ranks := float64(world.Degree(plan.AxisData))
+// moving is the time of scattering sums, or gathering, of so many bytes along an axis.
+func (p *Profile) moving(world *plan.Plan, op kernels.Op, axis string, bytes float64) float64 {
+	ranks := float64(world.Degree(axis))
+	if ranks < 2 {
+		return 0
+	}
 	if p.PerNode == 0 {
 		return bytes * (ranks + 1) / p.BytesPerSecond
 	}
-	neighbours, nodes := world.Reach(plan.AxisData, p.PerNode)
+	neighbours, nodes := world.Reach(axis, p.PerNode)
 	return p.steps(op, neighbours, nodes) + p.sending(op, bytes*(ranks-1)/ranks, neighbours, nodes)
 }
 

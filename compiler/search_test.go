@@ -12,7 +12,7 @@ import (
 )
 
 // allOpen is what parallel: "auto" leaves open.
-var allOpen = []string{"mesh.data", "mesh.sequence", "mesh.tensor", "mesh.pipeline", "zero", "pipeline.schedule", "pipeline.chunks"}
+var allOpen = []string{"mesh.replica", "mesh.data", "mesh.sequence", "mesh.tensor", "mesh.pipeline", "zero", "pipeline.schedule", "pipeline.chunks"}
 
 // seventy is a model of 70·10⁹ parameters as wide and deep as Llama's, on 64 H100.
 func seventy() (*schema.Strategy, plan.Data) {
@@ -117,6 +117,28 @@ func TestSearchFindsTheFastest(t *testing.T) {
 		}
 		if p.Estimate.StepSeconds > 1.05*best || limit > 0 && p.PeakBytes() > limit {
 			t.Errorf("limit %d: %s takes %.4g s and %s; another takes %.4g s", limit, list[0].Form(), p.Estimate.StepSeconds, plan.FormatBytes(p.PeakBytes()), best)
+		}
+	}
+}
+
+// Where nodes are joined by little, ZeRO's gathers stay within them.
+func TestGroupsStayWithinNodes(t *testing.T) {
+	s, data := gpt2(8, 8, 512, 4096, 256)
+	s.Batch = schema.Batch{Sequences: 64}
+	s.Precision = schema.Precision{Compute: "bf16", Master: "f32", Reduce: "f32"}
+	s.Parallel.Open, s.Parallel.Zero = []string{"mesh.data", "mesh.replica"}, 3
+	s.Devices = schema.Devices{Kind: "cuda", Profile: "ours", PerNode: 4, Nodes: 4,
+		Profiles: map[string]schema.Profile{"ours": {Like: "a100-80", PerNode: 4, Network: schema.Link{Bandwidth: 1e9}}}}
+	p, list, err := Search(s, data, Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := list[0].Form(); got != "replica 4, data 4, zero 3" {
+		t.Errorf("taken: %s", got)
+	}
+	for _, sent := range p.Traffic(0) {
+		if between := sent.Axis == plan.AxisReplica; between != (sent.Op == kernels.AllReduce) && sent.SentBytes > 1024 {
+			t.Errorf("%s along %s: %d bytes", sent.Op, sent.Axis, sent.SentBytes)
 		}
 	}
 }

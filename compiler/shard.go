@@ -184,7 +184,7 @@ func (s *sharder) layoutIn(v *graph.Value, n *graph.Node) [][]string {
 				slices.ContainsFunc(split, func(axes []string) bool { return slices.Contains(axes, r.Axis) }) {
 				continue
 			}
-			if (v.Class == plan.Input || v.DType == kernels.I32) && r.Axis != plan.AxisData {
+			if (v.Class == plan.Input || v.DType == kernels.I32) && r.Axis != plan.AxisData && r.Axis != plan.AxisReplica {
 				continue // whole numbers are small: each rank has them all, and takes what it needs
 			}
 			if ways := s.degree(split[i]) * s.degrees[r.Axis]; d.Size%ways != 0 && d.Name == "vocab" && s.padVocab {

@@ -194,7 +194,10 @@ func (u *updater) reduce(w *weights, several bool) {
 			u.collect(weight, part)
 			u.parts[weight] = part
 		default:
-			u.allReduce(name, grad, grad.Partial...)
+			if len(others) < len(grad.Partial) { // in the order of the parts, so that a stage of ZeRO changes no bit
+				others = append([]string{plan.AxisData}, others...)
+			}
+			u.allReduce(name, grad, others...)
 			u.collect(weight, grad)
 			if u.divides(weight) {
 				u.parts[weight] = u.Graph.Share(grad, plan.AxisData, u.share(weight))

@@ -64,10 +64,10 @@ func layoutOf(p *plan.Plan, b *plan.Buffer, length int) *logitsLayout {
 
 // join puts the parts, by rank, together.
 func (l *logitsLayout) join(parts [][]float64) []float64 {
-	type place struct{ data, sequence int }
+	type place struct{ rows, sequence int }
 	holders := map[place][]float64{}
 	for rank := l.plan.FirstOf(len(l.plan.Stages) - 1); rank <= l.plan.LastOf(len(l.plan.Stages)-1); rank++ {
-		holders[place{l.plan.Place(rank, plan.AxisData), l.plan.Place(rank, plan.AxisSequence)}] = parts[rank]
+		holders[place{l.plan.RowPlace(rank), l.plan.Place(rank, plan.AxisSequence)}] = parts[rank]
 	}
 	var joined []float64
 	classes, rows := l.plan.Model.Outputs, l.plan.RankRows()

@@ -129,14 +129,15 @@ func (d *drawn) sameBits(file string, o StrategyOptions, first *learnt) error {
 type drawn struct {
 	model, rows, optimizer, recompute string
 	sequences, micro, length          int
-	data, sequence, tensor, pipeline  int
+	replica, data, sequence           int
+	tensor, pipeline                  int
 	zero, chunks                      int
 	schedule                          string // of stages
 	megatron, each                    bool
 	attention                         string // "": left open
 }
 
-func (d *drawn) ranks() int { return d.data * d.sequence * d.tensor * d.pipeline }
+func (d *drawn) ranks() int { return d.replica * d.data * d.sequence * d.tensor * d.pipeline }
 
 func (d *drawn) String() string {
 	words := []string{strings.TrimPrefix(d.model[:strings.Index(d.model, " ")], "schema.#")}
@@ -157,7 +158,7 @@ func (d *drawn) String() string {
 
 // mesh is the settings of the strategy's section parallel.
 func (d *drawn) mesh() []string {
-	list := []string{fmt.Sprintf("mesh.data=%d", d.data), fmt.Sprintf("mesh.sequence=%d", d.sequence), fmt.Sprintf("mesh.tensor=%d", d.tensor),
+	list := []string{fmt.Sprintf("mesh.replica=%d", d.replica), fmt.Sprintf("mesh.data=%d", d.data), fmt.Sprintf("mesh.sequence=%d", d.sequence), fmt.Sprintf("mesh.tensor=%d", d.tensor),
 		fmt.Sprintf("mesh.pipeline=%d", d.pipeline), fmt.Sprintf("zero=%d", d.zero)}
 	if d.pipeline > 1 {
 		list = append(list, fmt.Sprintf("pipeline.schedule=%q", d.schedule), fmt.Sprintf("pipeline.chunks=%d", d.chunks))
@@ -200,6 +201,7 @@ func draw(seed int, device string) *drawn {
 	d := &drawn{zero: r.IntN(4), each: r.IntN(2) == 0, recompute: []string{"none", "selective", "full"}[r.IntN(3)]}
 	for d.ranks() < 2 || d.ranks() > 8 {
 		d.data, d.sequence, d.tensor, d.pipeline = pick(1, 2, 3, 4), pick(1, 1, 2, 4), pick(1, 1, 2, 4), pick(1, 1, 2, 3, 4)
+		d.replica = pick(1, 1, 1, 2, 3)
 	}
 	kv := d.tensor * pick(1, 1, 2, d.sequence)
 	heads := kv * pick(1, 2)
@@ -211,7 +213,7 @@ func draw(seed int, device string) *drawn {
 	d.length = max(d.sequence*d.tensor, 5+r.IntN(14)) // padded where it does not divide
 	d.megatron = d.tensor > 1 && r.IntN(2) == 0
 	layers := d.stages(pick)
-	d.sequences = d.micro * (d.data + r.IntN(d.data+1)) // likewise
+	d.sequences = d.micro * (d.replica*d.data + r.IntN(d.replica*d.data+1)) // likewise
 	dropout := pick(0, 1)
 	rate := []string{"0", "0.1"}[dropout]
 	text := `{train: files: ["text.txt"], split: {by: "bytes", validation: 0.1}, order: "random"}`

@@ -14,7 +14,7 @@ import (
 type Stepper struct {
 	machine *Machine
 	feeds   map[instance]*feed // of the programs that have inputs
-	place   int                // of the rank among those of data
+	place   int                // of the rank among those that take parts of the rows
 
 	// BeforeUpdate, when set, is called between the last backward program of a training step and its update, while the gradients stand.
 	BeforeUpdate func(*Machine)
@@ -30,7 +30,7 @@ type Result struct {
 // NewStepper looks up the inputs of a machine's programs.
 func NewStepper(m *Machine) (*Stepper, error) {
 	p := m.Plan
-	s := &Stepper{machine: m, feeds: map[instance]*feed{}, place: p.Place(m.rank.Number, plan.AxisData)}
+	s := &Stepper{machine: m, feeds: map[instance]*feed{}, place: p.RowPlace(m.rank.Number)}
 	for b, p := range m.programs {
 		if len(p.plan.Inputs) == 0 {
 			continue

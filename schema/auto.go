@@ -16,7 +16,7 @@ import (
 const Auto = "auto"
 
 // allAuto is what parallel: "auto" stands for.
-const allAuto = `{mesh: {data: "auto", sequence: "auto", tensor: "auto", pipeline: "auto"}, zero: "auto", pipeline: {schedule: "auto", chunks: "auto"}}`
+const allAuto = `{mesh: {replica: "auto", data: "auto", sequence: "auto", tensor: "auto", pipeline: "auto"}, zero: "auto", pipeline: {schedule: "auto", chunks: "auto"}}`
 
 // spellOut puts what parallel: "auto" stands for in its place: one definition with a default and one of another kind beside it would cost all errors of
 // the section their words.
@@ -47,7 +47,7 @@ func withAuto(text []byte) []byte {
 
 // wireParallel is the section parallel as CUE has it: numbers may be "auto".
 type wireParallel struct {
-	Mesh      struct{ Data, Sequence, Tensor, Pipeline number }
+	Mesh      struct{ Replica, Data, Sequence, Tensor, Pipeline number }
 	Zero      number
 	Reduce    string
 	Rules     []Rule
@@ -77,7 +77,7 @@ func (w *wireParallel) parallel() Parallel {
 		from number
 		to   *int
 	}{
-		{"mesh.data", w.Mesh.Data, &p.Mesh.Data}, {"mesh.sequence", w.Mesh.Sequence, &p.Mesh.Sequence}, {"mesh.tensor", w.Mesh.Tensor, &p.Mesh.Tensor},
+		{"mesh.replica", w.Mesh.Replica, &p.Mesh.Replica}, {"mesh.data", w.Mesh.Data, &p.Mesh.Data}, {"mesh.sequence", w.Mesh.Sequence, &p.Mesh.Sequence}, {"mesh.tensor", w.Mesh.Tensor, &p.Mesh.Tensor},
 		{"mesh.pipeline", w.Mesh.Pipeline, &p.Mesh.Pipeline}, {"zero", w.Zero, &p.Zero}, {"pipeline.chunks", w.Pipeline.Chunks, &p.Pipeline.Chunks},
 	} {
 		if *o.to = int(o.from); o.from < 0 {

@@ -266,7 +266,7 @@ func (d *diagnosis) zero() {
 
 // auto: what is to be chosen needs to know for how many ranks.
 func (d *diagnosis) auto() {
-	for _, axis := range []string{"data", "sequence", "tensor", "pipeline"} {
+	for _, axis := range []string{"replica", "data", "sequence", "tensor", "pipeline"} {
 		path := "parallel.mesh." + axis
 		if d.is(path, Auto) {
 			d.wrongIf(!d.given("devices.per_node") && !d.excused("devices.per_node"), []string{path}, "give devices.per_node, and devices.nodes where there are several",
@@ -304,13 +304,17 @@ func (d *diagnosis) microBatches() {
 	parts, given := d.integer("batch.micro_batches")
 	d.wrongIf(ok && given && rows%parts != 0, []string{"batch.micro_batches", "batch.sequences"},
 		useDivisors(parts, rows), "%d does not divide batch.sequences = %d", parts, rows)
+	groups, okGroups := d.integer("parallel.mesh.replica")
 	ranks, okRanks := d.integer("parallel.mesh.data")
-	if !ok || !okRanks || ranks < 1 || given && (parts < 1 || rows%parts != 0) {
+	if !ok || !okRanks || !okGroups || ranks < 1 || groups < 1 || given && (parts < 1 || rows%parts != 0) {
 		return
 	}
 	paths := []string{"parallel.mesh.data", "batch.sequences"}
 	if given {
 		paths, rows = append(paths, "batch.micro_batches"), rows/parts
+	}
+	if groups > 1 {
+		paths, ranks = append(paths, "parallel.mesh.replica"), groups*ranks
 	}
 	d.wrongIf(ranks > rows, paths, "use fewer ranks, or more rows", "%d ranks are more than the %d rows of a micro-batch", ranks, rows)
 }

@@ -138,6 +138,7 @@ type Rule struct {
 // Table is all rules, those of the axes first.
 func (p Parallel) Table() []Rule {
 	return append([]Rule{
+		{Kind: "activation", Dim: "batch", Axis: "replica"},
 		{Kind: "activation", Dim: "batch", Axis: "data"},
 		{Kind: "activation", Dim: "seq", Axis: "sequence"},
 		{Dim: "heads", Axis: "tensor"},
@@ -152,20 +153,24 @@ func (p Parallel) Each() bool { return p.Zero >= 2 || p.Reduce == "each" }
 
 // Mesh is the number of ranks along each axis.
 type Mesh struct {
-	Data     int // ranks that take parts of the rows; 0 stands for 1, as for the others
+	Replica  int // groups of ranks of data; 0 stands for 1, as for the others
+	Data     int // ranks of a group that take parts of the rows, and of what ZeRO shares out
 	Sequence int // of the tokens of each row
 	Tensor   int // of heads, MLPs and the vocabulary
 	Pipeline int // of the layers
 }
 
-// DataRanks is the number of ranks that take parts of the rows.
+// DataRanks is the number of ranks that share out what ZeRO does.
 func (m Mesh) DataRanks() int { return max(1, m.Data) }
+
+// RowRanks is the number of ranks that take parts of the rows.
+func (m Mesh) RowRanks() int { return max(1, m.Replica) * m.DataRanks() }
 
 // Stages is the number of parts that the layers are cut into along the mesh.
 func (m Mesh) Stages() int { return max(1, m.Pipeline) }
 
 // Ranks is the number of all ranks.
-func (m Mesh) Ranks() int { return max(1, m.Data) * max(1, m.Sequence) * max(1, m.Tensor) * m.Stages() }
+func (m Mesh) Ranks() int { return m.RowRanks() * max(1, m.Sequence) * max(1, m.Tensor) * m.Stages() }
 
 // Compile is what the compiler may do.
 type Compile struct {

@@ -53,7 +53,7 @@ var later = map[string]string{
 	"data.transforms":  "transform the data before",
 	"objective.plugin": "use one of the losses: cross_entropy, binary_cross_entropy, squared_error",
 
-	"parallel.mesh.expert": "the axes of a mesh are pipeline, data, sequence and tensor",
+	"parallel.mesh.expert": "no layer has experts; the axes of a mesh are pipeline, replica, data, sequence and tensor",
 }
 
 // synonyms are names that other tools give to keys.

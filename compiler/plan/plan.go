@@ -144,20 +144,26 @@ func (p *Plan) BatchRows() int { return p.Training.Sequences / max(p.Training.Mi
 
 // RankRows is how many of them each rank takes; the last ones may take fewer, or none.
 func (p *Plan) RankRows() int {
-	ranks := max(p.Degree(AxisData), 1)
+	ranks := max(p.Degree(AxisReplica), 1) * max(p.Degree(AxisData), 1)
 	return (p.BatchRows() + ranks - 1) / ranks
+}
+
+// RowPlace is a rank's place among those that take parts of the rows.
+func (p *Plan) RowPlace(rank int) int {
+	return p.Place(rank, AxisReplica)*max(p.Degree(AxisData), 1) + p.Place(rank, AxisData)
 }
 
 // The axes of a mesh, in their order in it: neighbours along the last are neighbours in number.
 const (
 	AxisPipeline = "pipeline" // ranks that take parts of the layers
-	AxisData     = "data"     // of the batch's rows
+	AxisReplica  = "replica"  // of the batch's rows, in groups
+	AxisData     = "data"     // of a group's rows, and of what ZeRO shares out
 	AxisSequence = "sequence" // of the tokens of each row
 	AxisTensor   = "tensor"   // of heads, of the elements between the projections of an MLP, and of the vocabulary
 )
 
 // Axes are all axes, in their order.
-var Axes = []string{AxisPipeline, AxisData, AxisSequence, AxisTensor}
+var Axes = []string{AxisPipeline, AxisReplica, AxisData, AxisSequence, AxisTensor}
 
 // Model is what the runtime needs to know of the model beside its tensors: the
 // sizes that inputs must respect, and what a Hugging Face folder says of it.
