@@ -55,6 +55,9 @@ func (o Op) String() string {
 // Sums says whether the kind adds elements up.
 func (o Op) Sums() bool { return o == AllReduce || o == ReduceScatter }
 
+// Joins says whether calls of the kind may be bound together.
+func (o Op) Joins() bool { return o == AllReduce || o == ReduceScatter || o == AllGather }
+
 // Call is a collective as one rank takes part in it.
 type Call struct {
 	Op      Op
@@ -124,6 +127,22 @@ func (c Call) Check(rank, ranks int) error {
 	return nil
 }
 
+// CheckAll refuses calls that cannot be bound together.
+func CheckAll(calls []Call, rank, ranks int) error {
+	if len(calls) == 0 {
+		return fmt.Errorf("no call")
+	}
+	for _, c := range calls {
+		if err := c.Check(rank, ranks); err != nil {
+			return err
+		}
+		if len(calls) > 1 && (!c.Op.Joins() || c.Op != calls[0].Op) {
+			return fmt.Errorf("%v and %v are not one call", calls[0].Op, c.Op)
+		}
+	}
+	return nil
+}
+
 func summable(t kernels.DType) bool {
 	return t == kernels.F32 || t == kernels.F64 || t == kernels.I32 || t == kernels.I64
 }
@@ -132,8 +151,9 @@ func summable(t kernels.DType) bool {
 type Group interface {
 	Rank() int // its place in the group
 	Size() int
-	// Bind prepares a call, or says what is wrong with it.
-	Bind(Call) (Collective, error)
+	// Bind prepares a call, or says what is wrong with it. Several, of kinds that [Op.Joins] allows, are one: they begin together, at the price of one, and none is over
+	// before all are. No rank's memory that one of them writes is another's of them.
+	Bind(...Call) (Collective, error)
 	Close() error
 }
 
@@ -164,11 +184,13 @@ type Link struct {
 	BytesPerSecond float64 // 0: without a limit
 }
 
-// Duration is the least time of a call in a group of so many ranks, by the bytes that a ring of them moves.
-func (l Link) Duration(c Call, ranks int) time.Duration {
+// Duration is the least time of calls that are one, in a group of so many ranks, by the bytes that a ring of them moves.
+func (l Link) Duration(calls []Call, ranks int) time.Duration {
 	d := l.Latency
-	if l.BytesPerSecond > 0 {
-		d += time.Duration(float64(c.Traffic(ranks)) / l.BytesPerSecond * 1e9)
+	for _, c := range calls {
+		if l.BytesPerSecond > 0 {
+			d += time.Duration(float64(c.Traffic(ranks)) / l.BytesPerSecond * 1e9)
+		}
 	}
 	return d
 }

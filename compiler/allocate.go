@@ -130,15 +130,17 @@ func (a *allocator) live(t int) {
 			a.touch(t, in.Value, at)
 		}
 		first, w := at, waits(p)
+		from, to := together(p)
 		for i, n := range p.Nodes {
 			n.Uses(func(v *graph.Value, role kernels.Role) {
-				a.touch(t, v, at)
+				a.touch(t, v, first+from[i])
+				a.touch(t, v, first+to[i])
 				switch {
 				case n.Async && role.Writes():
 					a.touch(t, v, first+w.ends[i])
 				case n.Async:
 					a.touch(t, v, first+w.reads[i])
-					a.readBeside(t, v, first+w.reads[i])
+					a.readBeside(t, v, first+max(w.reads[i], to[i]))
 				}
 				if n.Open != 0 {
 					a.touch(t, v, a.awaited(t, n.Open))
@@ -222,7 +224,7 @@ func (a *allocator) inPlace(t int) {
 }
 
 func (a *allocator) takeOver(t int, n *graph.Node, at int) {
-	if n.Async {
+	if n.Async || n.Joins { // others may run with it
 		return
 	}
 	c := n.Contract()

@@ -15,12 +15,19 @@ func (p *Profile) collective(pl *plan.Plan, st *plan.Stage, in *plan.Instruction
 	if in.Op == kernels.Send || in.Op == kernels.Receive {
 		return p.transfer(pl, st, in)
 	}
+	latency := p.CallSeconds
+	if in.Joined {
+		latency = 0
+	}
 	if p.PerNode == 0 {
 		bytes := kernels.TrafficBytes(in.Op, in.Attrs, st.Tensors(in)) * int64(pl.Degree(axis))
-		return p.CallSeconds + float64(bytes)/p.BytesPerSecond
+		return latency + float64(bytes)/p.BytesPerSecond
 	}
 	neighbours, nodes := pl.Reach(axis, p.PerNode)
-	return p.CallSeconds + p.steps(in.Op, neighbours, nodes) + p.sending(in.Op, float64(pl.SentBytes(st, in)), neighbours, nodes)
+	if !in.Joined {
+		latency += p.steps(in.Op, neighbours, nodes)
+	}
+	return latency + p.sending(in.Op, float64(pl.SentBytes(st, in)), neighbours, nodes)
 }
 
 // steps is what the latencies of a collective come to: those of trees, as NCCL builds them for what is short, within a node and between nodes.

@@ -100,6 +100,7 @@ func (l *lowerer) program(p *graph.Program) plan.Program {
 	for i, list := range waits(p).nodes {
 		in := l.instruction(p.Nodes[i])
 		in.Stream = streamOf(p.Nodes[i])
+		in.Joined = p.Nodes[i].Joined
 		in.Open, in.Await = p.Nodes[i].Open, slices.Clone(p.Nodes[i].Await)
 		for _, on := range list {
 			before := &out.Instructions[on]

@@ -64,6 +64,7 @@ var passes = []pass{
 	{"head", (*unitOfWork).head},                   // the loss with its gradient, in chunks where logits are large
 	{"fuse", (*unitOfWork).fuse},                   // what products take in of what follows them
 	{"parts", (*unitOfWork).keepParts},             // weights that ranks keep parts of, gathered where they are read
+	{"bucket", (*unitOfWork).bucket},               // small collectives → one call
 	{"precision", (*unitOfWork).precision},         // types of storage and of products; workspaces, which depend on them
 	{"schedule", (*unitOfWork).schedule},           // programs → calls; allocate: offsets by liveness
 	{"estimate", (*unitOfWork).estimate},           // operations, bytes, time

@@ -32,10 +32,11 @@ type waiting struct {
 }
 
 // waits finds them. A collective begins when all before it is computed. It is waited for by the first node that reads what it
-// writes, or writes what it uses; and when the second block after its own begins, so that no more are under way than memory is meant for.
+// writes, or writes what it uses, with all that are one call with it; and when the second block after its own begins, so that no more are under way than memory is meant for.
 func waits(p *graph.Program) waiting {
 	w := waiting{nodes: make([][]int, len(p.Nodes)), ends: make([]int, len(p.Nodes)), reads: make([]int, len(p.Nodes))}
 	var open []int
+	first, with := together(p)
 	opened := map[int]int{} // the run of blocks that each was begun in
 	uses := map[int]footprint{}
 	last, run := -1, 0
@@ -48,14 +49,14 @@ func waits(p *graph.Program) waiting {
 		until := map[int]int{} // by stream: the last that must have ended
 		for _, a := range open {
 			if s := streamOf(p.Nodes[a]); s != streamOf(n) && (!beside && opened[a] < run-1 || uses[a].touchedBy(n)) {
-				until[s] = a
+				until[s] = with[a]
 			}
 		}
 		for _, s := range slices.Sorted(maps.Keys(until)) {
-			w.nodes[i] = append(w.nodes[i], until[s])
+			w.wait(first[i], until[s])
 		}
 		if beside && last >= 0 {
-			w.nodes[i] = append(w.nodes[i], last)
+			w.wait(first[i], last)
 		}
 		if n.Async {
 			open, opened[i], uses[i] = append(open, i), run, footprintOf(n)
@@ -73,6 +74,13 @@ func waits(p *graph.Program) waiting {
 		})
 	}
 	return w
+}
+
+// wait has a node wait for another.
+func (w *waiting) wait(node, on int) {
+	if !slices.Contains(w.nodes[node], on) {
+		w.nodes[node] = append(w.nodes[node], on)
+	}
 }
 
 // lastBeside is the last node that may run beside a collective that another node waits for: between the two, what follows on the same stream does not.

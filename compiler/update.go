@@ -49,6 +49,7 @@ type updater struct {
 	scaling   schema.LossScale // zero: none
 	ranks     int              // that share out the rows
 	zero      int              // what else they share out
+	bucket    int64            // bytes of gradients that are summed in one call, or more
 	each      bool             // gradients are summed over the ranks after each micro-batch, not once
 	stage     *stage
 	backward  []*graph.Program              // of the stage
@@ -71,7 +72,7 @@ type state struct {
 func (u *unitOfWork) makeUpdate() error {
 	s := u.strategy
 	all := &updater{Emitter: graph.Emitter{Graph: u.graph, Region: "update", Pos: string(s.Positions["optimizer"])}, optimizer: s.Optimizer,
-		scaling: s.Precision.LossScale, ranks: s.Parallel.Mesh.DataRanks(), zero: s.Parallel.Zero, each: s.Parallel.Each()}
+		scaling: s.Precision.LossScale, ranks: s.Parallel.Mesh.DataRanks(), zero: s.Parallel.Zero, each: s.Parallel.Each(), bucket: s.Parallel.BucketBytes}
 	groups := all.groups(u.stages)
 	for _, st := range u.stages {
 		one := *all
@@ -164,8 +165,17 @@ func tieAttrs(t tie) kernels.Attrs {
 	return kernels.Attrs{Axis: plan.AxisPipeline, Peer: t.peer, Lane: updateLane}
 }
 
+// total is the sum of a gradient over ranks.
+type total struct {
+	weight *weight
+	sum    *graph.Value // all of it or, where it is shared out, the rank's part
+	axes   []string     // along which its terms are to be added up yet, in order
+	whole  *graph.Value // not nil: what its parts are gathered to
+}
+
 // reduce adds up what the ranks found for their parts of the batch: the loss, and the gradients. parts keeps the rank's part of each gradient
-// that divides among the ranks of data; where a rank updates its part alone (shares), it is all that it gets.
+// that divides among the ranks of data; where a rank updates its part alone (shares), it is all that it gets. What is done for all gradients stands together, so that it can be
+// one call.
 func (u *updater) reduce(w *weights, several bool) {
 	loss := u.Graph.Scalar(plan.ScalarLoss)
 	axes := loss.Partial
@@ -173,75 +183,92 @@ func (u *updater) reduce(w *weights, several bool) {
 		axes = append(slices.Clone(axes), plan.AxisPipeline)
 	}
 	u.allReduce("reduce.loss", loss, axes...)
+	var totals []total
 	for _, weight := range w.list {
-		grad := u.grad(weight)
-		if grad == nil {
-			continue
+		if grad := u.grad(weight); grad != nil {
+			totals = append(totals, u.total(weight, grad))
 		}
-		if len(grad.Partial) == 0 {
-			u.collect(weight, grad)
-			continue
-		}
-		name := "reduce." + grad.Name
-		others := slices.DeleteFunc(slices.Clone(grad.Partial), func(axis string) bool { return axis == plan.AxisData })
-		switch {
-		case u.each && u.divides(weight):
-			u.reduceEach(weight, grad, others)
-		case u.shares(weight):
-			part := u.Graph.Add(grad.Name+".part", plan.Gradient, grad.DType, u.share(weight))
-			u.reduceScatter(&u.Emitter, grad, part)
-			u.allReduce(name, part, others...)
-			u.collect(weight, part)
-			u.parts[weight] = part
-		default:
-			if len(others) < len(grad.Partial) { // in the order of the parts, so that a stage of ZeRO changes no bit
-				others = append([]string{plan.AxisData}, others...)
-			}
-			u.allReduce(name, grad, others...)
-			u.collect(weight, grad)
-			if u.divides(weight) {
-				u.parts[weight] = u.Graph.Share(grad, plan.AxisData, u.share(weight))
+	}
+	for _, axis := range slices.Concat([]string{plan.AxisData}, plan.Axes) { // in the order of parts, so that a stage of ZeRO changes no bit
+		for i := range totals {
+			if t := &totals[i]; len(t.axes) > 0 && t.axes[0] == axis {
+				u.allReduce("reduce."+u.grad(t.weight).Name, t.sum, axis)
+				t.axes = t.axes[1:]
 			}
 		}
 	}
+	for _, t := range totals {
+		u.collect(t.weight, t.sum)
+	}
+	for _, t := range totals {
+		if t.whole != nil {
+			u.allGather("gather."+u.grad(t.weight).Name, t.whole, u.share(t.weight))
+		}
+	}
+}
+
+// total begins the sum of a gradient: it takes the rank's part of it, where that is all that it gets.
+func (u *updater) total(w *weight, grad *graph.Value) total {
+	t := total{weight: w, sum: grad}
+	if len(grad.Partial) == 0 {
+		return t
+	}
+	t.axes = slices.DeleteFunc(slices.Clone(grad.Partial), func(axis string) bool { return axis == plan.AxisData })
+	switch {
+	case u.each && u.divides(w):
+		u.reduceEach(w, grad, &t)
+	case u.shares(w):
+		t.sum = u.Graph.Add(grad.Name+".part", plan.Gradient, grad.DType, u.share(w))
+		u.reduceScatter(&u.Emitter, grad, t.sum)
+		u.parts[w] = t.sum
+	default:
+		if len(t.axes) < len(grad.Partial) {
+			t.axes = append([]string{plan.AxisData}, t.axes...)
+		}
+		if u.divides(w) {
+			u.parts[w] = u.Graph.Share(grad, plan.AxisData, u.share(w))
+		}
+	}
+	return t
 }
 
 func (u *updater) allReduce(name string, v *graph.Value, axes ...string) {
 	for _, axis := range axes {
-		u.Emit(kernels.AllReduce, name, kernels.Attrs{Axis: axis}, graph.Args{"x": graph.Is(v), "y": graph.Is(v)})
+		u.Emit(kernels.AllReduce, name, kernels.Attrs{Axis: axis}, graph.Args{"x": graph.Is(v), "y": graph.Is(v)}).Joins = true
 	}
 }
 
 func (u *updater) reduceScatter(e *graph.Emitter, grad, part *graph.Value) *graph.Node {
-	return e.Emit(kernels.ReduceScatter, "reduce."+grad.Name, kernels.Attrs{Axis: plan.AxisData}, graph.Args{"x": graph.As(grad, grad.Len()), "y": graph.Is(part)})
+	n := e.Emit(kernels.ReduceScatter, "reduce."+grad.Name, kernels.Attrs{Axis: plan.AxisData}, graph.Args{"x": graph.As(grad, grad.Len()), "y": graph.Is(part)})
+	n.Joins = true
+	return n
 }
 
 // allGather puts the parts of a value together, of which the rank's is in its place.
 func (u *updater) allGather(name string, v *graph.Value, part plan.Dim) {
 	u.Emit(kernels.AllGather, name, kernels.Attrs{Axis: plan.AxisData},
-		graph.Args{"x": graph.Is(u.Graph.Share(v, plan.AxisData, part)), "y": graph.As(v, v.Len())})
+		graph.Args{"x": graph.Is(u.Graph.Share(v, plan.AxisData, part)), "y": graph.As(v, v.Len())}).Joins = true
 }
 
 // reduceEach sums a gradient over the ranks of data as soon as a backward program has all of it: what is kept from one micro-batch to the next is
 // the rank's part. Where each rank updates the whole weight the part lies in a gradient of its own, and the others' are gathered.
-func (u *updater) reduceEach(w *weight, grad *graph.Value, others []string) {
+func (u *updater) reduceEach(w *weight, grad *graph.Value, t *total) {
 	grad.Class = plan.Workspace
-	part := u.Graph.Add(grad.Name+".part", plan.Gradient, grad.DType, u.share(w))
-	var sum *graph.Value
-	if !u.shares(w) {
-		sum, _ = u.Graph.Lasting("sum."+grad.Name, plan.Gradient, grad.DType, w.value.Dims...)
-		part = u.Graph.Share(sum, plan.AxisData, u.share(w))
+	if u.shares(w) {
+		t.sum = u.Graph.Add(grad.Name+".part", plan.Gradient, grad.DType, u.share(w))
+	} else {
+		sum, _ := u.Graph.Lasting("sum."+grad.Name, plan.Gradient, grad.DType, w.value.Dims...)
+		t.sum = u.Graph.Share(sum, plan.AxisData, u.share(w))
+		if w.of == nil {
+			t.whole = sum
+		}
 	}
-	u.allReduce("reduce."+grad.Name, part, others...)
-	u.collect(w, part)
-	if sum != nil && w.of == nil {
-		u.allGather("gather."+grad.Name, sum, u.share(w))
-	}
-	u.parts[w] = part
-	u.summed[grad] = part
+	u.parts[w] = t.sum
+	u.summed[grad] = t.sum
 }
 
-// reduceTerms adds the rank's parts of the sums behind the last terms of gradients, which each micro-batch begins anew.
+// reduceTerms adds the rank's parts of the sums behind the last terms of gradients, which each micro-batch begins anew. Those of a block wait for each other until they
+// are a bucket.
 func (u *updater) reduceTerms(p *graph.Program) {
 	last := map[*graph.Value]*graph.Node{}
 	for _, n := range p.Nodes {
@@ -251,8 +278,12 @@ func (u *updater) reduceTerms(p *graph.Program) {
 			}
 		}
 	}
-	var nodes []*graph.Node
+	var nodes, ready []*graph.Node
+	var bytes int64
 	for _, from := range p.Nodes {
+		if len(ready) > 0 && from.Block != ready[0].Block {
+			nodes, ready, bytes = append(nodes, ready...), nil, 0
+		}
 		nodes = append(nodes, from)
 		for _, grad := range slices.Backward(outputs(from)) {
 			if last[grad] != from {
@@ -261,11 +292,14 @@ func (u *updater) reduceTerms(p *graph.Program) {
 			e := graph.Emitter{Graph: u.Graph, Program: &graph.Program{}, Region: from.Region, Pos: from.Pos}
 			n := u.reduceScatter(&e, grad, u.summed[grad])
 			n.First, n.Async, n.Block = true, true, from.Block
-			nodes = append(nodes, n)
+			ready, bytes = append(ready, n), bytes+bytesOf(grad)
 			delete(last, grad) // a view of it may be another output
 		}
+		if bytes >= u.bucket {
+			nodes, ready, bytes = append(nodes, ready...), nil, 0
+		}
 	}
-	p.Nodes = nodes
+	p.Nodes = append(nodes, ready...)
 }
 
 // divides says whether the ranks can share out a weight's elements evenly.

@@ -119,7 +119,7 @@ func (k *keeper) gather(run []*graph.Node, made map[*graph.Value]*graph.Value) [
 				e := graph.Emitter{Graph: k.graph, Program: &graph.Program{}, Region: n.Region, Pos: n.Pos, Block: n.Block}
 				g := e.Emit(kernels.AllGather, "gather."+a.Value.Name, kernels.Attrs{Axis: plan.AxisData},
 					graph.Args{"x": graph.Is(a.Value), "y": graph.As(whole, whole.Len())})
-				g.Async = true
+				g.Async, g.Joins = true, true
 				made[a.Value], list = whole, append(list, g)
 			}
 			if a.Shape == nil {

@@ -158,6 +158,7 @@ func (m *Machine) Close() error {
 func (m *Machine) bind(p *plan.Program, slot int) error {
 	bound := &program{plan: p, steps: make([]step, len(p.Instructions))}
 	signals, streams := map[int]collectives.Collective{}, map[int][]collectives.Collective{}
+	var calls []joining // that are one with the instruction at hand
 	for i := range p.Instructions {
 		in := &p.Instructions[i]
 		args := m.stage.Tensors(in)
@@ -174,8 +175,15 @@ func (m *Machine) bind(p *plan.Program, slot int) error {
 			}
 		}
 		if kernels.Contracts[in.Op].Collective {
+			calls = append(calls, joining{in, args})
+			if p.Joins(i + 1) { // the last one begins all
+				bound.steps[i].run = func() {}
+				continue
+			}
 			var n *named
-			if run, n, err = m.collective(in, args); n != nil && in.Stream != 0 {
+			run, n, err = m.collective(calls)
+			calls = nil
+			if n != nil && in.Stream != 0 {
 				m.beside = append(m.beside, n)
 			}
 			if n != nil && in.Open != 0 {
@@ -217,9 +225,16 @@ func collectiveCall(in *plan.Instruction, args []kernels.Tensor, ranks, place in
 	return c, err
 }
 
-// collective binds what the rank does with others: run takes part at once, or, on another stream, begins to. A rank that is alone fails
+// joining is a collective with its memory.
+type joining struct {
+	in   *plan.Instruction
+	args []kernels.Tensor
+}
+
+// collective binds what the rank does with others, in one call: run takes part at once, or, on another stream, begins to. A rank that is alone fails
 // when it comes to it.
-func (m *Machine) collective(in *plan.Instruction, args []kernels.Tensor) (run kernels.Kernel, n *named, err error) {
+func (m *Machine) collective(list []joining) (run kernels.Kernel, n *named, err error) {
+	in := list[len(list)-1].in
 	if m.rank.Join == nil {
 		return func() { m.failed = fmt.Errorf("%s (%v): this rank is alone", in.Name, in.Op) }, nil, nil
 	}
@@ -227,11 +242,13 @@ func (m *Machine) collective(in *plan.Instruction, args []kernels.Tensor) (run k
 	if err != nil {
 		return nil, nil, err
 	}
-	call, err := collectiveCall(in, args, g.Size(), g.Rank())
-	if err != nil {
-		return nil, nil, err
+	calls := make([]collectives.Call, len(list))
+	for i, j := range list {
+		if calls[i], err = collectiveCall(j.in, j.args, g.Size(), g.Rank()); err != nil {
+			return nil, nil, err
+		}
 	}
-	c, err := g.Bind(call)
+	c, err := g.Bind(calls...)
 	if err != nil {
 		return nil, nil, err
 	}

@@ -50,6 +50,7 @@ type wireParallel struct {
 	Mesh      struct{ Replica, Data, Sequence, Tensor, Pipeline number }
 	Zero      number
 	Reduce    string
+	Bucket    any
 	Rules     []Rule
 	Attention string
 	Pipeline  struct {

@@ -154,6 +154,9 @@ func (e *evaluation) decode() (*Strategy, error) {
 	if err != nil {
 		return nil, err
 	}
+	if s.Parallel.BucketBytes, err = sizeBytes(w.Parallel.Bucket); err != nil {
+		return nil, err
+	}
 	if s.Devices, err = w.Devices.devices(); err != nil {
 		return nil, err
 	}

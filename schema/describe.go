@@ -34,6 +34,7 @@ func (d *diagnosis) describeWrong() {
 var hints = map[string]string{
 	"devices.kind":      `use one of "cpu", "ref", "cuda"`,
 	"memory.limit":      `write bytes, or a number with a unit: "8GiB"`,
+	"parallel.bucket":   `write bytes, or a number with a unit: "8MiB"`,
 	"name":              "use letters, digits, dots, dashes and underscores",
 	"precision.compute": `use one of "f32", "bf16", "fp16"`,
 	"precision.master":  `use one of "f32", "bf16"`,

@@ -117,6 +117,8 @@ type Parallel struct {
 	Reduce string // when gradients are summed over ranks: "once", or after "each" micro-batch
 	Rules  []Rule
 
+	BucketBytes int64 // of small collectives that become one call; 0: none do
+
 	Attention string // over tokens that ranks share out: "exchange", "gather", "ring", or "" when the compiler chooses
 
 	Pipeline Pipeline

@@ -31,12 +31,51 @@ func Check(g collectives.Group) error {
 			}
 		}
 	}
-	for _, check := range []func(collectives.Group) error{checkBits, checkAdd, checkApart, checkShift, checkSends, checkQueue, checkBarrier, checkRefused} {
+	for _, check := range []func(collectives.Group) error{checkBits, checkAdd, checkApart, checkJoined, checkShift, checkSends, checkQueue, checkBarrier, checkRefused} {
 		if err := check(g); err != nil {
 			return fmt.Errorf("rank %d of %d: %w", g.Rank(), g.Size(), err)
 		}
 	}
 	return nil
+}
+
+// checkJoined binds calls of several sizes and types as one, and runs it as a call is run.
+func checkJoined(g collectives.Group) error {
+	for _, op := range []collectives.Op{collectives.AllReduce, collectives.ReduceScatter, collectives.AllGather} {
+		var trials []*trial
+		var calls []collectives.Call
+		for i, count := range []int{17, 0, 40000, 1, 2049} {
+			c := &trial{group: g, op: op, dtype: types[i%len(types)], count: count, inPlace: i%2 == 0}
+			trials, calls = append(trials, c), append(calls, c.call())
+		}
+		bound, err := g.Bind(calls...)
+		if err != nil {
+			return fmt.Errorf("%v of several: %w", op, err)
+		}
+		for round := range 3 {
+			for _, c := range trials {
+				c.fill(round)
+			}
+			if err := perform(bound, round); err != nil {
+				return fmt.Errorf("%v of several, round %d: %w", op, round, err)
+			}
+			for _, c := range trials {
+				if err := c.compare(round); err != nil {
+					return fmt.Errorf("%v of %d %v among several, round %d: %w", op, c.count, c.dtype, round, err)
+				}
+			}
+		}
+	}
+	return nil
+}
+
+// perform runs a call, in the second round by starting it and waiting for it.
+func perform(c collectives.Collective, round int) error {
+	if round != 1 {
+		return c.Run()
+	}
+	c.Start()
+	return c.Wait()
 }
 
 // given is what rank gives as element i in a round: small whole numbers, whose sums are exact in every type.
@@ -54,7 +93,8 @@ type trial struct {
 	in, out array
 }
 
-func (t *trial) run() error {
+// call is the trial's call, with memory of its own.
+func (t *trial) call() collectives.Call {
 	call := collectives.Call{Op: t.op, DType: t.dtype, Count: t.count, Peer: t.peer}
 	n, rank := t.group.Size(), t.group.Rank()
 	t.out = newArray(t.dtype, call.OutLen(n))
@@ -70,18 +110,17 @@ func (t *trial) run() error {
 		}
 	}
 	call.In, call.Out = t.in.pointer(), t.out.pointer()
-	bound, err := t.group.Bind(call)
+	return call
+}
+
+func (t *trial) run() error {
+	bound, err := t.group.Bind(t.call())
 	if err != nil {
 		return err
 	}
 	for round := range 3 {
 		t.fill(round)
-		if round == 1 {
-			bound.Start()
-			err = bound.Wait()
-		} else {
-			err = bound.Run()
-		}
+		err := perform(bound, round)
 		if err == nil {
 			err = t.compare(round)
 		}
@@ -426,6 +465,13 @@ func checkRefused(g collectives.Group) error {
 	} {
 		if _, err := g.Bind(c); err == nil {
 			return fmt.Errorf("%v of %d %v with rank %d is bound", c.Op, c.Count, c.DType, c.Peer)
+		}
+	}
+	sum := collectives.Call{Op: collectives.AllReduce, DType: kernels.F32, Count: 2, In: x.pointer(), Out: x.pointer()}
+	barrier := collectives.Call{Op: collectives.Barrier}
+	for _, joined := range [][]collectives.Call{nil, {sum, barrier}, {barrier, barrier}} {
+		if _, err := g.Bind(joined...); err == nil {
+			return fmt.Errorf("%d calls that cannot be one are bound", len(joined))
 		}
 	}
 	return nil

@@ -3,6 +3,7 @@ package local
 import (
 	"fmt"
 	goruntime "runtime"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -31,11 +32,11 @@ type counter struct {
 	_     [120]byte
 }
 
-// post is a rank's current call.
+// post is a rank's current call, or those that are one.
 type post struct {
-	call *collectives.Call
-	at   time.Time // when it was started, with a link
-	_    [96]byte
+	calls []collectives.Call
+	at    time.Time // when it was started, with a link
+	_     [80]byte
 }
 
 // pair is the way from one rank to another.
@@ -85,16 +86,20 @@ func (m *member) Rank() int { return m.rank }
 // Size is the number of ranks.
 func (m *member) Size() int { return len(m.team.ranks) }
 
-// Bind prepares a call.
-func (m *member) Bind(c collectives.Call) (collectives.Collective, error) {
-	if err := c.Check(m.rank, m.Size()); err != nil {
+// Bind prepares a call, or several that are one.
+func (m *member) Bind(calls ...collectives.Call) (collectives.Collective, error) {
+	if err := collectives.CheckAll(calls, m.rank, m.Size()); err != nil {
 		return nil, fmt.Errorf("group %s: %w", m.team.name, err)
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	b := &bound{member: m, call: c}
+	b := &bound{member: m, calls: slices.Clone(calls)}
 	b.wake = sync.NewCond(&b.mu)
-	b.work = m.workOf(&b.call)
+	for i := range b.calls {
+		if work := m.workOf(&b.calls[i], i); work != nil {
+			b.work = append(b.work, work)
+		}
+	}
 	m.queue = append(make([]*bound, 0, cap(m.queue)+1), m.queue...) // room for all that may be started at a time
 	return b, nil
 }
@@ -108,11 +113,11 @@ func (m *member) Close() error {
 	return nil
 }
 
-// bound is a bound call.
+// bound is a bound call, or several that are one.
 type bound struct {
 	member *member
-	call   collectives.Call
-	work   func(posts []post) // this rank's share, when all have come
+	calls  []collectives.Call
+	work   []func(posts []post) // this rank's share, when all have come
 	start  time.Time
 	done   atomic.Bool
 	err    error
@@ -206,14 +211,14 @@ func (m *member) now() time.Time {
 // take takes part in the call.
 func (b *bound) take() error {
 	m, t := b.member, b.member.team
-	switch b.call.Op {
+	switch c := &b.calls[0]; c.Op {
 	case collectives.Send:
-		return b.send(&t.pairs[m.rank*m.Size()+b.call.Peer])
+		return b.send(&t.pairs[m.rank*m.Size()+c.Peer], c.Peer)
 	case collectives.Receive:
-		return b.receive(&t.pairs[b.call.Peer*m.Size()+m.rank])
+		return b.receive(&t.pairs[c.Peer*m.Size()+m.rank], c)
 	}
 	posts := t.posts[m.calls%2]
-	posts[m.rank].call, posts[m.rank].at = &b.call, b.start
+	posts[m.rank].calls, posts[m.rank].at = b.calls, b.start
 	m.calls++
 	t.come[m.rank].calls.Store(m.calls)
 	if err := m.awaitAll(t.come); err != nil {
@@ -223,10 +228,10 @@ func (b *bound) take() error {
 		t.world.Fail(t.ranks[m.rank], err)
 		return t.world.Err()
 	}
-	if b.work != nil {
-		b.work(posts)
+	for _, work := range b.work {
+		work(posts)
 	}
-	m.delay(&b.call, posts...)
+	m.delay(b.calls, posts...)
 	t.gone[m.rank].calls.Store(m.calls)
 	return m.awaitAll(t.gone)
 }
@@ -243,50 +248,54 @@ func (m *member) awaitAll(counters []counter) error {
 
 // agree holds the ranks' calls against each other.
 func (b *bound) agree(posts []post) error {
-	mine := &b.call
 	for rank := range posts {
-		c := posts[rank].call
-		if c.Op != mine.Op || c.Part() != mine.Part() || c.Count != mine.Count || c.DType != mine.DType || c.Op == collectives.Broadcast && c.Peer != mine.Peer {
-			return fmt.Errorf("group %s: it comes to %v of %d %v, rank %d of the group to %v of %d %v",
-				b.member.team.name, mine.Op, mine.Count, mine.DType, rank, c.Op, c.Count, c.DType)
+		if theirs := posts[rank].calls; len(theirs) != len(b.calls) {
+			return fmt.Errorf("group %s: it comes to %d calls that are one, rank %d of the group to %d", b.member.team.name, len(b.calls), rank, len(theirs))
+		}
+		for i := range b.calls {
+			c, mine := &posts[rank].calls[i], &b.calls[i]
+			if c.Op != mine.Op || c.Part() != mine.Part() || c.Count != mine.Count || c.DType != mine.DType || c.Op == collectives.Broadcast && c.Peer != mine.Peer {
+				return fmt.Errorf("group %s: it comes to %v of %d %v, rank %d of the group to %v of %d %v",
+					b.member.team.name, mine.Op, mine.Count, mine.DType, rank, c.Op, c.Count, c.DType)
+			}
 		}
 	}
 	return nil
 }
 
 // send offers memory to the receiver, and waits until it was copied.
-func (b *bound) send(p *pair) error {
+func (b *bound) send(p *pair, to int) error {
 	m := b.member
-	n := m.sends[b.call.Peer] + 1
-	m.sends[b.call.Peer] = n
-	p.post.call, p.post.at = &b.call, b.start
+	n := m.sends[to] + 1
+	m.sends[to] = n
+	p.post.calls, p.post.at = b.calls, b.start
 	p.sent.calls.Store(n)
-	return m.await(&p.taken.calls, n, b.call.Peer)
+	return m.await(&p.taken.calls, n, to)
 }
 
 // receive copies what the sender offers.
-func (b *bound) receive(p *pair) error {
+func (b *bound) receive(p *pair, mine *collectives.Call) error {
 	m := b.member
-	n := m.takes[b.call.Peer] + 1
-	m.takes[b.call.Peer] = n
-	if err := m.await(&p.sent.calls, n, b.call.Peer); err != nil {
+	n := m.takes[mine.Peer] + 1
+	m.takes[mine.Peer] = n
+	if err := m.await(&p.sent.calls, n, mine.Peer); err != nil {
 		return err
 	}
-	c := p.post.call
-	if c.Count != b.call.Count || c.DType != b.call.DType {
+	c := &p.post.calls[0]
+	if c.Count != mine.Count || c.DType != mine.DType {
 		m.team.world.Fail(m.team.ranks[m.rank], fmt.Errorf("group %s: it receives %d %v from rank %d of the group, which sends %d %v",
-			m.team.name, b.call.Count, b.call.DType, b.call.Peer, c.Count, c.DType))
+			m.team.name, mine.Count, mine.DType, mine.Peer, c.Count, c.DType))
 		return m.team.world.Err()
 	}
-	size := b.call.Count * b.call.DType.Size()
-	copy(bytesAt(b.call.Out, 0, size), bytesAt(c.In, 0, size))
-	m.delay(&b.call, p.post)
+	size := mine.Count * mine.DType.Size()
+	copy(bytesAt(mine.Out, 0, size), bytesAt(c.In, 0, size))
+	m.delay(b.calls, p.post)
 	p.taken.calls.Store(n)
 	return nil
 }
 
 // delay sleeps until the link would have carried the call: it begins when the last rank has come, and what the rank sent before is through.
-func (m *member) delay(c *collectives.Call, posts ...post) {
+func (m *member) delay(calls []collectives.Call, posts ...post) {
 	link := m.team.world.options.Link
 	if link == nil {
 		return
@@ -297,7 +306,7 @@ func (m *member) delay(c *collectives.Call, posts ...post) {
 			begin = posts[i].at
 		}
 	}
-	m.through = begin.Add(link.Duration(*c, m.Size()))
+	m.through = begin.Add(link.Duration(calls, m.Size()))
 	for {
 		left := time.Until(m.through)
 		if left <= 0 {

@@ -42,20 +42,21 @@ func (g *group) Rank() int { return g.rank }
 // Size is the number of ranks.
 func (g *group) Size() int { return len(g.ranks) }
 
-// Bind prepares a call.
-func (g *group) Bind(c collectives.Call) (collectives.Collective, error) {
-	if err := c.Check(g.rank, g.Size()); err != nil {
+// Bind prepares a call, or several that are one.
+func (g *group) Bind(calls ...collectives.Call) (collectives.Collective, error) {
+	if err := collectives.CheckAll(calls, g.rank, g.Size()); err != nil {
 		return nil, fmt.Errorf("group %s: %w", g.name, err)
 	}
 	w := g.world
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	b := &bound{group: g, call: c}
+	b := &bound{group: g, calls: slices.Clone(calls)}
+	b.header = headerOf(b.calls)
 	b.done.Store(true)
 	p := &preparation{bound: b}
 	if err := p.prepare(); err != nil {
 		b.free()
-		return nil, fmt.Errorf("group %s: %v of %d %v: %w", g.name, c.Op, c.Count, c.DType, err)
+		return nil, fmt.Errorf("group %s: %v of %d %v: %w", g.name, calls[0].Op, calls[0].Count, calls[0].DType, err)
 	}
 	g.all = append(g.all, b)
 	g.queue = slices.Grow(g.queue, len(g.all)) // room for all that may be started at a time
@@ -86,10 +87,11 @@ func (g *group) next() *bound {
 	return g.queue[0]
 }
 
-// bound is a bound call.
+// bound is a bound call, or several that are one.
 type bound struct {
 	group    *group
-	call     collectives.Call
+	calls    []collectives.Call
+	header   header // but for the number of the call
 	rounds   []round
 	headers  []header // this rank's, then what came from each
 	requests []C.MPI_Request
@@ -201,11 +203,14 @@ func (w *World) poll() {
 // begin posts the first round.
 func (b *bound) begin() {
 	b.at, b.begun = 0, time.Now()
-	if b.call.Op != collectives.Send && b.call.Op != collectives.Receive {
-		b.group.calls++
-	}
 	clear(b.headers)
-	b.headers[0] = headerOf(&b.call, b.group.calls)
+	b.headers[0] = b.header
+	if op := b.calls[0].Op; op == collectives.Send || op == collectives.Receive {
+		b.headers[0].Calls = 1 // the pair's; others of the group have other calls
+	} else {
+		b.group.calls++
+		b.headers[0].Calls = b.group.calls
+	}
 	b.err = b.post()
 }
 
@@ -225,7 +230,7 @@ func (b *bound) post() error {
 			code = C.gsc_receive(at, m.count, m.kind, rank, tag, &b.requests[i])
 		}
 		if err := wrong(code); err != nil {
-			return fmt.Errorf("group %s, %v with rank %d: %w", g.name, b.call.Op, rank, err)
+			return fmt.Errorf("group %s, %v with rank %d: %w", g.name, b.calls[0].Op, rank, err)
 		}
 	}
 	return nil
@@ -255,7 +260,7 @@ func (b *bound) advance() (over bool, err error) {
 				if different := b.agree(); different != nil {
 					return false, different
 				}
-				return false, fmt.Errorf("group %s, %v: %w", b.group.name, b.call.Op, err)
+				return false, fmt.Errorf("group %s, %v: %w", b.group.name, b.calls[0].Op, err)
 			}
 			if done == 0 {
 				return false, nil

@@ -8,6 +8,7 @@ import "C"
 
 import (
 	"fmt"
+	"hash/fnv"
 	"math"
 	"unsafe"
 
@@ -36,15 +37,16 @@ type header struct {
 	Op, DType        int32
 	Swap, Peer       int32 // Peer: of a broadcast
 	Count, Rows, Mid int64
+	Joined           int64  // calls that are one
+	Others           uint64 // what the others of them are, as a hash
 }
 
-func headerOf(c *collectives.Call, calls int64) header {
-	h := header{Calls: calls, Op: int32(c.Op), DType: int32(c.DType), Count: int64(c.Count), Rows: int64(max(1, c.Rows)), Mid: int64(max(1, c.Mid))}
+// headerOf is the header but for the number of the call.
+func headerOf(list []collectives.Call) header {
+	c := &list[0]
+	h := header{Joined: int64(len(list)), Op: int32(c.Op), DType: int32(c.DType), Count: int64(c.Count), Rows: int64(max(1, c.Rows)), Mid: int64(max(1, c.Mid))}
 	if c.Op == collectives.Receive {
 		h.Op = int32(collectives.Send)
-	}
-	if c.Op == collectives.Send || c.Op == collectives.Receive {
-		h.Calls = 1 // the pair's; others of the group have other calls
 	}
 	if c.Op == collectives.Broadcast {
 		h.Peer = int32(c.Peer)
@@ -52,25 +54,60 @@ func headerOf(c *collectives.Call, calls int64) header {
 	if c.Swap {
 		h.Swap = 1
 	}
+	hash := fnv.New64a()
+	for _, c := range list[1:] {
+		fmt.Fprintln(hash, c.Op, c.DType, c.Count, c.Rows, c.Mid)
+	}
+	h.Others = hash.Sum64()
 	return h
 }
 
 func (h header) String() string {
+	if h.Joined > 1 {
+		return fmt.Sprintf("%d calls that are one, %v of %d %v the first (call %d)", h.Joined, collectives.Op(h.Op), h.Count, kernels.DType(h.DType), h.Calls)
+	}
 	return fmt.Sprintf("%v of %d × %d × %d %v (call %d)", collectives.Op(h.Op), h.Rows, h.Mid, h.Count, kernels.DType(h.DType), h.Calls)
 }
 
-// preparation makes a call's rounds.
+// preparation makes the rounds of calls that are one.
 type preparation struct {
 	bound *bound
+	call  *collectives.Call // that is prepared
+	next  int               // round of it
 	err   error
 }
 
-// prepare makes the rounds of the call, the headers in the first.
+// prepare makes the rounds, the headers in the first. What moves elements joins them, and what moves those of other calls: each is one exchange.
 func (p *preparation) prepare() error {
-	b, c := p.bound, &p.bound.call
+	b := p.bound
 	n := b.group.Size()
 	b.headers = unsafe.Slice((*header)(p.allocate((1+n)*int(unsafe.Sizeof(header{})))), 1+n)
-	p.add(p.first())
+	for i := range b.calls {
+		p.call, p.next = &b.calls[i], 0
+		if i == 0 {
+			p.add(p.first())
+			p.next = 0
+		}
+		p.moves()
+	}
+	if p.err != nil {
+		return p.err
+	}
+	most := 0
+	for i := range b.rounds {
+		most = max(most, len(b.rounds[i].messages))
+	}
+	var request C.MPI_Request
+	b.requests = unsafe.Slice((*C.MPI_Request)(p.allocate(most*int(unsafe.Sizeof(request)))), most)
+	for i := range b.requests {
+		b.requests[i] = C.gsc_none()
+	}
+	return nil
+}
+
+// moves makes the rounds of the call's elements.
+func (p *preparation) moves() {
+	c := p.call
 	switch c.Op {
 	case collectives.AllReduce, collectives.ReduceScatter:
 		p.sums()
@@ -91,38 +128,28 @@ func (p *preparation) prepare() error {
 	case collectives.Receive:
 		p.add(round{messages: []message{p.message(false, c.Peer, c.Out, run(c.Count))}})
 	}
-	if p.err != nil {
-		return p.err
-	}
-	most := 0
-	for i := range b.rounds {
-		most = max(most, len(b.rounds[i].messages))
-	}
-	var request C.MPI_Request
-	b.requests = unsafe.Slice((*C.MPI_Request)(p.allocate(most*int(unsafe.Sizeof(request)))), most)
-	for i := range b.requests {
-		b.requests[i] = C.gsc_none()
-	}
-	return nil
 }
 
-// add adds a round. What moves elements joins the headers: the two are one exchange.
+// add adds the call's next round to what goes on at that time.
 func (p *preparation) add(r round) {
 	rounds := &p.bound.rounds
-	if len(*rounds) == 1 && (*rounds)[0].after == nil {
-		first := &(*rounds)[0]
-		first.messages, first.after = append(first.messages, r.messages...), r.after
-		if first.after == nil {
-			first.after = func() {}
-		}
-		return
+	if p.next == len(*rounds) {
+		*rounds = append(*rounds, round{})
 	}
-	*rounds = append(*rounds, r)
+	with := &(*rounds)[p.next]
+	with.messages = append(with.messages, r.messages...)
+	switch before := with.after; {
+	case before == nil:
+		with.after = r.after
+	case r.after != nil:
+		with.after = func() { before(); r.after() }
+	}
+	p.next++
 }
 
 // first is the headers.
 func (p *preparation) first() (r round) {
-	b, c := p.bound, &p.bound.call
+	b, c := p.bound, p.call
 	for q := range b.group.Size() {
 		sends, receives := q != b.group.rank, q != b.group.rank
 		switch c.Op {
@@ -158,7 +185,7 @@ func run(n int) part { return part{1, n, n} }
 // message is one of elements from an address on.
 func (p *preparation) message(send bool, peer int, at unsafe.Pointer, e part) message {
 	m := message{send: send, peer: peer, at: uintptr(at), count: 1}
-	width := p.bound.call.DType.Size()
+	width := p.call.DType.Size()
 	if e.rows == 1 || e.n == e.stride {
 		e = run(e.rows * e.n)
 		m.count = C.int(e.n)
@@ -189,12 +216,12 @@ func (p *preparation) allocate(bytes int) unsafe.Pointer {
 
 // element is the address of one.
 func (p *preparation) element(base unsafe.Pointer, i int) unsafe.Pointer {
-	return unsafe.Add(base, i*p.bound.call.DType.Size())
+	return unsafe.Add(base, i*p.call.DType.Size())
 }
 
 // gather: each rank sends its part to all, and takes theirs.
 func (p *preparation) gather() {
-	b, c := p.bound, &p.bound.call
+	b, c := p.bound, p.call
 	me, n := b.group.rank, b.group.Size()
 	mine, theirs := run(c.Part()), part{max(1, c.Rows), c.Count, n * c.Count}
 	var r round
@@ -215,7 +242,7 @@ func (p *preparation) gather() {
 }
 
 func (p *preparation) broadcast() {
-	b, c := p.bound, &p.bound.call
+	b, c := p.bound, p.call
 	var r round
 	switch {
 	case c.Count == 0:
@@ -235,7 +262,7 @@ func (p *preparation) broadcast() {
 
 // shift: each rank sends to the one behind it, and takes what the one before sends.
 func (p *preparation) shift() {
-	c, me, n := &p.bound.call, p.bound.group.rank, p.bound.group.Size()
+	c, me, n := p.call, p.bound.group.rank, p.bound.group.Size()
 	var r round
 	if c.Count > 0 && n > 1 {
 		r.messages = append(r.messages, p.message(false, (me+n-1)%n, c.Out, run(c.Count)), p.message(true, (me+1)%n, c.In, run(c.Count)))
@@ -245,7 +272,7 @@ func (p *preparation) shift() {
 
 // exchange: parts that lie apart in one way leave, and come to lie apart in another.
 func (p *preparation) exchange() {
-	b, c := p.bound, &p.bound.call
+	b, c := p.bound, p.call
 	me, n := b.group.rank, b.group.Size()
 	rows, mid := max(1, c.Rows), max(1, c.Mid)
 	apart := part{rows * mid, c.Count, n * c.Count}          // [row][mid][rank][i]

@@ -39,7 +39,7 @@ func pieces(rows, n, most int) (list []piece) {
 
 // sums: each rank takes everybody's elements of its own part, piece by piece, and adds them up. In an all_reduce it sends the sums to all.
 func (p *preparation) sums() {
-	switch p.bound.call.DType {
+	switch p.call.DType {
 	case kernels.F32:
 		add := p.bound.group.world.options.Add
 		if add == nil {
@@ -58,6 +58,7 @@ func (p *preparation) sums() {
 // summer adds up what came from the ranks.
 type summer[T collectives.Number] struct {
 	*preparation
+	call   *collectives.Call // which the preparation goes on from
 	add    func(z, x, y []T)
 	rank   int
 	ranks  int
@@ -67,8 +68,8 @@ type summer[T collectives.Number] struct {
 }
 
 func sumOf[T collectives.Number](p *preparation, add func(z, x, y []T)) {
-	b, c := p.bound, &p.bound.call
-	s := &summer[T]{preparation: p, add: add, rank: b.group.rank, ranks: b.group.Size(), block: make([]T, sumBlock)}
+	b, c := p.bound, p.call
+	s := &summer[T]{preparation: p, call: c, add: add, rank: b.group.rank, ranks: b.group.Size(), block: make([]T, sumBlock)}
 	s.stride = s.ranks * c.Count
 	most := min(pieceMost, max(pieceRoom/s.ranks, sumBlock*8)) / c.DType.Size()
 	parts, rounds := make([][]piece, s.ranks), 0
@@ -99,16 +100,16 @@ func sumOf[T collectives.Number](p *preparation, add func(z, x, y []T)) {
 
 // from is the first element of a rank's part in the inputs.
 func (s *summer[T]) from(rank int) int {
-	if s.bound.call.Op == collectives.AllReduce {
-		from, _ := collectives.Share(s.bound.call.Count, rank, s.ranks)
+	if s.call.Op == collectives.AllReduce {
+		from, _ := collectives.Share(s.call.Count, rank, s.ranks)
 		return from
 	}
-	return rank * s.bound.call.Count
+	return rank * s.call.Count
 }
 
 // round moves the piece k of every rank's part.
 func (s *summer[T]) round(parts [][]piece, k int) (r round) {
-	c := &s.bound.call
+	c := s.call
 	for q := range parts {
 		if q == s.rank {
 			continue
@@ -131,7 +132,7 @@ func (s *summer[T]) round(parts [][]piece, k int) (r round) {
 
 // sum adds up a piece, the first rank's elements first.
 func (s *summer[T]) sum(e piece) {
-	c := &s.bound.call
+	c := s.call
 	for w := range e.rows {
 		mine := s.from(s.rank) + (e.row+w)*s.stride + e.at
 		to := (e.row+w)*c.Count + e.at
@@ -149,7 +150,7 @@ func (s *summer[T]) sum(e piece) {
 func (s *summer[T]) total(n, mine, came int) []T {
 	in := func(q int) []T {
 		if q == s.rank {
-			return collectives.Elements[T](s.bound.call.In, mine, n)
+			return collectives.Elements[T](s.call.In, mine, n)
 		}
 		return collectives.Elements[T](s.came[q], came, n)
 	}
@@ -166,8 +167,8 @@ func (s *summer[T]) total(n, mine, came int) []T {
 }
 
 func (s *summer[T]) store(to int, sum []T) {
-	z := collectives.Elements[T](s.bound.call.Out, to, len(sum))
-	if s.bound.call.Add {
+	z := collectives.Elements[T](s.call.Out, to, len(sum))
+	if s.call.Add {
 		s.add(z, z, sum)
 	} else {
 		copy(z, sum)
@@ -176,7 +177,7 @@ func (s *summer[T]) store(to int, sum []T) {
 
 // hand is the round in which every rank hands its sums out.
 func (s *summer[T]) hand() (r round) {
-	c := &s.bound.call
+	c := s.call
 	for q := range s.ranks {
 		if q == s.rank {
 			continue
@@ -193,7 +194,7 @@ func (s *summer[T]) hand() (r round) {
 
 // exchangeInPlace swaps parts with every other rank, piece by piece.
 func (p *preparation) exchangeInPlace() {
-	b, c := p.bound, &p.bound.call
+	b, c := p.bound, p.call
 	size, ranks := c.DType.Size(), b.group.Size()
 	list := pieces(1, c.Count, min(pieceMost, max(pieceRoom/ranks, sumBlock*8))/size)
 	came := make([]unsafe.Pointer, ranks)

@@ -118,6 +118,8 @@ type Node struct {
 	Pos    string
 	Guard  *Value // an I64 scalar: the node is skipped while it is 0
 	Async  bool   // a collective that runs beside what follows it
+	Joins  bool   // a collective that may be one call with those beside it
+	Joined bool   // and is with the node before it
 	Stream int    // of what is handed on between stages, which goes on past the end of its program
 	Open   int    // an event of the stage, which says that it has ended; 0: it ends with its program
 	Await  []int  // such events, before the node begins

@@ -425,7 +425,7 @@ func instructionChange(sa, sb *Stage, a, b *Instruction) (change string, shapesO
 		shapesOnly = shapesOnly && nameA == nameB && x.Offset == y.Offset
 	}
 	rest := append(attrChanges(&a.Attrs, &b.Attrs), changed("stream", a.Stream, b.Stream), changed("wait", numbers(a.Wait), numbers(b.Wait)),
-		changed("signal", a.Signal, b.Signal), changed("open", a.Open, b.Open),
+		changed("signal", a.Signal, b.Signal), changed("joined", a.Joined, b.Joined), changed("open", a.Open, b.Open),
 		changed("await", numbers(a.Await), numbers(b.Await)), changed("if", sa.predicate(a), sb.predicate(b)), changed("from", a.Pos, b.Pos))
 	rest = some(rest...)
 	lines = some(append(lines, rest...)...)

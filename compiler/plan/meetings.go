@@ -321,11 +321,13 @@ func (p *party) join(a at, in *Instruction) want {
 // agree is rule 26 for a collective of a group. Ranks of one stage do it with the same buffers: what is as large is not what was meant.
 func (p *party) agree(a at, mine, other meet) {
 	x, y := mine.party.stage.Tensors(mine.in), other.party.stage.Tensors(other.in)
-	same := mine.in.Op == other.in.Op && len(x) == len(y) && mine.in.Attrs == other.in.Attrs
+	same := mine.in.Op == other.in.Op && mine.in.Joined == other.in.Joined && len(x) == len(y) && mine.in.Attrs == other.in.Attrs
 	for i := 0; same && i < len(x); i++ {
 		same = x[i].Len() == y[i].Len() && x[i].DType == y[i].DType
 	}
 	switch {
+	case mine.in.Joined != other.in.Joined:
+		p.failAtParty(a, "it is one call with the one before it for one of both, %s and %s, in %s", p.name, other.party.name, p.title)
 	case !same:
 		p.failAtParty(a, "%v of %d %v, but %s comes to %v of %d %v there, in %s", mine.in.Op, x[0].Len(), x[0].DType, other.party.name,
 			other.in.Op, y[0].Len(), y[0].DType, p.title)

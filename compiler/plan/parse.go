@@ -363,6 +363,7 @@ func (p *parser) instruction(s *scanner) Instruction {
 	if s.accept("signal") {
 		in.Signal = s.int("an event")
 	}
+	in.Joined = s.accept("joined")
 	if s.accept("open") {
 		in.Open = s.int("an event")
 	}

@@ -389,6 +389,7 @@ type Instruction struct {
 	Stream    int           `json:"stream,omitempty"`
 	Wait      []int         `json:"wait,omitempty"`      // events
 	Signal    int           `json:"signal,omitempty"`    // an event; 0: none
+	Joined    bool          `json:"joined,omitempty"`    // a collective that is one call with the one before it: they begin together, and end together
 	Open      int           `json:"open,omitempty"`      // a sending or receiving that goes on past the end of its program, as an event of the stage; 0: it does not
 	Await     []int         `json:"await,omitempty"`     // such events: those begun in the slot of the call have ended before the instruction begins, and all behind it in any stream
 	Predicate int           `json:"predicate,omitempty"` // ID of an I64 scalar's buffer, plus 1: skipped while it holds 0

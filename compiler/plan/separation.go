@@ -22,6 +22,7 @@ func (v *stageVerifier) separation() {
 	}
 	v.apart(v.spots(used), func(b *Buffer) bool { return b.Class == Cache }, "overlaps the cache %s, which generation keeps")
 	v.each(v.sharing)
+	v.joined()
 }
 
 // uses notes the buffers that a program touches.
@@ -118,17 +119,24 @@ func (v *stageVerifier) pair(a at, in *Instruction, i, j int) {
 	if v.mayShare(in, i, j) && v.first(x, 0) == v.first(y, 0) && sameView(x, y) && v.sameSlots(x, y) {
 		return
 	}
+	if v.everOverlap(x, y) {
+		v.failIn(a, "operand %s (%s) overlaps operand %s (%s), which %v does not allow",
+			operandName(in, i), v.stage.label(x.Buffer), operandName(in, j), v.stage.label(y.Buffer), in.Op)
+	}
+}
+
+// everOverlap says whether two operands may share a byte in some slot.
+func (v *stageVerifier) everOverlap(x, y *Operand) bool {
 	slots := 1
 	if !v.sameSlots(x, y) {
 		slots = v.stage.Slots
 	}
 	for slot := range slots {
 		if v.overlap(x, y, slot) {
-			v.failIn(a, "operand %s (%s) overlaps operand %s (%s), which %v does not allow",
-				operandName(in, i), v.stage.label(x.Buffer), operandName(in, j), v.stage.label(y.Buffer), in.Op)
-			return
+			return true
 		}
 	}
+	return false
 }
 
 func (v *stageVerifier) mayShare(in *Instruction, i, j int) bool {

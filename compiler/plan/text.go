@@ -47,7 +47,7 @@ import (
 //
 // An operand is name=%buffer, followed, where they differ from the buffer's own, by
 // +offset, @axis (of which it is the rank's part), [shape], /[strides] and <%bound, such as q=%20+768[4,64,12,64]/[147456,2304,64,1]. Behind the attributes
-// of an instruction stand stream, wait (events), signal (an event), open (an event of the stage), await (such events), if (a predicate) and from (a position), each where it is set. A name is quoted
+// of an instruction stand stream, wait (events), signal (an event), joined, open (an event of the stage), await (such events), if (a predicate) and from (a position), each where it is set. A name is quoted
 // as in Go unless it is made of letters, digits and any of _ . / : + - ~ # *.
 func (p *Plan) Text() []byte {
 	w := &textWriter{}
@@ -350,7 +350,11 @@ func (s *Stage) Format(in *Instruction) string {
 	if len(in.Wait) > 0 {
 		line += " wait " + strings.Trim(numbers(in.Wait), "[]")
 	}
-	line += optional("signal", int64(in.Signal)) + optional("open", int64(in.Open))
+	line += optional("signal", int64(in.Signal))
+	if in.Joined {
+		line += " joined"
+	}
+	line += optional("open", int64(in.Open))
 	if len(in.Await) > 0 {
 		line += " await " + strings.Trim(numbers(in.Await), "[]")
 	}

@@ -38,8 +38,11 @@ func (p *Plan) Traffic(stage int) (list []Traffic) {
 			if k == len(list) {
 				list = append(list, Traffic{Axis: in.Attrs.Axis, Op: in.Op})
 			}
-			list[k].Calls++
 			list[k].SentBytes += p.SentBytes(st, in)
+			if in.Joined {
+				continue
+			}
+			list[k].Calls++
 			if in.Stream != 0 {
 				list[k].Beside++
 			}

@@ -51,7 +51,8 @@ import (
 //
 //  18. What lasts overlaps nothing else of its space, and a cache nothing that the schedules with a cache use.
 //  19. An instruction's outputs overlap neither each other nor its inputs, except where the contract allows an output
-//     and an input to be the same view, and but for a gathering whose input is the rank's own part of its output.
+//     and an input to be the same view, and but for a gathering whose input is the rank's own part of its output. Nor do they overlap anything of another instruction that
+//     is one call with it.
 //  20. What is written is a region that can be followed: rows of one width at one distance.
 //  21. What is read was written before in the session, whole, by instructions without a predicate or under the reader's, for the
 //     same micro-batch unless it is a gradient, and its bytes served no other buffer since.
@@ -60,7 +61,8 @@ import (
 // Order, within each program; the end of a program is waited for on every stream.
 //
 //  23. Streams are numbered below [MaxStreams]; an event is signalled once, and by an instruction before those that wait for it; the collectives of a
-//     stream but the first are along one axis.
+//     stream but the first are along one axis. What is joined stands right behind an instruction of its operation, axis and stream, waits for nothing, and only the last of a
+//     call signals; none of them goes on past the end of the program.
 //  24. What touches bytes that another stream touched, one of them writing, comes after it by events.
 //  25. What is awaited is the event of open instructions of the stage, which may share one. From where such an instruction begins until its event is awaited in a call of
 //     its slot, or the schedule ends, nothing writes what it sends and nothing touches what it receives, and it does not begin again.
