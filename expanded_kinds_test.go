@@ -33,6 +33,16 @@ var corruptions = []corruption{
 		})
 	}},
 	{"shrink what a collective moves", true, true, (*corrupter).shrinkCollective},
+	{"make one call two, or two one", true, true, func(c *corrupter) string {
+		p, i := c.pick(func(p *plan.Program, in *plan.Instruction) bool { return joint(p, in) && in != &p.Instructions[0] })
+		return c.done(p, i, func() { p.Instructions[i].Joined = !p.Instructions[i].Joined })
+	}},
+	{"be one call with what makes it", true, false, func(c *corrupter) string {
+		p, i := c.pick(func(p *plan.Program, in *plan.Instruction) bool {
+			return in != &p.Instructions[0] && computes(p, in)
+		})
+		return c.done(p, i, func() { p.Instructions[i].Joined = true })
+	}},
 	{"go along another axis", true, true, (*corrupter).otherAxis},
 	{"work on another buffer with others", true, true, func(c *corrupter) string { return c.otherBuffer(within) }},
 	{"send to another, or receive from one", true, false, (*corrupter).otherPeer},
@@ -230,7 +240,7 @@ func (c *corrupter) done(p *plan.Program, i int, do func()) string {
 	now := ""
 	if i < len(p.Instructions) {
 		in := p.Instructions[i]
-		now = fmt.Sprint(in.Name, in.Op, in.Operands, in.Attrs.Peer, in.Attrs.Lane, in.Attrs.Axis, in.Stream, in.Wait, in.Open, in.Await)
+		now = fmt.Sprint(in.Name, in.Op, in.Operands, in.Attrs.Peer, in.Attrs.Lane, in.Attrs.Axis, in.Stream, in.Wait, in.Joined, in.Open, in.Await)
 	}
 	return fmt.Sprintf("program %s, instruction %d %s (%v, %v): now %s", p.Name, i, was.Name, was.Op, was.Wait, now)
 }

@@ -95,7 +95,7 @@ func (d *drawn) try(file string, o StrategyOptions, values []Value) error {
 	return d.sameBits(file, o, shared)
 }
 
-// sameBits trains again, and at other stages of ZeRO, which change no bit of the sums that are taken after each micro-batch.
+// sameBits trains again, and at other stages of ZeRO, with small collectives as one call and apart, which change no bit of the sums that are taken after each micro-batch.
 func (d *drawn) sameBits(file string, o StrategyOptions, first *learnt) error {
 	again, err := learn(file, o, d.mesh())
 	if err != nil {
@@ -110,7 +110,7 @@ func (d *drawn) sameBits(file string, o StrategyOptions, first *learnt) error {
 	var want *learnt
 	for stage := range 4 {
 		other := *d
-		other.zero, other.each = stage, true
+		other.zero, other.each, other.apart = stage, true, stage%2 == 1
 		got, err := learn(file, o, other.mesh())
 		if err != nil {
 			return fmt.Errorf("zero %d: %w", stage, err)
@@ -134,6 +134,7 @@ type drawn struct {
 	zero, chunks                      int
 	schedule                          string // of stages
 	megatron, each                    bool
+	apart                             bool // each collective is a call of its own
 	attention                         string // "": left open
 }
 
@@ -165,6 +166,9 @@ func (d *drawn) mesh() []string {
 	}
 	if d.each {
 		list = append(list, `reduce="each"`)
+	}
+	if d.apart {
+		list = append(list, "bucket=0")
 	}
 	if d.attention != "" {
 		list = append(list, fmt.Sprintf("attention=%q", d.attention))

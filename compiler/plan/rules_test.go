@@ -255,6 +255,17 @@ var brokenOrder = []broken{
 
 	{23, edit("program update\n", "program update\n  all_reduce r x=%14 y=%14 {axis=data} stream 1\n  all_reduce s x=%15 y=%15 {axis=tensor} stream 1\n"), four,
 		"it is along tensor on stream 1, where others are along data"},
+	{23, edit("program update\n", "program update\n  all_reduce r x=%14 y=%14 {axis=data} joined\n"), four, "it is one call with the instruction before it, and there is none"},
+	{23, edit("program update\n", "program update\n  all_reduce r x=%14 y=%14 {axis=data}\n  all_reduce s x=%15 y=%15 {axis=tensor} joined\n"), four,
+		"all_reduce along tensor on stream 0 is not one call with r, all_reduce along data on stream 0"},
+	{23, edit("program update\n", "program update\n  all_reduce r x=%14 y=%14 {axis=data} stream 1\n  all_reduce s x=%15 y=%15 {axis=data} joined\n"), four,
+		"all_reduce along data on stream 0 is not one call with r, all_reduce along data on stream 1"},
+	{23, edit("program update\n", "program update\n  all_reduce r x=%14 y=%14 {axis=data} signal 1\n  all_reduce s x=%15 y=%15 {axis=data} joined\n"), four,
+		"it is one call with r, which signals event 1 before the call has ended"},
+	{23, edit("program update\n", "program update\n  zero z y=%30 stream 2 signal 1\n  all_reduce r x=%14 y=%14 {axis=data}\n  all_reduce s x=%15 y=%15 {axis=data} wait 1 joined\n"), four,
+		"it waits for events, but is one call with r, which begins all"},
+	{19, edit("program update\n", "program update\n  all_reduce r x=%14 y=%14 {axis=data}\n  all_reduce s x=%14 y=%14 {axis=data} joined\n"), four,
+		"operand x (%14 grad.table) overlaps operand y (%14 grad.table) of r, which is one call with it"},
 
 	{24, edit("ids=%16 table=%8 y=%18 from", "ids=%16 table=%8 y=%18 stream 1 from"), nil,
 		"instruction 1 (qkv): it reads %18 x on stream 0, and instruction 0 (embed) writes the same bytes on stream 1, but no event orders them"},
