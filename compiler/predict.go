@@ -23,7 +23,7 @@ func Timeline(p *Profile, pl *plan.Plan, threads int) []timeline.Event {
 		e := timeline.Event{Name: in.Name, Op: in.Op.String(), Program: c.Program, Pos: in.Pos, MicroBatch: c.MicroBatch, Stream: in.Stream,
 			Rank: pl.FirstOf(stage), Start: inTime(start), Length: inTime(seconds)}
 		if kernels.Contracts[in.Op].Collective {
-			e.SentBytes = pl.SentBytes(&pl.Stages[stage], in)
+			e.Axis, e.SentBytes = in.Attrs.Axis, pl.SentBytes(&pl.Stages[stage], in)
 		}
 		list = append(list, e)
 	}
@@ -52,24 +52,34 @@ func predict(p *Profile, pl *plan.Plan, s *plan.Schedule, threads int,
 		predicted[call.Program] = make([]float64, len(program.Instructions))
 		c.pass(program) // leaves the cache as the next step finds it
 	}
-	begun := 0.0 // the current call
-	for _, call := range s.Calls {
-		program := st.Program(call.Program)
-		prices := c.prices(program)
-		r := race{ends: map[int]float64{}}
-		for i := range program.Instructions {
-			in := &program.Instructions[i]
+	_, exposed = Play(st, s, func(call plan.Call) func(i int) float64 {
+		prices := c.prices(st.Program(call.Program))
+		return func(i int) float64 {
 			seconds := prices(i)
 			predicted[call.Program][i] += seconds
-			start := r.instruction(in, seconds)
-			if tell != nil {
-				tell(call, in, begun+start, seconds)
+			return seconds
+		}
+	}, tell)
+	return predicted, exposed
+}
+
+// Play follows a schedule of the only stage of a plan, whose instructions take what seconds says, asked in their order call by call. It gives how long all takes, and what of that is
+// collectives that nothing is computed beside. tell is as in predict.
+func Play(st *plan.Stage, s *plan.Schedule, seconds func(call plan.Call) func(i int) float64,
+	tell func(c plan.Call, in *plan.Instruction, start, seconds float64)) (total, exposed float64) {
+	for _, call := range s.Calls {
+		program, prices := st.Program(call.Program), seconds(call)
+		r := race{ends: map[int]float64{}}
+		for i := range program.Instructions {
+			in, price := &program.Instructions[i], prices(i)
+			if start := r.instruction(in, price); tell != nil {
+				tell(call, in, total+start, price)
 			}
 		}
 		took := slices.Max(r.now[:])
-		begun, exposed = begun+took, exposed+took-r.computed
+		total, exposed = total+took, exposed+took-r.computed
 	}
-	return predicted, exposed
+	return total, exposed
 }
 
 // pricer prices the instructions of programs. Where a profile has tables a price depends on what a cache holds, and each call has its own; else a

@@ -134,7 +134,7 @@ type drawn struct {
 	zero, chunks                      int
 	schedule                          string // of stages
 	megatron, each                    bool
-	apart                             bool // each collective is a call of its own
+	apart                             bool   // each collective is a call of its own
 	attention                         string // "": left open
 }
 

@@ -32,7 +32,7 @@ func (t *tracer) add(in *plan.Instruction, start, end time.Time) {
 	e := timeline.Event{Name: in.Name, Op: in.Op.String(), Program: t.call.Program, Pos: in.Pos, MicroBatch: t.call.MicroBatch,
 		Rank: t.machine.rank.Number, Stream: in.Stream, Start: start.Sub(t.begun), Length: end.Sub(start)}
 	if kernels.Contracts[in.Op].Collective {
-		e.SentBytes = t.machine.Plan.SentBytes(t.machine.stage, in)
+		e.Axis, e.SentBytes = in.Attrs.Axis, t.machine.Plan.SentBytes(t.machine.stage, in)
 	}
 	t.events = append(t.events, e)
 }

@@ -20,7 +20,8 @@ type Event struct {
 	Stream     int
 	Start      time.Duration // since the step began
 	Length     time.Duration
-	SentBytes  int64 // of a collective
+	Axis       string // of a collective
+	SentBytes  int64
 }
 
 // entry is an event of the format. Times are in microseconds.
@@ -35,19 +36,17 @@ type entry struct {
 	Args     map[string]any `json:"args,omitempty"`
 }
 
-// stream is what a stream of a rank is called.
-func stream(n int) string {
-	switch n {
-	case 0:
+// stream is what the stream of an event of it is called.
+func (e *Event) stream() string {
+	switch {
+	case e.Stream == 0:
 		return "computing"
-	case 4:
-		return "receiving"
-	case 5:
+	case e.Op == "send":
 		return "sending"
-	case 1:
-		return "collectives beside it"
+	case e.Op == "receive":
+		return "receiving"
 	}
-	return fmt.Sprintf("collectives beside it, %d", n)
+	return "beside it, along " + e.Axis
 }
 
 // Write writes events. rank names the process of a rank; nil numbers them.
@@ -61,11 +60,14 @@ func Write(w io.Writer, events []Event, rank func(int) string) error {
 		if key := [2]int{e.Rank, e.Stream}; !seen[key] {
 			seen[key] = true
 			list = append(list, entry{Phase: "M", Name: "process_name", Process: e.Rank, Args: map[string]any{"name": rank(e.Rank)}},
-				entry{Phase: "M", Name: "thread_name", Process: e.Rank, Thread: e.Stream, Args: map[string]any{"name": stream(e.Stream)}})
+				entry{Phase: "M", Name: "thread_name", Process: e.Rank, Thread: e.Stream, Args: map[string]any{"name": e.stream()}})
 		}
 		args := map[string]any{"program": e.Program, "micro_batch": e.MicroBatch}
 		if e.Pos != "" {
 			args["from"] = e.Pos
+		}
+		if e.Axis != "" {
+			args["axis"] = e.Axis
 		}
 		if e.SentBytes > 0 {
 			args["sent_bytes"] = e.SentBytes

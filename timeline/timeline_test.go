@@ -13,7 +13,7 @@ func TestWrite(t *testing.T) {
 	var b bytes.Buffer
 	err := timeline.Write(&b, []timeline.Event{
 		{Name: "h.0", Op: "matmul", Program: "forward", Rank: 1, Start: 1500 * time.Nanosecond, Length: time.Millisecond, Pos: "a.cue:1:2"},
-		{Name: "gather", Op: "all_gather", Program: "forward", Rank: 1, Stream: 1, Length: time.Microsecond, SentBytes: 64},
+		{Name: "gather", Op: "all_gather", Program: "forward", Rank: 1, Stream: 1, Length: time.Microsecond, Axis: "data", SentBytes: 64},
 	}, nil)
 	if err != nil {
 		t.Fatal(err)
@@ -43,7 +43,7 @@ func TestWrite(t *testing.T) {
 	if gather.Thread != 1 || gather.Args["sent_bytes"] != 64.0 {
 		t.Errorf("%+v", gather)
 	}
-	if file.Events[0].Args["name"] != "rank 1" || file.Events[4].Args["name"] != "collectives beside it" {
+	if file.Events[0].Args["name"] != "rank 1" || file.Events[4].Args["name"] != "beside it, along data" || gather.Args["axis"] != "data" {
 		t.Errorf("%+v", file.Events)
 	}
 }
