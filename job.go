@@ -101,7 +101,7 @@ func (s *session) bindRank(threads int) error {
 		return err
 	}
 	var machine atomic.Pointer[runtime.Machine]
-	t.Serve(deadline(s.plan, processors(threads), t.Local()/t.Processors()), func() (int64, string) {
+	t.Serve(deadline(s.plan, device, processors(threads), t.Local()/t.Processors()), func() (int64, string) {
 		if m := machine.Load(); m != nil {
 			return m.Look()
 		}

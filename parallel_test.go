@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -276,59 +277,108 @@ func TestRankFails(t *testing.T) {
 // A rank that hangs ends the step on all, and the error names it, and what it is at.
 func TestRankHangs(t *testing.T) {
 	for hung := range 2 {
-		p := planOf(t, write(t, gpt2, stream), mesh(2))
-		machines := make([]*runtime.Machine, 0, 2)
-		world := local.NewWorld(2, local.Options{Deadline: 200 * time.Millisecond, Look: func(rank int) (int64, string) { return machines[rank].Look() }})
-		for rank := range 2 {
-			device, err := gsc.NewDevice(p.Device, 1)
-			if err != nil {
-				t.Fatal(err)
-			}
-			m, err := runtime.Bind(p, hanging{device, rank == hung, new(int)}, runtime.Rank{Number: rank, Join: world.Group})
-			if err != nil {
-				t.Fatal(err)
-			}
-			machines = append(machines, m)
-		}
-		ranks, err := runtime.NewRanks(machines, world.Fail)
-		if err != nil {
-			t.Fatal(err)
-		}
-		set, err := data.Open(p.Data)
-		if err != nil {
-			t.Fatal(err)
-		}
-		b := data.NewBatch(p.Data, p.Training.Sequences)
-		if err := errors.Join(ranks.Start(), set.Fill(p.Training.Seed, 1, b)); err != nil {
-			t.Fatal(err)
-		}
-		begin := time.Now()
-		_, err = ranks.Train(b, 1, 0.01)
+		ranks, took, err := trainOdd(t, func(rank int) func(kernels.Kernel) kernels.Kernel { return hangs(rank == hung) })
 		want := fmt.Sprintf("step 1: rank %d: at h.1.ln_2 (layer_norm, gsc/gpt2.cue:", hung)
 		if err == nil || !strings.HasPrefix(err.Error(), want) || !strings.Contains(err.Error(), "has done nothing for") || !ranks.Stuck() {
 			t.Errorf("the error is %v", err)
 		}
-		if took := time.Since(begin); took > 8*time.Second {
+		if took > 8*time.Second {
 			t.Errorf("it took %v", took)
 		}
 	}
 }
 
-// hanging is a device whose fourth norm, that of the second block's MLP, never ends where it is to hang.
-type hanging struct {
-	kernels.Device
-	hangs bool
-	norms *int
+// A rank whose instruction takes longer than the deadline is waited for as long as its device gets on.
+func TestSlowRankIsWaitedFor(t *testing.T) {
+	var slept atomic.Int64
+	_, _, err := trainOdd(t, func(rank int) func(kernels.Kernel) kernels.Kernel {
+		return func(run kernels.Kernel) kernels.Kernel {
+			return func() {
+				for range 20 * rank {
+					time.Sleep(50 * time.Millisecond)
+					slept.Add(1)
+				}
+				run()
+			}
+		}
+	}, &slept)
+	if err != nil || slept.Load() != 20 {
+		t.Errorf("%v after %d pauses", err, slept.Load())
+	}
 }
 
-func (d hanging) Bind(c kernels.Call) (kernels.Kernel, error) {
-	run, err := d.Device.Bind(c)
+// trainOdd trains a step on two ranks, whose deadline is 200 ms, with another kernel in place of the fourth norm, that of the second block's MLP. slept is added to what the device tells of
+// its progress.
+func trainOdd(t *testing.T, in func(rank int) func(kernels.Kernel) kernels.Kernel, slept ...*atomic.Int64) (ranks *runtime.Ranks, took time.Duration, err error) {
+	p := planOf(t, write(t, gpt2, stream), mesh(2))
+	machines := make([]*runtime.Machine, 0, 2)
+	world := local.NewWorld(2, local.Options{Deadline: 200 * time.Millisecond, Look: func(rank int) (int64, string) { return machines[rank].Look() }})
+	for rank := range 2 {
+		device, err := gsc.NewDevice(p.Device, 1)
+		if err != nil {
+			t.Fatal(err)
+		}
+		m, err := runtime.Bind(p, newOdd(device, in(rank), slept...), runtime.Rank{Number: rank, Join: world.Group})
+		if err != nil {
+			t.Fatal(err)
+		}
+		machines = append(machines, m)
+	}
+	ranks, err = runtime.NewRanks(machines, world.Fail)
+	if err != nil {
+		t.Fatal(err)
+	}
+	set, err := data.Open(p.Data)
+	if err != nil {
+		t.Fatal(err)
+	}
+	b := data.NewBatch(p.Data, p.Training.Sequences)
+	if err := errors.Join(ranks.Start(), set.Fill(p.Training.Seed, 1, b)); err != nil {
+		t.Fatal(err)
+	}
+	begin := time.Now()
+	_, err = ranks.Train(b, 1, 0.01)
+	return ranks, time.Since(begin), err
+}
+
+// odd is a device with another kernel for one norm.
+type odd struct {
+	kernels.Progressive
+	in    func(run kernels.Kernel) kernels.Kernel
+	norms *int
+	slept []*atomic.Int64
+}
+
+func newOdd(d kernels.Device, in func(kernels.Kernel) kernels.Kernel, slept ...*atomic.Int64) odd {
+	return odd{d.(kernels.Progressive), in, new(int), slept}
+}
+
+// hangs gives a kernel that never ends, or the kernel.
+func hangs(ever bool) func(kernels.Kernel) kernels.Kernel {
+	return func(run kernels.Kernel) kernels.Kernel {
+		if ever {
+			return func() { select {} }
+		}
+		return run
+	}
+}
+
+func (d odd) Bind(c kernels.Call) (kernels.Kernel, error) {
+	run, err := d.Progressive.Bind(c)
 	if c.Op == kernels.LayerNorm {
-		if *d.norms++; d.hangs && *d.norms == 4 {
-			return func() { select {} }, nil
+		if *d.norms++; *d.norms == 4 {
+			return d.in(run), err
 		}
 	}
 	return run, err
+}
+
+func (d odd) Progress() int64 {
+	n := d.Progressive.Progress()
+	for _, s := range d.slept {
+		n += s.Load()
+	}
+	return n
 }
 
 var errBroken = errors.New("the cable is broken")

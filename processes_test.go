@@ -250,7 +250,7 @@ func TestProcessesFailTogether(t *testing.T) {
 			return g
 		}}, "step 1: rank 1: reduce."},
 		{played{limit: 200 * time.Millisecond, device: func(d kernels.Device, rank int) kernels.Device {
-			return hanging{d, rank == 1, new(int)}
+			return newOdd(d, hangs(rank == 1))
 		}}, "step 1: rank 1: at h.1.ln_2 (layer_norm, gsc/gpt2.cue:"},
 	} {
 		begin := time.Now()

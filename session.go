@@ -68,8 +68,8 @@ func (s *session) bindRanks(threads int) error {
 	if Joined() {
 		return s.bindRank(threads)
 	}
-	limit := deadline(s.plan, processors(threads), s.plan.Ranks()/processors(threads))
-	threads = s.plan.RankThreads(processors(threads))
+	all := processors(threads)
+	threads = s.plan.RankThreads(all)
 	var world *local.World
 	machines := make([]*runtime.Machine, 0, s.plan.Ranks())
 	look := func(rank int) (int64, string) { return machines[rank].Look() }
@@ -79,7 +79,7 @@ func (s *session) bindRanks(threads int) error {
 			return err
 		}
 		if world == nil {
-			world = newWorld(s.plan.Ranks(), device, limit, look)
+			world = newWorld(s.plan.Ranks(), device, deadline(s.plan, device, all, s.plan.Ranks()/all), look)
 		}
 		m, err := s.bind(device, runtime.Rank{Number: rank, Join: world.Group})
 		if err != nil {
@@ -117,11 +117,11 @@ func (s *session) bind(device kernels.Device, rank runtime.Rank) (*runtime.Machi
 // leastDeadline is for how long a rank may be at a short instruction while others wait for it.
 const leastDeadline = 8 * time.Second
 
-// deadline is for how long a rank may be at any instruction of a plan: longer where one is expected to take its time, on a processor that
-// several ranks may share.
-func deadline(p *plan.Plan, threads, sharing int) time.Duration {
+// deadline is for how long a rank may be at any instruction of a plan without getting on. Of a device that cannot tell, longer where one is expected to take its time, on a
+// processor that several ranks may share.
+func deadline(p *plan.Plan, device kernels.Device, threads, sharing int) time.Duration {
 	longest := time.Duration(0)
-	if p.Ranks() > 1 {
+	if _, tells := device.(kernels.Progressive); p.Ranks() > 1 && !tells {
 		for _, e := range compiler.Timeline(compiler.BuiltIn(p.Device, ""), p, threads) {
 			longest = max(longest, e.Length)
 		}

@@ -65,6 +65,13 @@ type Device interface {
 	Close() error
 }
 
+// Progressive is a device whose kernels tell that they get on.
+type Progressive interface {
+	Device
+	// Progress is a number that changes at least every second while a kernel runs. It may be asked for at any time.
+	Progress() int64
+}
+
 // Memory is one arena. ReadAt and WriteAt copy between it and the host, at byte
 // offsets, while no kernel that uses those bytes runs.
 type Memory interface {

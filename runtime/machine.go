@@ -37,12 +37,16 @@ type Machine struct {
 	at   atomic.Pointer[plan.Instruction]
 }
 
-// Look tells how far the machine is, as a number that grows with all it does, and what it is at. It may be called while it runs.
+// Look tells how far the machine is, as a number that changes with all it does, and what it is at. It may be called while it runs.
 func (m *Machine) Look() (progress int64, at string) {
 	if in := m.at.Load(); in != nil {
 		at = place(in)
 	}
-	return m.done.Load(), at
+	progress = m.done.Load()
+	if d, ok := m.device.(kernels.Progressive); ok {
+		progress += d.Progress()
+	}
+	return progress, at
 }
 
 // place names an instruction, and where it comes from.

@@ -59,6 +59,9 @@ func (d *Device) Add(z, x, y []float32) { d.vector().add(z, x, y) }
 // Kind is "cpu".
 func (d *Device) Kind() string { return "cpu" }
 
+// Progress is that of the pieces that kernels cut their work into: some milliseconds each.
+func (d *Device) Progress() int64 { return d.pool.progress() }
+
 // Close ends the workers.
 func (d *Device) Close() error {
 	d.pool.close()

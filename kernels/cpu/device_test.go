@@ -202,3 +202,34 @@ func TestRunsAllocateNothing(t *testing.T) {
 		})
 	}
 }
+
+// Kernels that take long show that they get on, on one thread as on several.
+func TestProgressWhileKernelsRun(t *testing.T) {
+	r := rand.New(rand.NewPCG(1, 2))
+	const n = 1024
+	c := kernels.Call{Op: kernels.MatMul, Args: []kernels.Tensor{random(r, n, n), random(r, n, n), {}, random(r, n, n), {}, {}, {}}}
+	for _, threads := range []int{1, 2} {
+		d := openLevel(t, threads, levels()[0])
+		run, err := d.Bind(c)
+		if err != nil {
+			t.Fatal(err)
+		}
+		done := make(chan struct{})
+		go func() {
+			run()
+			close(done)
+		}()
+		seen := map[int64]bool{}
+		for ended := false; !ended; {
+			select {
+			case <-done:
+				ended = true
+			default:
+				seen[d.Progress()] = true
+			}
+		}
+		if len(seen) < 5 {
+			t.Errorf("%d threads: %d numbers were seen during a product", threads, len(seen))
+		}
+	}
+}

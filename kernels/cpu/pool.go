@@ -30,6 +30,9 @@ type pool struct {
 	wake    *sync.Cond // for workers: there is a job, or the pool is closed
 	idle    *sync.Cond // for the caller: left is 0
 	done    sync.WaitGroup
+
+	runs   atomic.Int64 // begun
+	serial atomic.Int64 // pieces that are finished of a run on one thread
 }
 
 const (
@@ -52,9 +55,11 @@ func newPool(threads int) *pool {
 // that its kernel made when it was bound. It must not be called from within a job,
 // nor by two goroutines at once.
 func (p *pool) run(pieces int, job func(piece, worker int)) {
+	p.runs.Add(1)
 	if p.threads == 1 || pieces <= 1 {
 		for i := range pieces {
 			job(i, 0)
+			p.serial.Store(int64(i) + 1)
 		}
 		return
 	}
@@ -68,6 +73,11 @@ func (p *pool) run(pieces int, job func(piece, worker int)) {
 	}
 	p.take(0)
 	p.awaitAll()
+}
+
+// progress is a number that changes with every piece of work.
+func (p *pool) progress() int64 {
+	return p.runs.Load()<<32 + int64(uint32(p.claim.Load())) + p.serial.Load()
 }
 
 // take runs pieces until none is left to claim.
