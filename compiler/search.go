@@ -2,7 +2,6 @@ package compiler
 
 import (
 	"cmp"
-	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -373,11 +372,4 @@ func (x *search) pipelines(m schema.Mesh, micro int) (list []schema.Pipeline) {
 		}
 	}
 	return list
-}
-
-// refused says whether an error is the strategy's, so that another candidate may do.
-func refused(err error) bool {
-	var one *schema.Error
-	var list schema.Errors
-	return errors.As(err, &one) || errors.As(err, &list)
 }

@@ -42,7 +42,7 @@ func (x *search) cost(k costKey) (*layerCost, error) {
 	}
 	period := x.period()
 	one, err := x.few(k, period)
-	if err != nil && refused(err) {
+	if schema.ErrorsOf(err) != nil { // another candidate may do
 		x.costs[k] = nil
 		return nil, nil
 	}
@@ -208,6 +208,9 @@ func (x *search) price(c *Candidate, cost *layerCost) {
 // underWay is how many micro-batches a chunk of the first stage holds at a time.
 func (x *search) underWay(c *Candidate) float64 {
 	stages, chunks := c.Parallel.Mesh.Pipeline, max(1, c.Parallel.Pipeline.Chunks)
+	if stages > 1 && c.Parallel.Pipeline.Schedule == "gpipe" {
+		return float64(c.MicroBatches)
+	}
 	return float64(min(forwardFirst(stages, chunks, 0), c.MicroBatches*chunks))
 }
 

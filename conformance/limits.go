@@ -1,7 +1,6 @@
 package conformance
 
 import (
-	"errors"
 	"regexp"
 	"slices"
 
@@ -29,13 +28,7 @@ var limits = []limit{
 
 // beyondLimits says whether limits, and nothing else, are what an error is about.
 func beyondLimits(err error) bool {
-	var one *schema.Error
-	var list schema.Errors
-	switch {
-	case errors.As(err, &list):
-	case errors.As(err, &one):
-		list = schema.Errors{one}
-	}
+	list := schema.ErrorsOf(err)
 	return len(list) > 0 && !slices.ContainsFunc(list, func(e *schema.Error) bool { return limitOf(e) < 0 })
 }
 

@@ -53,6 +53,17 @@ func (e Errors) Error() string {
 	return strings.Join(texts, "\n")
 }
 
+// ErrorsOf is what an error says is wrong with a strategy; nil where it is about something else.
+func ErrorsOf(err error) Errors {
+	if list, ok := errorAs[Errors](err); ok {
+		return list
+	}
+	if one, ok := errorAs[*Error](err); ok {
+		return Errors{one}
+	}
+	return nil
+}
+
 // Unwrap gives the single errors.
 func (e Errors) Unwrap() []error {
 	list := make([]error, len(e))
