@@ -71,6 +71,32 @@ func TestRanksLearnTheSame(t *testing.T) {
 	}
 }
 
+// Every pair of axes goes with every stage of ZeRO.
+func TestEveryPairOfAxes(t *testing.T) {
+	path := write(t, deep(llama), stream)
+	set := []string{"batch.sequences=16", "batch.micro_batches=4", "data.length=16", `devices.kind="ref"`, "optimizer={epsilon: 1e-6, clip_norm: 1}"}
+	one := newLab(t, planOf(t, path, set...), 1)
+	want := one.train(3)
+	for i, a := range plan.Axes {
+		for _, b := range plan.Axes[i+1:] {
+			for zero := range 4 {
+				t.Run(fmt.Sprintf("%s, %s, zero %d", a, b, zero), func(t *testing.T) {
+					l := newLab(t, planOf(t, path, append(set, fmt.Sprintf("parallel={mesh: {%s: 2, %s: 2}, zero: %d}", a, b, zero))...), 1)
+					got := l.train(3)
+					if far := farthest(got, want); !(far <= 1e-9) {
+						t.Errorf("losses %v, of one rank %v", got, want)
+					}
+					for _, name := range l.weights() {
+						if far := distance(l.tensor(name), one.tensor(name)); !(far <= 1e-9) {
+							t.Errorf("%s is apart by %.2g", name, far)
+						}
+					}
+				})
+			}
+		}
+	}
+}
+
 // distance is the largest difference, of numbers around 1. Where a gradient is 0 but for rounding, as that of a key's bias, so is the weight.
 func distance(a, b []float64) float64 {
 	far := 0.0
