@@ -8,6 +8,7 @@ import (
 	"math"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -281,6 +282,53 @@ func (l *lab) logits() []float64 {
 	l.check(err)
 	program := l.plan.Stages[0].Schedule(plan.Evaluate, l.batch.Length).Calls[0].Program
 	return l.machine.Values(l.machine.Buffer(program, "logits"))
+}
+
+// lesson is what one rank learns in some steps, that others are held to.
+type lesson struct {
+	path      string
+	set       []string
+	one       *lab
+	losses    []float64
+	tolerance float64
+}
+
+// learn trains a model on one rank. Where a gradient is 0 but for rounding, AdamW makes much of it: float32 is not asked to.
+func learn(t *testing.T, device, model, rows string, steps int, set ...string) *lesson {
+	t.Helper()
+	l := &lesson{path: write(t, model, rows), tolerance: 1e-6}
+	l.set = slices.Concat(objective(rows), []string{"data.length=16", fmt.Sprintf("devices.kind=%q", device), `optimizer={kind: "sgd", momentum: 0.9, clip_norm: 1}`}, set)
+	if device == "ref" {
+		l.tolerance, l.set = 1e-9, append(l.set, "optimizer={epsilon: 1e-6, clip_norm: 1}")
+	}
+	l.one = newLab(t, planOf(t, l.path, l.set...), 1)
+	l.losses = l.one.train(steps)
+	return l
+}
+
+// shared trains with the step cut in some way, and holds losses and weights to those of one rank.
+func (l *lesson) shared(t *testing.T, cut ...string) *lab {
+	t.Helper()
+	other := newLab(t, planOf(t, l.path, append(l.set[:len(l.set):len(l.set)], cut...)...), 1)
+	got := other.train(len(l.losses))
+	if far := farthest(got, l.losses); !(far <= l.tolerance) {
+		t.Errorf("%v: losses %v, of one rank %v: apart by %.2g", cut, got, l.losses, far)
+	}
+	for _, name := range other.weights() {
+		if far := distance(other.tensor(name), l.one.tensor(name)); !(far <= l.tolerance) {
+			t.Errorf("%v: %s is apart by %.2g", cut, name, far)
+		}
+	}
+	return other
+}
+
+// distance is the largest difference, of numbers around 1. Where a gradient is 0 but for rounding, as that of a key's bias, so is the weight.
+func distance(a, b []float64) float64 {
+	far := 0.0
+	for i, v := range a {
+		far = max(far, math.Abs(v-b[i]))
+	}
+	return far
 }
 
 // farthest is the largest difference of two lists, relative to the largest value.

@@ -46,25 +46,11 @@ func TestRanksLearnTheSame(t *testing.T) {
 		{"stream", gpt2, stream}, {"packed", gpt2, packed}, {"padded", llama, padded}, {"tags", bertTokens, tags}, {"rows", bertRows, kinds},
 		{"numbers", bertRows, sizes},
 	} {
-		for device, tolerance := range map[string]float64{"cpu": 1e-6, "ref": 1e-9} {
+		for _, device := range []string{"cpu", "ref"} {
 			t.Run(c.name+"/"+device, func(t *testing.T) {
-				path := write(t, c.model, c.data)
-				set := append(objective(c.data), "batch.sequences=8", "data.length=16", fmt.Sprintf("devices.kind=%q", device))
-				// Where a gradient is 0 but for rounding, AdamW makes much of it.
-				set = append(set, map[string]string{"cpu": `optimizer={kind: "sgd", momentum: 0.9, clip_norm: 1}`, "ref": "optimizer={epsilon: 1e-6, clip_norm: 1}"}[device])
-				one := newLab(t, planOf(t, path, set...), 1)
-				want := one.train(10)
+				one := learn(t, device, c.model, c.data, 10, "batch.sequences=8")
 				for _, cut := range cuts {
-					l := newLab(t, planOf(t, path, append(set, cut...)...), 1)
-					got := l.train(10)
-					if far := farthest(got, want); !(far <= tolerance) {
-						t.Errorf("%v: losses %v, of one rank %v: apart by %.2g", cut, got, want, far)
-					}
-					for _, name := range l.weights() {
-						if far := distance(l.tensor(name), one.tensor(name)); !(far <= tolerance) {
-							t.Errorf("%v: %s is apart by %.2g", cut, name, far)
-						}
-					}
+					one.shared(t, cut...)
 				}
 			})
 		}
@@ -73,37 +59,14 @@ func TestRanksLearnTheSame(t *testing.T) {
 
 // Every pair of axes goes with every stage of ZeRO.
 func TestEveryPairOfAxes(t *testing.T) {
-	path := write(t, deep(llama), stream)
-	set := []string{"batch.sequences=16", "batch.micro_batches=4", "data.length=16", `devices.kind="ref"`, "optimizer={epsilon: 1e-6, clip_norm: 1}"}
-	one := newLab(t, planOf(t, path, set...), 1)
-	want := one.train(3)
+	one := learn(t, "ref", deep(llama), stream, 3, "batch.sequences=16", "batch.micro_batches=4")
 	for i, a := range plan.Axes {
 		for _, b := range plan.Axes[i+1:] {
 			for zero := range 4 {
-				t.Run(fmt.Sprintf("%s, %s, zero %d", a, b, zero), func(t *testing.T) {
-					l := newLab(t, planOf(t, path, append(set, fmt.Sprintf("parallel={mesh: {%s: 2, %s: 2}, zero: %d}", a, b, zero))...), 1)
-					got := l.train(3)
-					if far := farthest(got, want); !(far <= 1e-9) {
-						t.Errorf("losses %v, of one rank %v", got, want)
-					}
-					for _, name := range l.weights() {
-						if far := distance(l.tensor(name), one.tensor(name)); !(far <= 1e-9) {
-							t.Errorf("%s is apart by %.2g", name, far)
-						}
-					}
-				})
+				one.shared(t, fmt.Sprintf("parallel={mesh: {%s: 2, %s: 2}, zero: %d}", a, b, zero))
 			}
 		}
 	}
-}
-
-// distance is the largest difference, of numbers around 1. Where a gradient is 0 but for rounding, as that of a key's bias, so is the weight.
-func distance(a, b []float64) float64 {
-	far := 0.0
-	for i, v := range a {
-		far = max(far, math.Abs(v-b[i]))
-	}
-	return far
 }
 
 // All ranks end with the same bits, in every run and with any number of threads.

@@ -29,28 +29,15 @@ func TestRingLearnsTheSame(t *testing.T) {
 	for i, c := range []struct{ name, model, data string }{
 		{"stream", gpt2, stream}, {"packed", gpt2, packed}, {"padded", llama, padded}, {"grouped", qwen2, packed}, {"windows", gemma, stream}, {"tags", bertTokens, tags}, {"rows", bertRows, kinds},
 	} {
-		for device, tolerance := range map[string]float64{"cpu": 1e-6, "ref": 1e-9} {
+		for _, device := range []string{"cpu", "ref"} {
 			t.Run(c.name+"/"+device, func(t *testing.T) {
-				path := write(t, c.model, c.data)
-				set := append(objective(c.data), "batch.sequences=4", "data.length=16", fmt.Sprintf("devices.kind=%q", device))
-				set = append(set, map[string]string{"cpu": `optimizer={kind: "sgd", momentum: 0.9, clip_norm: 1}`, "ref": "optimizer={epsilon: 1e-6, clip_norm: 1}"}[device])
-				one := newLab(t, planOf(t, path, set...), 1)
-				want := one.train(10)
+				one := learn(t, device, c.model, c.data, 10, "batch.sequences=4")
 				for k, cut := range rings {
 					oneHead := c.name == "grouped" || c.name == "windows" // for keys and values
 					if oneHead && slices.Contains(cut, "parallel.mesh.tensor=2") || device == "cpu" && k%2 != i%2 {
 						continue
 					}
-					l := newLab(t, planOf(t, path, append(set, cut...)...), 1)
-					got := l.train(10)
-					if far := farthest(got, want); !(far <= tolerance) {
-						t.Errorf("%v: losses %v, of one rank %v: apart by %.2g", cut, got, want, far)
-					}
-					for _, name := range l.weights() {
-						if far := distance(l.tensor(name), one.tensor(name)); !(far <= tolerance) {
-							t.Errorf("%v: %s is apart by %.2g", cut, name, far)
-						}
-					}
+					one.shared(t, cut...)
 				}
 			})
 		}
