@@ -23,7 +23,7 @@ type Limits struct {
 }
 
 // DefaultLimits are far more than a loss needs.
-var DefaultLimits = Limits{MemoryBytes: 64 << 20, Time: 10 * time.Second}
+var DefaultLimits = Limits{MemoryBytes: 32 << 20, Time: 10 * time.Second}
 
 func (l Limits) orDefault() Limits {
 	if l.MemoryBytes == 0 {

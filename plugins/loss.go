@@ -125,7 +125,7 @@ type Rows struct {
 	Logits, Labels, Targets kernels.Tensor // one of Labels and Targets, as the manifest says
 	Weights                 kernels.Tensor // may be absent
 	Ignore                  int            // label that is not scored
-	Loss, Gradient          kernels.Tensor // Gradient may be absent
+	Loss, Gradient          kernels.Tensor // one of them may be absent
 
 	// Total and Scale are the factors of gradients: scale·w/weight. nil: 1.
 	Total, Scale *float64
@@ -137,7 +137,7 @@ type Spread func(pieces int, job func(piece, worker int))
 // Bind prepares the loss of rows; what it returns may be called any number of times, while no other of this loss runs. It computes all rows; its error is that of
 // the first row that has one.
 func (l *Loss) Bind(r Rows, spread Spread) func() error {
-	rows := kernels.Elements(r.Loss.Shape)
+	rows := kernels.Elements(r.Logits.Shape) / l.classes
 	pieces := (rows + l.rows - 1) / l.rows
 	b := newBound(l, r)
 	errs := make([]error, pieces)

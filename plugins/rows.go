@@ -177,8 +177,13 @@ func (n *numbers[T]) targets(to []float32, row int) {
 	}
 }
 
-func (n *numbers[T]) weight(row int) float32      { return float32(n.weights[row]) }
-func (n *numbers[T]) loss(row int, value float64) { n.losses[row] = T(value) }
+func (n *numbers[T]) weight(row int) float32 { return float32(n.weights[row]) }
+
+func (n *numbers[T]) loss(row int, value float64) {
+	if n.losses != nil {
+		n.losses[row] = T(value)
+	}
+}
 
 func (n *numbers[T]) gradient(row int, from []float32, k float64) bool {
 	to := n.slopes[row*n.classes:][:n.classes]
