@@ -12,6 +12,7 @@ import (
 	"github.com/gsc-project/gsc/compiler/plan"
 	"github.com/gsc-project/gsc/kernels"
 	"github.com/gsc-project/gsc/plugins"
+	"github.com/gsc-project/gsc/plugins/abi"
 	"github.com/gsc-project/gsc/schema"
 )
 
@@ -174,4 +175,27 @@ func lossRows(c kernels.Call) plugins.Rows {
 	}
 	return plugins.Rows{Logits: arg("logits"), Labels: arg("labels"), Targets: arg("targets"), Weights: arg("row_weights"), Ignore: c.Attrs.IgnoreIndex,
 		Loss: arg("loss"), Gradient: arg("dlogits"), Total: (*float64)(arg("weight").Data), Scale: (*float64)(arg("scale").Data)}
+}
+
+// Finding is what a check of a plugin found.
+type Finding = plugins.Finding
+
+// PluginOptions say how a plugin is checked.
+type PluginOptions struct {
+	Params string // in CUE, such as "gamma: 2"
+	Limits plugins.Limits
+}
+
+// CheckPlugin holds a module to the contract of plugins. Its error is that it could not be looked at; what is wrong with it is in the findings.
+func CheckPlugin(ctx context.Context, file string, o PluginOptions) (list []Finding, err error) {
+	wasm, err := os.ReadFile(file)
+	if err != nil {
+		return nil, err
+	}
+	host, err := plugins.NewHost(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, host.Close()) }()
+	return host.Check(ctx, filepath.Base(file), wasm, o.Limits, func(m abi.Manifest) ([]byte, error) { return schema.Params(m.Params, o.Params) }), nil
 }

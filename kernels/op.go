@@ -298,6 +298,9 @@ func Ops() []Op {
 // Collectives lists every operation that ranks do together, in the order of the constants.
 func Collectives() []Op { return ops(func(c *Contract) bool { return c.Collective }) }
 
+// Hosted lists every operation that a plugin does, in the order of the constants.
+func Hosted() []Op { return ops(func(c *Contract) bool { return c.Host }) }
+
 func ops(of func(*Contract) bool) []Op {
 	var list []Op
 	for op := NoOp + 1; op < opCount; op++ {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"unicode/utf8"
 
 	"github.com/tetratelabs/wazero"
@@ -42,14 +43,8 @@ func (i *instance) cause(err error) error {
 		return TimeError{i.plugin.limits.Time}
 	}
 	line := firstLine(err)
-	for _, prefix := range []string{"start function[", "module["} { // what wazero puts before the trap of a start function
-		if len(line) > len(prefix) && line[:len(prefix)] == prefix {
-			return TrapError{line}
-		}
-	}
-	const ofWasm = "wasm error: "
-	if len(line) > len(ofWasm) && line[:len(ofWasm)] == ofWasm {
-		line = line[len(ofWasm):]
+	if _, trap, ok := strings.Cut(line, "wasm error: "); ok {
+		line = trap
 	}
 	return TrapError{line}
 }

@@ -226,8 +226,14 @@ func finite(x []float32) bool {
 		bad |= uint64(math.Float32bits(x[0])&0x7f800000 + 0x00800000)
 		x = x[1:]
 	}
-	for _, pair := range unsafe.Slice((*uint64)(unsafe.Pointer(unsafe.SliceData(x))), len(x)/2) {
-		bad |= pair&exponents + one
+	pairs := unsafe.Slice((*uint64)(unsafe.Pointer(unsafe.SliceData(x))), len(x)/2)
+	for len(pairs) >= 4 {
+		p := pairs[:4:4]
+		bad |= (p[0]&exponents + one) | (p[1]&exponents + one) | (p[2]&exponents + one) | (p[3]&exponents + one)
+		pairs = pairs[4:]
+	}
+	for _, p := range pairs {
+		bad |= p&exponents + one
 	}
 	for _, v := range x[len(x)/2*2:] {
 		bad |= uint64(math.Float32bits(v)&0x7f800000 + 0x00800000)

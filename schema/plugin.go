@@ -84,17 +84,51 @@ func (s *Strategy) pluginFits() (list Errors) {
 // params checks the parameters, and gives them complete.
 func (s *Strategy) params(m Module) (json.RawMessage, error) {
 	given, path := s.Objective.Plugin, s.Objective.Plugin.Path+".params"
+	text, schemaErr, faults := complete(m.Params, given.Text)
+	switch {
+	case schemaErr != nil:
+		return nil, s.Wrong(given.Path+".plugin", fmt.Sprintf("the schema of the parameters in %s is no CUE: %v", given.File, schemaErr), "ask who made the plugin")
+	case len(faults) > 0:
+		return nil, s.wrongParams(m, path, faults)
+	}
+	return text, nil
+}
+
+// complete holds a plugin's parameters, JSON or CUE, against their schema, and fills in its defaults.
+func complete(schema, given string) (text json.RawMessage, schemaErr error, faults []errors.Error) {
 	ctx := cuecontext.New()
-	schema := ctx.CompileString("close({\n" + m.Params + "\n})")
-	if err := schema.Err(); err != nil {
-		return nil, s.Wrong(given.Path+".plugin", fmt.Sprintf("the schema of the parameters in %s is no CUE: %v", given.File, err), "ask who made the plugin")
+	allowed := ctx.CompileString("close({\n" + schema + "\n})")
+	if err := allowed.Err(); err != nil {
+		return nil, err, nil
 	}
-	value := ctx.CompileString(given.Text).Unify(schema)
+	value := ctx.CompileString(given).Unify(allowed)
 	if err := value.Validate(cue.Concrete(true), cue.Final(), cue.All()); err != nil {
-		return nil, s.wrongParams(m, path, errors.Errors(err))
+		return nil, nil, errors.Errors(err)
 	}
-	text, err := value.MarshalJSON()
-	return json.RawMessage(text), err
+	made, err := value.MarshalJSON()
+	if err != nil {
+		return nil, nil, errors.Errors(errors.Promote(err, "parameters"))
+	}
+	return json.RawMessage(made), nil, nil
+}
+
+// Params are a plugin's parameters outside of any strategy: what is given, in CUE, held against their schema and completed.
+func Params(schema, given string) ([]byte, error) {
+	text, schemaErr, faults := complete(schema, given)
+	if schemaErr != nil {
+		return nil, fmt.Errorf("their schema is no CUE: %w", schemaErr)
+	}
+	if len(faults) == 0 {
+		return text, nil
+	}
+	best := ""
+	for _, f := range faults {
+		format, args := f.Msg()
+		if message := strings.Join(append(f.Path(), fmt.Sprintf(format, args...)), ": "); telling(message) >= telling(best) {
+			best = message
+		}
+	}
+	return nil, fmt.Errorf("%s; %s", best, paramsFix(schema))
 }
 
 // wrongParams is what is wrong with parameters, one thing for each of them. Of a field with a default CUE also says that there are several errors, and that the value is not
@@ -122,7 +156,7 @@ func telling(message string) int {
 		return 0
 	case strings.Contains(message, "empty disjunction"):
 		return 1
-	case strings.HasPrefix(message, "conflicting values"):
+	case strings.Contains(message, "conflicting values"):
 		return 2
 	}
 	return 3

@@ -206,10 +206,10 @@ func (r *reader) limits() bounds {
 // lower writes limits that allow no more than most.
 func (b bounds) lower(r *reader, to []byte, what string, most uint32) []byte {
 	if b.least > most {
-		r.fail("%s of %d at least, more than %d", what, b.least, most)
+		r.fail("it asks for %d %s, more than %d", b.least, what, most)
 	}
 	if b.bounded && b.most < b.least {
-		r.fail("%s of %d at least and %d at most", what, b.least, b.most)
+		r.fail("it asks for %d %s, and for %d at most", b.least, what, b.most)
 	}
 	if b.bounded {
 		most = min(most, b.most)
@@ -223,7 +223,7 @@ func (m *module) readTables(r *reader) {
 	out := appendU32(nil, uint32(n))
 	for range n {
 		out = append(out, r.byte())
-		out = r.limits().lower(r, out, "a table's entries: it asks for room", m.limits.TableEntries)
+		out = r.limits().lower(r, out, "entries of a table", m.limits.TableEntries)
 		m.tables++
 	}
 	m.replace(r, tableSection, out)
@@ -234,7 +234,7 @@ func (m *module) readMemories(r *reader) {
 	n := r.count("memories", 1)
 	out := appendU32(nil, uint32(n))
 	for range n {
-		out = r.limits().lower(r, out, "memory: it asks for pages", m.limits.MemoryPages)
+		out = r.limits().lower(r, out, "pages of memory", m.limits.MemoryPages)
 		m.memories++
 	}
 	m.replace(r, memorySection, out)
