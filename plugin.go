@@ -102,18 +102,22 @@ func keepModules(run string, p *plan.Plan) error {
 	return nil
 }
 
-// pluginHost runs the plugins of a plan for the machines of a session.
+// pluginHost holds the plugins of a session's plan.
 type pluginHost struct {
 	host   *plugins.Host
 	loaded map[string]*plugins.Plugin
+}
+
+// rankPlugins runs them for one rank, with instances of its own: ranks run at the same time, and what tells them apart is not their devices, which may be equal.
+type rankPlugins struct {
+	*pluginHost
 	losses map[lossKey]*plugins.Loss
 }
 
-// lossKey is what a loss's instances serve: one device, whose kernels run one at a time.
+// lossKey is what the instances of a loss serve.
 type lossKey struct {
 	plugin  string
 	classes int
-	device  kernels.Device
 }
 
 // openPlugins loads the plugins of the session's plan, once.
@@ -127,7 +131,7 @@ func (s *session) openPlugins() error {
 		return err
 	}
 	s.closers = append(s.closers, host)
-	made := &pluginHost{host: host, loaded: map[string]*plugins.Plugin{}, losses: map[lossKey]*plugins.Loss{}}
+	made := &pluginHost{host: host, loaded: map[string]*plugins.Plugin{}}
 	for i := range s.plan.Plugins {
 		p := &s.plan.Plugins[i]
 		wasm, err := readModule(s.modules, s.plan.Data.Base, p)
@@ -143,7 +147,7 @@ func (s *session) openPlugins() error {
 }
 
 // Bind prepares an instruction that is a plugin's.
-func (h *pluginHost) Bind(p *plan.Plugin, c kernels.Call, device kernels.Device) (func() error, error) {
+func (h *rankPlugins) Bind(p *plan.Plugin, c kernels.Call, device kernels.Device) (func() error, error) {
 	workers, spread := 1, plugins.Spread(func(pieces int, job func(piece, worker int)) {
 		for piece := range pieces {
 			job(piece, 0)
@@ -156,7 +160,7 @@ func (h *pluginHost) Bind(p *plan.Plugin, c kernels.Call, device kernels.Device)
 	if err != nil {
 		return nil, err
 	}
-	key := lossKey{p.Name, sizes["V"], device}
+	key := lossKey{p.Name, sizes["V"]}
 	if h.losses[key] == nil {
 		if h.losses[key], err = h.loaded[p.Name].NewLoss(context.Background(), p.Params, sizes["V"], workers); err != nil {
 			return nil, err

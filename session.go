@@ -15,6 +15,7 @@ import (
 	"github.com/gsc-project/gsc/compiler"
 	"github.com/gsc-project/gsc/compiler/plan"
 	"github.com/gsc-project/gsc/kernels"
+	"github.com/gsc-project/gsc/plugins"
 	"github.com/gsc-project/gsc/runtime"
 	"github.com/gsc-project/gsc/runtime/checkpoint"
 	"github.com/gsc-project/gsc/runtime/data"
@@ -109,7 +110,7 @@ func (s *session) bind(device kernels.Device, rank runtime.Rank) (*runtime.Machi
 		return nil, err
 	}
 	if s.plugins != nil {
-		rank.Host = s.plugins
+		rank.Host = &rankPlugins{s.plugins, map[lossKey]*plugins.Loss{}}
 	}
 	m, err := runtime.Bind(s.plan, device, rank)
 	if err != nil {

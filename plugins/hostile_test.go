@@ -169,9 +169,9 @@ func loopFor(t *testing.T, h *plugins.Host, wasm []byte, limit time.Duration) (t
 func TestSources(t *testing.T) {
 	tool, err := exec.LookPath("wat2wasm")
 	if err != nil {
-		t.Skip("wat2wasm (Debian: wabt) is not installed: the modules in testdata/hostile are not compared with their texts")
+		t.Skip("wat2wasm (Debian: wabt) is not installed: the modules in testdata are not compared with their texts")
 	}
-	texts, _ := filepath.Glob("testdata/hostile/*.wat")
+	texts, _ := filepath.Glob("testdata/*/*.wat")
 	for _, text := range texts {
 		out := filepath.Join(t.TempDir(), "out.wasm")
 		if message, err := exec.Command(tool, text, "-o", out).CombinedOutput(); err != nil {

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"sync/atomic"
 	"unsafe"
 
 	"github.com/tetratelabs/wazero/api"
@@ -33,7 +34,12 @@ type lossInstance struct {
 	call uint32       // where the call's words lie
 	at   abi.LossCall // and what they are, with every pointer
 	rows []int        // that the call is about
+	busy atomic.Bool  // a goroutine is at it
 }
+
+// errBusy is a broken contract inside gsc: guest memory would be written by two at once.
+const errBusy = "plugins: an instance was called by two goroutines at once"
+
 
 // NewLoss makes the instances of a loss over so many classes.
 func (p *Plugin) NewLoss(ctx context.Context, params []byte, classes, workers int) (*Loss, error) {
@@ -158,9 +164,11 @@ func (l *Loss) Bind(r Rows, spread Spread) func() error {
 
 // chunk computes the rows [from, to).
 func (b *bound) chunk(i *lossInstance, from, to int) error {
-	if err := b.gather(i, from, to); err != nil {
-		return err
+	if !i.busy.CompareAndSwap(false, true) {
+		panic(errBusy)
 	}
+	defer i.busy.Store(false)
+	b.gather(i, from, to)
 	if len(i.rows) == 0 {
 		return nil
 	}

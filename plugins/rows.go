@@ -47,7 +47,7 @@ func newBound(l *Loss, r Rows) *bound {
 
 // gather copies the rows that are scored into the guest's memory, and settles the others: a row that is not scored has the loss 0, and of logits that are not finite
 // nothing finite follows.
-func (b *bound) gather(i *lossInstance, from, to int) error {
+func (b *bound) gather(i *lossInstance, from, to int) {
 	i.rows = i.rows[:0]
 	n := (to - from) * b.classes
 	logits, targets := i.floats(i.at.Logits, n), i.guestTargets(b, to-from)
@@ -72,7 +72,6 @@ func (b *bound) gather(i *lossInstance, from, to int) error {
 		}
 		i.rows = append(i.rows, row)
 	}
-	return nil
 }
 
 func (i *lossInstance) guestTargets(b *bound, rows int) []float32 {
