@@ -40,7 +40,6 @@ type lossInstance struct {
 // errBusy is a broken contract inside gsc: guest memory would be written by two at once.
 const errBusy = "plugins: an instance was called by two goroutines at once"
 
-
 // NewLoss makes the instances of a loss over so many classes.
 func (p *Plugin) NewLoss(ctx context.Context, params []byte, classes, workers int) (*Loss, error) {
 	if p.Manifest.Kind != abi.LossKind {

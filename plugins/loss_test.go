@@ -238,3 +238,19 @@ func BenchmarkLoss(b *testing.B) {
 		b.ReportMetric(float64(least.Nanoseconds())/scored, "least-ns/element")
 	}
 }
+
+// BenchmarkCall is what a call of a loss takes beside its work: one row of one class.
+func BenchmarkCall(b *testing.B) {
+	h := newHost(b)
+	l, err := load(b, h, "huber.wasm").NewLoss(ctx, []byte(`{"delta":1}`), 1, 1)
+	if err != nil {
+		b.Fatal(err)
+	}
+	run := l.Bind(plugins.Rows{Logits: tensor([]float32{1}, kernels.F32, 1, 1), Targets: tensor([]float32{0}, kernels.F32, 1, 1), Loss: tensor([]float32{0}, kernels.F32, 1),
+		Gradient: tensor([]float32{0}, kernels.F32, 1, 1)}, alone)
+	for b.Loop() {
+		if err := run(); err != nil {
+			b.Fatal(err)
+		}
+	}
+}

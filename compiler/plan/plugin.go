@@ -2,6 +2,7 @@ package plan
 
 import (
 	"encoding/json"
+	"fmt"
 	"strings"
 	"time"
 
@@ -76,6 +77,31 @@ func CopiedBytes(st *Stage, in *Instruction) int64 {
 	for _, arg := range st.Tensors(in) {
 		if !arg.Absent() && arg.Len() > 1 {
 			total += int64(arg.Len()) * int64(arg.DType.Size())
+		}
+	}
+	return total
+}
+
+// pluginRows name the plugins, what of them the plan pins, and what a rank copies for them in a step.
+func (p *Plan) pluginRows() (rows [][2]string) {
+	for _, plugin := range p.Plugins {
+		rows = append(rows, [2]string{plugin.Kind, fmt.Sprintf("%s %s, a plugin: %s, sha256 %.12s, %s; copies %s a step", plugin.Name, plugin.Version, plugin.File, plugin.Digest, plugin.Params,
+			FormatBytes(p.copiedBytes(plugin.Name)))})
+	}
+	return rows
+}
+
+// copiedBytes is what a rank copies for a plugin in a training step of the longest rows.
+func (p *Plan) copiedBytes(plugin string) (total int64) {
+	for i := range p.Stages {
+		st := &p.Stages[i]
+		for _, c := range st.Schedule(Train, p.Data.Length).Calls {
+			program := st.Program(c.Program)
+			for k := range program.Instructions {
+				if in := &program.Instructions[k]; in.Attrs.Plugin == plugin {
+					total += CopiedBytes(st, in)
+				}
+			}
 		}
 	}
 	return total
