@@ -84,7 +84,7 @@ func (s *Strategy) pluginFits() (list Errors) {
 // params checks the parameters, and gives them complete.
 func (s *Strategy) params(m Module) (json.RawMessage, error) {
 	given, path := s.Objective.Plugin, s.Objective.Plugin.Path+".params"
-	text, schemaErr, faults := complete(m.Params, given.Text)
+	text, faults, schemaErr := complete(m.Params, given.Text)
 	switch {
 	case schemaErr != nil:
 		return nil, s.Wrong(given.Path+".plugin", fmt.Sprintf("the schema of the parameters in %s is no CUE: %v", given.File, schemaErr), "ask who made the plugin")
@@ -95,26 +95,26 @@ func (s *Strategy) params(m Module) (json.RawMessage, error) {
 }
 
 // complete holds a plugin's parameters, JSON or CUE, against their schema, and fills in its defaults.
-func complete(schema, given string) (text json.RawMessage, schemaErr error, faults []errors.Error) {
+func complete(schema, given string) (text json.RawMessage, faults []errors.Error, schemaErr error) {
 	ctx := cuecontext.New()
 	allowed := ctx.CompileString("close({\n" + schema + "\n})")
 	if err := allowed.Err(); err != nil {
-		return nil, err, nil
+		return nil, nil, err
 	}
 	value := ctx.CompileString(given).Unify(allowed)
 	if err := value.Validate(cue.Concrete(true), cue.Final(), cue.All()); err != nil {
-		return nil, nil, errors.Errors(err)
+		return nil, errors.Errors(err), nil
 	}
 	made, err := value.MarshalJSON()
 	if err != nil {
-		return nil, nil, errors.Errors(errors.Promote(err, "parameters"))
+		return nil, errors.Errors(errors.Promote(err, "parameters")), nil
 	}
 	return json.RawMessage(made), nil, nil
 }
 
 // Params are a plugin's parameters outside of any strategy: what is given, in CUE, held against their schema and completed.
 func Params(schema, given string) ([]byte, error) {
-	text, schemaErr, faults := complete(schema, given)
+	text, faults, schemaErr := complete(schema, given)
 	if schemaErr != nil {
 		return nil, fmt.Errorf("their schema is no CUE: %w", schemaErr)
 	}

@@ -42,9 +42,9 @@ func (m Manifest) check() error {
 	case m.ABI != Version:
 		return fmt.Errorf("the manifest's abi is %d: this gsc knows version %d", m.ABI, Version)
 	case !nameForm.MatchString(m.Name):
-		return fmt.Errorf("the manifest's name is %q: use up to 64 letters, digits, _, - and .", m.Name)
+		return fmt.Errorf("the manifest's name is %q: use up to 64 of letters, digits and _.-, no others", m.Name)
 	case !nameForm.MatchString(m.Version):
-		return fmt.Errorf("the manifest's version is %q: use up to 64 letters, digits, _, - and .", m.Version)
+		return fmt.Errorf("the manifest's version is %q: use up to 64 of letters, digits and _.-, no others", m.Version)
 	case m.Kind == TransformKind, m.Kind == PolicyKind:
 		return fmt.Errorf("%s is a %s: this gsc runs plugins of the kind loss alone", m.Name, m.Kind)
 	case m.Kind != LossKind:

@@ -46,7 +46,6 @@ type host struct {
 	wazero.Runtime
 	slice, slices int64
 	refills       int64
-	asked         []time.Time
 }
 
 func newHost(t testing.TB, slice, slices int64) *host {
