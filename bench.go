@@ -88,11 +88,11 @@ func Bench(ctx context.Context, path string, o BenchOptions) (*Benchmark, error)
 	if err != nil {
 		return nil, err
 	}
-	open := newSession
+	open := func() (*session, error) { return newSession(p, "", g.threads()) }
 	if o.Generate {
-		open = bindSession
+		open = func() (*session, error) { return bindSession(p, g.threads()) }
 	}
-	s, err := open(p, g.threads())
+	s, err := open()
 	if err != nil {
 		return nil, err
 	}

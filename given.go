@@ -79,7 +79,7 @@ func (g *given) changes(dir string, stored *plan.Plan) string {
 		return indent(plan.Diff(stored, &again))
 	}
 	if g.strategy.Digest == stored.Strategy {
-		return ""
+		return indent(pluginChanges(g.strategy, stored))
 	}
 	old, err := os.ReadFile(filepath.Join(dir, runtime.StrategyFile))
 	if err != nil {

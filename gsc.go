@@ -89,6 +89,9 @@ func compilable(path string, o Options) (*schema.Strategy, plan.Data, compiler.O
 	if err != nil {
 		return none(err)
 	}
+	if s, err = withModules(s); err != nil {
+		return none(err)
+	}
 	found, err := prepare(s)
 	if err != nil {
 		return none(err)

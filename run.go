@@ -43,7 +43,7 @@ func Train(ctx context.Context, path string, o TrainOptions) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, r.unlock()) }()
-	s, err := newSession(r.plan, r.threads)
+	s, err := newSession(r.plan, r.dir, r.threads)
 	if err != nil {
 		return err
 	}
@@ -236,6 +236,9 @@ func (r *run) write() error {
 		if err := renameio.WriteFile(filepath.Join(r.dir, runtime.StrategyFile), s.Evaluated, 0o666); err != nil {
 			return err
 		}
+	}
+	if err := keepModules(r.dir, r.plan); err != nil {
+		return err
 	}
 	return renameio.WriteFile(filepath.Join(r.dir, runtime.PlanFile), r.plan.Text(), 0o666)
 }

@@ -15,6 +15,7 @@ import (
 	"github.com/gsc-project/gsc/compiler"
 	"github.com/gsc-project/gsc/compiler/plan"
 	"github.com/gsc-project/gsc/kernels"
+	"github.com/gsc-project/gsc/plugins"
 	"github.com/gsc-project/gsc/runtime"
 	"github.com/gsc-project/gsc/runtime/checkpoint"
 	"github.com/gsc-project/gsc/runtime/data"
@@ -32,16 +33,18 @@ type session struct {
 	machine *runtime.Machine // and its machine
 	ranks   *runtime.Ranks   // all of them; nil where the first is alone
 	set     *data.Set
+	modules string      // folder of a run that holds its plugins; "": there is none
+	plugins *pluginHost // nil: nothing asked for it
 	closers []io.Closer // in the order in which they were opened
 }
 
-// newSession binds all ranks of a plan, and opens its data.
-func newSession(p *plan.Plan, threads int) (*session, error) {
+// newSession binds all ranks of a plan, and opens its data. A run's folder, which may not be there yet, holds its plugins.
+func newSession(p *plan.Plan, run string, threads int) (*session, error) {
 	set, err := data.Open(p.Data)
 	if err != nil {
 		return nil, err
 	}
-	s := &session{plan: p, set: set}
+	s := &session{plan: p, modules: run, set: set}
 	return s.bound(s.bindRanks(threads))
 }
 
@@ -103,6 +106,12 @@ func (s *session) open(threads int) (kernels.Device, error) {
 
 // bind binds a rank, whose machine the session closes.
 func (s *session) bind(device kernels.Device, rank runtime.Rank) (*runtime.Machine, error) {
+	if err := s.openPlugins(); err != nil {
+		return nil, err
+	}
+	if s.plugins != nil {
+		rank.Host = &rankPlugins{s.plugins, map[lossKey]*plugins.Loss{}}
+	}
 	m, err := runtime.Bind(s.plan, device, rank)
 	if err != nil {
 		return nil, err
@@ -219,7 +228,7 @@ func Evaluate(ctx context.Context, run string, o EvalOptions) (runtime.Scores, e
 	if err != nil {
 		return runtime.Scores{}, err
 	}
-	s, err := newSession(p, o.Threads)
+	s, err := newSession(p, run, o.Threads)
 	if err != nil {
 		return runtime.Scores{}, err
 	}

@@ -25,7 +25,7 @@ type tail struct {
 // rowwise are the operations that a tail may hold besides products. Operands whose pattern begins with "..." have the rows.
 var rowwise = []kernels.Op{kernels.Activate, kernels.ActivateGrad, kernels.Scale, kernels.SumRows, kernels.ArgMax,
 	kernels.CrossEntropy, kernels.CrossEntropyGrad, kernels.CrossEntropyPart, kernels.CrossEntropyJoin, kernels.BinaryCrossEntropy, kernels.BinaryCrossEntropyGrad,
-	kernels.SquaredError, kernels.SquaredErrorGrad}
+	kernels.SquaredError, kernels.SquaredErrorGrad, kernels.PluginLoss, kernels.PluginLossGrad}
 
 // tail finds the nodes from the product of the logits to the loss.
 func (u *unitOfWork) tail(p *graph.Program) (*tail, error) {

@@ -31,6 +31,9 @@ func Compile(s *schema.Strategy, data plan.Data, opts Options) (*plan.Plan, erro
 	if !ok {
 		return nil, s.Wrong("devices.kind", fmt.Sprintf("unknown device kind %q", s.Devices.Kind), "use cpu, ref or cuda")
 	}
+	if err := pluginFits(s, kind); err != nil {
+		return nil, err
+	}
 	within, err := (&unitOfWork{strategy: s, kind: kind}).roomOf()
 	if err != nil {
 		return nil, err
@@ -158,6 +161,9 @@ func (u *unitOfWork) reserve(opts Options) error {
 		{For: "process", SizeBytes: p.ProcessBytes},
 		{For: "kernel scratch", SizeBytes: p.ScratchBytes + p.ThreadBytes*int64(u.plan.RankThreads(u.strategy.Devices.Threads))},
 		{For: reservedForData, SizeBytes: opts.DataBytes},
+	}
+	for _, p := range u.plan.Plugins {
+		process = append(process, plan.Reserve{For: "plugin " + p.Name, SizeBytes: p.MemoryBytes * int64(u.plan.RankThreads(u.strategy.Devices.Threads))})
 	}
 	if !u.kind.Separate {
 		u.plan.Arenas[0].Reserved = process

@@ -16,7 +16,7 @@ const (
 	smallChunk = 64 << 20
 )
 
-// head lets the cross entropy give its gradient while its logits are at hand, and, where the logits are large or the
+// head lets the cross entropy, or a plugin, give its gradient while its logits are at hand, and, where the logits are large or the
 // strategy asks for it, cuts their rows into chunks: each chunk's logits, loss, gradient, and what that adds to the gradients
 // of the head's operands, before the next chunk's. Chunks follow each other in the backward program, so that their logits
 // share memory.
@@ -75,11 +75,15 @@ func lossAt(p *graph.Program) int {
 	})
 }
 
-// joinGradient moves the gradient of the cross entropy into the forward program, where nothing but both reads the logits.
+// joined are the losses that give their gradient while they are at it.
+var joined = map[kernels.Op]kernels.Op{kernels.CrossEntropy: kernels.CrossEntropyGrad, kernels.PluginLoss: kernels.PluginLossGrad}
+
+// joinGradient moves the gradient of such a loss into the forward program, where nothing but both reads the logits.
 func joinGradient(g *graph.Graph, forward, backward *graph.Program) {
 	loss := forward.Nodes[lossAt(forward)]
-	at := slices.IndexFunc(backward.Nodes, func(n *graph.Node) bool { return n.Op == kernels.CrossEntropyGrad })
-	if loss.Op != kernels.CrossEntropy || at < 0 {
+	op, ok := joined[loss.Op]
+	at := slices.IndexFunc(backward.Nodes, func(n *graph.Node) bool { return n.Op == op })
+	if !ok || at < 0 {
 		return
 	}
 	grad := backward.Nodes[at]

@@ -11,6 +11,7 @@ var lossOps = map[string][2]kernels.Op{
 	"cross_entropy":        {kernels.CrossEntropy, kernels.CrossEntropyGrad},
 	"binary_cross_entropy": {kernels.BinaryCrossEntropy, kernels.BinaryCrossEntropyGrad},
 	"squared_error":        {kernels.SquaredError, kernels.SquaredErrorGrad},
+	plan.ObjectivePlugin:   {kernels.PluginLoss, kernels.PluginLossGrad},
 }
 
 // loss emits the loss of each row and adds their weighted sum to the scalar loss.
@@ -21,11 +22,17 @@ func (b *builder) loss(logits *graph.Value) {
 	loss := b.activation("loss.rows", rows...)
 	args := graph.Args{"logits": graph.Is(logits), "loss": graph.Is(loss)}
 	attrs := kernels.Attrs{}
-	if objective.Loss == "cross_entropy" {
-		attrs = kernels.Attrs{IgnoreIndex: objective.IgnoreIndex, Smoothing: objective.Smoothing}
+	if p := objective.Plugin; p != nil {
+		attrs.Plugin = p.Name
+	}
+	if objective.OfClasses() {
+		attrs.IgnoreIndex, attrs.Smoothing = objective.IgnoreIndex, objective.Smoothing
 		args["labels"] = graph.Is(b.input(plan.InputLabels, kernels.I32, rows...))
+	}
+	if objective.Loss == "cross_entropy" {
 		args["lse"] = graph.Is(b.activation("loss.lse", rows...))
-	} else {
+	}
+	if !objective.OfClasses() {
 		args["targets"] = graph.Is(b.input(plan.InputLabels, kernels.F32, logits.Dims...))
 	}
 	b.Emit(lossOps[objective.Loss][0], "loss", attrs, args)
@@ -43,7 +50,7 @@ func (b *builder) rowWeights(rows []plan.Dim) graph.Arg {
 // predictions keeps the logits for the runtime, and the best class of each row.
 func (b *builder) predictions(logits *graph.Value) {
 	b.Program.Outputs = append(b.Program.Outputs, graph.Port{Name: "logits", Value: logits})
-	if b.strategy.Objective.Loss != "cross_entropy" {
+	if !b.strategy.Objective.OfClasses() {
 		return
 	}
 	best := b.Graph.Add("predictions", plan.Activation, kernels.I32, logits.Dims[:len(logits.Dims)-1]...)

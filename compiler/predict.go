@@ -162,6 +162,9 @@ func (p *Profile) instruction(pl *plan.Plan, st *plan.Stage, in *plan.Instructio
 	if err != nil {
 		return 0
 	}
+	if kernels.Contracts[in.Op].Host {
+		return p.plugin(threads, sizes, plan.CopiedBytes(st, in))
+	}
 	return p.Seconds(threads, Call{Op: in.Op, Attrs: in.Attrs, Args: args, Sizes: sizes, Cold: cold})
 }
 

@@ -118,7 +118,7 @@ var indivisible = map[kernels.Op]string{
 	kernels.Iota: "T", kernels.Select: "T", kernels.SelectGrad: "T", kernels.LayerNorm: "C", kernels.LayerNormGrad: "C", kernels.RMSNorm: "C",
 	kernels.RMSNormGrad: "C", kernels.RotaryTable: "R", kernels.Rotary: "R D", kernels.Attention: "T S D", kernels.AttentionGrad: "T S D",
 	kernels.BinaryCrossEntropy: "V", kernels.BinaryCrossEntropyGrad: "V",
-	kernels.SquaredError: "V", kernels.SquaredErrorGrad: "V", kernels.ArgMax: "V",
+	kernels.PluginLoss: "V", kernels.PluginLossGrad: "V", kernels.SquaredError: "V", kernels.SquaredErrorGrad: "V", kernels.ArgMax: "V",
 }
 
 func (s *sharder) run(p *graph.Program) error {

@@ -67,6 +67,7 @@ type Contract struct {
 	Flops   func(s Sizes, a Attrs) float64                  // floating-point operations; nil: one per element of the largest operand
 
 	Collective bool // ranks do it together: it is no device's
+	Host       bool // a plugin does it, on the host: it is no device's
 }
 
 // Sizes are the lengths that the letters of the shape patterns stand for. "..."
@@ -191,6 +192,12 @@ var Contracts = [opCount]Contract{
 		Flops: perRow(3, "V")},
 	SquaredErrorGrad: {Name: "squared_error_grad", Params: []Param{in("logits", "... V"), in("targets", "... V").wide(),
 		in("row_weights", "...").wide().opt(), real64("weight"), real64("scale").opt(), out("dlogits", "... V")}, InPlace: [][2]string{{"dlogits", "logits"}}, Flops: perRow(3, "V")},
+	PluginLoss: {Name: "plugin_loss", Params: []Param{in("logits", "... V"), index("labels", "...").opt(), in("targets", "... V").wide().opt(), out("loss", "...").wide(),
+		in("row_weights", "...").wide().opt(), real64("weight").opt(), real64("scale").opt(), out("dlogits", "... V").opt()}, Attrs: "plugin ignore_index",
+		InPlace: [][2]string{{"dlogits", "logits"}}, Check: checkPlugin, Needs: needsTargets, Flops: perRow(5, "V"), Host: true},
+	PluginLossGrad: {Name: "plugin_loss_grad", Params: []Param{in("logits", "... V"), index("labels", "...").opt(), in("targets", "... V").wide().opt(),
+		in("row_weights", "...").wide().opt(), real64("weight"), real64("scale").opt(), out("dlogits", "... V")}, Attrs: "plugin ignore_index",
+		InPlace: [][2]string{{"dlogits", "logits"}}, Check: checkPlugin, Needs: needsTargets, Flops: perRow(5, "V"), Host: true},
 	LossSum: {Name: "loss_sum", Params: []Param{in("loss", "...").wide(), in("row_weights", "...").wide().opt(), out("total", "1").of(Real).sums()},
 		Attrs: "accumulate", Flops: perElement(2)},
 	ArgMax: {Name: "argmax", Params: []Param{in("x", "... V"), out("y", "...").of(Index)}, Flops: perRow(1, "V")},
@@ -430,6 +437,24 @@ func needsPlace(has func(string) bool, a Attrs) error {
 func needsWeight(has func(string) bool, _ Attrs) error {
 	if has("dlogits") != has("weight") || has("row_weights") && !has("dlogits") {
 		return fmt.Errorf("dlogits goes with weight, and row_weights with both")
+	}
+	return nil
+}
+
+func checkPlugin(_ Sizes, a Attrs) error {
+	if a.Plugin == "" {
+		return errors.New("it names no plugin")
+	}
+	return nil
+}
+
+// needsTargets: a plugin compares logits with labels or with values.
+func needsTargets(has func(string) bool, _ Attrs) error {
+	if has("labels") == has("targets") {
+		return errors.New("it takes either labels or targets")
+	}
+	if has("dlogits") != has("weight") || has("row_weights") && !has("dlogits") {
+		return errors.New("dlogits goes with weight, and row_weights with both")
 	}
 	return nil
 }

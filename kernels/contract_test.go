@@ -80,7 +80,7 @@ func checkPair(t *testing.T, op Op, pair [2]string) {
 
 func TestAttributesAreTaken(t *testing.T) {
 	fields := reflect.TypeFor[Attrs]()
-	known, all := map[string]bool{}, slices.Concat(Ops(), Collectives())
+	known, all := map[string]bool{}, slices.Concat(Ops(), Collectives(), Hosted())
 	for i := range fields.NumField() {
 		name, option, _ := strings.Cut(fields.Field(i).Tag.Get("json"), ",")
 		known[name] = true

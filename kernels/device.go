@@ -72,6 +72,13 @@ type Progressive interface {
 	Progress() int64
 }
 
+// Spreader is a device that lends its threads to what is done on the host while none of its kernels runs.
+type Spreader interface {
+	Threads() int
+	// Spread calls job once for each piece, on threads that are numbered as workers, and returns when all are done.
+	Spread(pieces int, job func(piece, worker int))
+}
+
 // Memory is one arena. ReadAt and WriteAt copy between it and the host, at byte
 // offsets, while no kernel that uses those bytes runs.
 type Memory interface {

@@ -174,6 +174,11 @@ const (
 	SquaredError
 	// SquaredErrorGrad sets dz_v = scale·w/weight·2·(z − t)/V.
 	SquaredErrorGrad
+	// PluginLoss sets, for each row whose label is scored, ℓ and, where dlogits is given, dz_v = scale·w/weight·∂ℓ/∂z_v, as the plugin says; 0 for other rows. It is
+	// done on the host, in chunks of rows: logits, labels or targets, and weights are copied into a plugin's memory, ℓ and ∂ℓ/∂z out of it.
+	PluginLoss
+	// PluginLossGrad sets dz_v alone, and asks the plugin again for it.
+	PluginLossGrad
 	// LossSum sets total = Σ_rows w·ℓ in float64, in ascending order.
 	LossSum
 	// ArgMax sets y = the least v with the largest x_v. A NaN is never the largest; a row of NaN gives 0.
@@ -286,15 +291,20 @@ func ParseOp(name string) (Op, error) {
 }
 
 // Ops lists every operation of a device, in the order of the constants.
-func Ops() []Op { return ops(false) }
+func Ops() []Op {
+	return ops(func(c *Contract) bool { return !c.Collective && !c.Host })
+}
 
 // Collectives lists every operation that ranks do together, in the order of the constants.
-func Collectives() []Op { return ops(true) }
+func Collectives() []Op { return ops(func(c *Contract) bool { return c.Collective }) }
 
-func ops(collective bool) []Op {
+// Hosted lists every operation that a plugin does, in the order of the constants.
+func Hosted() []Op { return ops(func(c *Contract) bool { return c.Host }) }
+
+func ops(of func(*Contract) bool) []Op {
 	var list []Op
 	for op := NoOp + 1; op < opCount; op++ {
-		if Contracts[op].Collective == collective {
+		if of(&Contracts[op]) {
 			list = append(list, op)
 		}
 	}
@@ -340,6 +350,7 @@ type Attrs struct {
 	RopeHigh     float64 `json:"rope_high,omitempty"`
 	RopeOriginal float64 `json:"rope_original,omitempty"` // context the model was first trained for
 
+	Plugin      string  `json:"plugin,omitempty"` // its name in the plan
 	IgnoreIndex int     `json:"ignore_index,omitempty"`
 	Smoothing   float64 `json:"smoothing,omitempty"`
 	Classes     int     `json:"classes,omitempty"` // of all parts

@@ -20,7 +20,7 @@ type Machine struct {
 	Plan     *plan.Plan
 	rank     Rank
 	groups   map[string]collectives.Group // by axis, or by the two stages that it joins
-	failed   error                        // of a collective: the rank goes no further
+	failed   error                        // of a collective or a plugin: the rank goes no further
 	stage    *plan.Stage
 	device   kernels.Device
 	memories map[kernels.Space]kernels.Memory
@@ -66,8 +66,15 @@ func (m *Machine) begin(in *plan.Instruction) {
 // Rank is a rank's number in the plan's mesh, and what joins it with others.
 type Rank struct {
 	Number int
+	// Host runs what plugins do; nil: nothing here does.
+	Host Host
 	// Join gives its part in the group of these ranks along an axis. nil: the rank is alone, and can do all that takes no other ranks.
 	Join func(axis string, ranks []int, rank int) (collectives.Group, error)
+}
+
+// Host binds what is done on the host: call is an instruction of plugin p. What it gives may be called any number of times, while no kernel of the device runs.
+type Host interface {
+	Bind(p *plan.Plugin, call kernels.Call, device kernels.Device) (func() error, error)
 }
 
 // instance is a program in an activation slot.
@@ -198,7 +205,12 @@ func (m *Machine) bind(p *plan.Program, slot int) error {
 			}
 		} else {
 			bound.steps[i].wait = append(bound.steps[i].wait, streams[in.Stream]...) // a stream runs in order
-			run, err = m.device.Bind(kernels.Call{Op: in.Op, Attrs: in.Attrs, Args: args, Stream: in.Stream})
+			call := kernels.Call{Op: in.Op, Attrs: in.Attrs, Args: args, Stream: in.Stream}
+			if kernels.Contracts[in.Op].Host {
+				run, err = m.plugin(in, call)
+			} else {
+				run, err = m.device.Bind(call)
+			}
 		}
 		if err != nil {
 			return fmt.Errorf("program %s, instruction %d (%s, %s): %w", p.Name, i, in.Name, in.Pos, err)
@@ -210,6 +222,26 @@ func (m *Machine) bind(p *plan.Program, slot int) error {
 	}
 	m.programs[instance{p.Name, slot}] = bound
 	return nil
+}
+
+// plugin binds what a plugin does. Once it failed the rank goes no further.
+func (m *Machine) plugin(in *plan.Instruction, call kernels.Call) (kernels.Kernel, error) {
+	p := m.Plan.Plugin(in.Attrs.Plugin)
+	if m.rank.Host == nil {
+		return nil, fmt.Errorf("nothing here runs the plugin %s", p.Name)
+	}
+	run, err := m.rank.Host.Bind(p, call, m.device)
+	if err != nil {
+		return nil, err
+	}
+	return func() {
+		if m.failed != nil {
+			return
+		}
+		if err := run(); err != nil {
+			m.failed = fmt.Errorf("%s: %w", place(in), err)
+		}
+	}, nil
 }
 
 // collectiveOps are the collectives that operations become.

@@ -82,7 +82,7 @@ type wireData struct {
 }
 
 type wireObjective struct {
-	Loss        string
+	Loss        json.RawMessage
 	IgnoreIndex int `json:"ignore_index"`
 	Smoothing   float64
 }
@@ -143,12 +143,15 @@ func (e *evaluation) decode() (*Strategy, error) {
 	}
 	s := &Strategy{
 		Name: w.Name, Precision: w.Precision, Parallel: w.Parallel.parallel(), Evaluate: w.Evaluate, Checkpoint: w.Checkpoint, Seed: w.Seed,
-		Objective: Objective(w.Objective), Batch: Batch(w.Batch), Optimizer: w.Optimizer.optimizer(),
+		Batch: Batch(w.Batch), Optimizer: w.Optimizer.optimizer(),
 		Schedule: w.Schedule.Rate, Length: w.Schedule.length(),
 		Positions: e.positions(),
 	}
 	if len(s.Evaluate.Metrics) == 0 {
 		s.Evaluate.Metrics = nil
+	}
+	if s.Objective, err = w.Objective.objective(); err != nil {
+		return nil, err
 	}
 	limit, err := sizeBytes(w.Memory.Limit)
 	if err != nil {
@@ -240,7 +243,7 @@ func (d *wireData) data(base string, m *Model, o Objective) plan.Data {
 	data := plan.Data{
 		Format: d.Format, Field: d.Field, Label: d.Label, TokenType: d.TokenType, Column: d.Column, TagColumn: d.TagColumn,
 		Tokenizer: d.Tokenizer.Kind, Train: d.Train.Files, Validation: d.Valid.Files, Test: d.Test.Files, Base: base, Split: d.Split,
-		Rows: d.Rows, Order: d.Order, Length: d.Length, Buckets: d.Buckets, Task: dataTask(d.Format, m.Task, o.Loss), Ignore: o.IgnoreIndex,
+		Rows: d.Rows, Order: d.Order, Length: d.Length, Buckets: d.Buckets, Task: dataTask(d.Format, m.Task, o), Ignore: o.IgnoreIndex,
 	}
 	if data.Length == 0 {
 		data.Length = m.Context
@@ -255,11 +258,11 @@ func (d *wireData) data(base string, m *Model, o Objective) plan.Data {
 }
 
 // dataTask says what a row's labels are made of.
-func dataTask(format, task, loss string) string {
+func dataTask(format, task string, o Objective) string {
 	switch {
 	case format == "safetensors":
 		return "given"
-	case loss != "cross_entropy":
+	case !o.OfClasses():
 		return "values"
 	case task == "tokens":
 		return "tags"

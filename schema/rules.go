@@ -326,6 +326,8 @@ func (d *diagnosis) objective() {
 	d.wrongIf(ok && okTask && task != "sequence" && loss != "cross_entropy", []string{"objective.loss", "model.task"},
 		`use "cross_entropy"`, "%q needs one label a row, but model.task is %q", loss, task)
 	smoothing, given := d.number("objective.smoothing")
+	d.wrongIf(given && smoothing > 0 && d.given("objective.loss.plugin"), []string{"objective.smoothing", "objective.loss"},
+		"leave it out", "label smoothing is for cross_entropy, not for a plugin")
 	d.wrongIf(ok && given && smoothing > 0 && loss != "cross_entropy", []string{"objective.smoothing", "objective.loss"},
 		"leave it out", "label smoothing is for cross_entropy, not for %s", loss)
 }

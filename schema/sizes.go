@@ -31,6 +31,9 @@ func (s *Strategy) with(sets []string) (*Strategy, error) {
 	if err != nil {
 		return nil, err
 	}
+	if p := s.Objective.Plugin; p != nil { // its module was looked at
+		sized.Objective.Plugin, sized.Data.Task = p, s.Data.Task
+	}
 	sized.Digest, sized.Evaluated, sized.Positions, sized.Open = s.Digest, s.Evaluated, s.Positions, s.Open
 	return sized, nil
 }

@@ -41,9 +41,22 @@ type Pos string
 
 // Objective is what is minimised.
 type Objective struct {
-	Loss        string  // "cross_entropy", "binary_cross_entropy" or "squared_error"
+	Loss        string  // "cross_entropy", "binary_cross_entropy", "squared_error" or "plugin"
+	Plugin      *Plugin // nil unless the loss is a plugin
 	IgnoreIndex int     // label that is not scored
 	Smoothing   float64 // label smoothing, in [0, 1)
+}
+
+// Plugin is a plugin as the strategy names it, and what its module says of itself, which [Strategy.WithPlugin] fills in.
+type Plugin struct {
+	plan.Plugin
+	Path string // where the strategy names it, such as "objective.loss"
+	Text string // of the parameters as the strategy has them, JSON
+}
+
+// OfClasses says whether the loss compares logits with one label of many.
+func (o Objective) OfClasses() bool {
+	return o.Loss == "cross_entropy" || o.Plugin != nil && o.Plugin.Targets != plan.TargetValues
 }
 
 // Batch is the global batch and how it is cut.

@@ -51,7 +51,7 @@ func quotedList(names []string) string {
 var later = map[string]string{
 	"memory.offload":   "all memory is the device's",
 	"data.transforms":  "transform the data before",
-	"objective.plugin": "use one of the losses: cross_entropy, binary_cross_entropy, squared_error",
+	"objective.plugin": `write loss: {plugin: "FILE.wasm"}`,
 
 	"parallel.mesh.expert": "no layer has experts; the axes of a mesh are pipeline, replica, data, sequence and tensor",
 }

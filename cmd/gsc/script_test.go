@@ -41,6 +41,11 @@ func setUp(env *testscript.Env) error {
 		return err
 	}
 	env.Setenv("CASES", cases)
+	examples, err := filepath.Abs(filepath.Join("..", "..", "examples", "plugin-losses"))
+	if err != nil {
+		return err
+	}
+	env.Setenv("PLUGINS", examples)
 	env.Setenv("PATH", filepath.Dir(binary)+string(filepath.ListSeparator)+env.Getenv("PATH"))
 	return os.CopyFS(env.WorkDir, os.DirFS(filepath.Join("testdata", "common")))
 }

@@ -28,6 +28,7 @@ func init() {
 		kernels.CrossEntropy:       lossRule(kernels.CrossEntropyGrad),
 		kernels.BinaryCrossEntropy: lossRule(kernels.BinaryCrossEntropyGrad),
 		kernels.SquaredError:       lossRule(kernels.SquaredErrorGrad),
+		kernels.PluginLoss:         lossRule(kernels.PluginLossGrad),
 		kernels.LossSum:            lossSumRule,
 	}
 }
@@ -257,9 +258,12 @@ func lossRule(op kernels.Op) func(*differentiator, *Node) error {
 		if scale := d.Graph.Find(plan.ScalarLossScale); scale != nil {
 			args["scale"] = Is(scale)
 		}
-		if op == kernels.CrossEntropyGrad {
+		switch op {
+		case kernels.CrossEntropyGrad:
 			same(args, n, "logits", "labels", "lse")
-		} else {
+		case kernels.PluginLossGrad:
+			same(args, n, "logits", "labels", "targets")
+		default:
 			same(args, n, "logits", "targets")
 		}
 		d.contribute(logits, func(dst *Value) {

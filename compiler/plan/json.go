@@ -40,6 +40,9 @@ func ParseJSON(data []byte) (*Plan, error) {
 		return nil, atLine(data, d.InputOffset(), errors.New("want the end of the file behind the plan"))
 	}
 	tidy(&p.Model.Config)
+	for i := range p.Plugins {
+		tidy(&p.Plugins[i].Params)
+	}
 	return p, nil
 }
 

@@ -104,12 +104,31 @@ func extent(shape, strides []int) (int, bool) {
 	return last + 1, true
 }
 
+// calls refuses an instruction whose plugin the plan lacks, or gives it other targets than it takes, and one whose operands no plugin can see.
+func (v *stageVerifier) calls(in *Instruction) error {
+	p := v.plan.Plugin(in.Attrs.Plugin)
+	switch labels := in.Operands[kernels.Contracts[in.Op].Param("labels")].Buffer >= 0; {
+	case p == nil:
+		return fmt.Errorf("the plan has no plugin %q", in.Attrs.Plugin)
+	case labels != (p.Targets == TargetClasses):
+		return fmt.Errorf("plugin %s compares with %s", p.Name, p.Targets)
+	case v.kind.Separate:
+		return fmt.Errorf("plugins work on the host's memory, and device kind %s has its own", v.kind.Name)
+	}
+	return nil
+}
+
 // contract is rules 15 and 16.
 func (v *stageVerifier) contract(in *Instruction) error {
 	args := v.stage.Tensors(in)
 	sizes, err := kernels.Check(in.Op, in.Attrs, args)
 	if err != nil {
 		return err
+	}
+	if kernels.Contracts[in.Op].Host {
+		if err := v.calls(in); err != nil {
+			return err
+		}
 	}
 	if kernels.Contracts[in.Op].Collective {
 		if v.plan.Degree(in.Attrs.Axis) < 2 {

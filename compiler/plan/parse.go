@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"reflect"
 	"strings"
+	"time"
 
 	"github.com/gsc-project/gsc/kernels"
 )
@@ -110,6 +111,7 @@ func init() {
 		"estimate": func(p *parser, _ *scanner) { p.item = settingsInto(&p.plan.Estimate) },
 		"files":    func(p *parser, _ *scanner) { p.item = p.file },
 		"choices":  func(p *parser, _ *scanner) { p.item = p.choice },
+		"plugins":  func(p *parser, _ *scanner) { p.item = p.plugin },
 		"tensors":  func(p *parser, _ *scanner) { p.item = p.tensor },
 		"scalars":  func(p *parser, _ *scanner) { p.item = p.scalar },
 		"arenas":   func(p *parser, _ *scanner) { p.item = p.arena },
@@ -170,6 +172,19 @@ func tidy(value any) {
 func (p *parser) file(s *scanner) {
 	p.plan.Data.Files = append(p.plan.Data.Files, File{Split: s.name("a split"), SizeBytes: s.number64("a size in bytes"),
 		Digest: s.name("a digest"), Path: s.name("a path")})
+}
+
+func (p *parser) plugin(s *scanner) {
+	made := Plugin{Kind: s.name("a kind of plugin"), Name: s.name("a name"), Version: s.name("a version"), Digest: s.name("a digest"), Targets: s.name("what it compares with")}
+	s.expect("memory")
+	made.MemoryBytes = s.number64("a size in bytes")
+	s.expect("time")
+	made.Time = time.Duration(s.number64("a time in nanoseconds"))
+	s.expect("file")
+	made.File = s.name("a file")
+	s.json(&made.Params)
+	tidy(&made.Params)
+	p.plan.Plugins = append(p.plan.Plugins, made)
 }
 
 func (p *parser) choice(s *scanner) {

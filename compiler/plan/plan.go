@@ -23,6 +23,8 @@ type Plan struct {
 	Training Training `json:"training"`
 	Data     Data     `json:"data"`
 
+	Plugins []Plugin `json:"plugins,omitempty"`
+
 	Tensors []Tensor `json:"tensors"` // in the order of their first use
 	Scalars []Scalar `json:"scalars"`
 	Arenas  []Arena  `json:"arenas"`

@@ -148,6 +148,10 @@ var brokenReferences = []broken{
 	{10, edit("steps: 10", "steps: -10"), nil, "must not be negative"},
 	{10, edit("sequences: 2", "sequences: 3"), nil, "3 sequences do not divide into 2 micro-batches"},
 	{10, edit("micro_batches: 2", "micro_batches: 0"), nil, "do not divide into 0 micro-batches"},
+	{10, edit("\ntensors\n", "\nplugins\n  loss mine 1.0 0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef colours memory 65536 time 1000 file mine.wasm {}\n\ntensors\n"), nil, `unknown targets "colours"`},
+	{10, edit("\ntensors\n", "\nplugins\n  loss mine 1.0 0123 classes memory 65536 time 1000 file mine.wasm {}\n\ntensors\n"), nil, `its digest "0123" is no sha256`},
+	{10, edit("\ntensors\n", "\nplugins\n  loss mine 1.0 0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef classes memory 0 time 1000 file mine.wasm {}\n\ntensors\n"), nil, "it has no file, memory or time"},
+	{10, edit("\ntensors\n", "\nplugins\n  transform mine 1.0 0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef classes memory 65536 time 1000 file mine.wasm {}\n\ntensors\n"), nil, `unknown kind "transform"`},
 
 	{11, edit("  length: 4\n", "  length: 4\n  buckets: [4,2]\n"), nil, "length buckets [4 2]"},
 	{11, edit("  length: 4\n", "  length: 4\n  buckets: [2,4]\n"), nil, "has no schedule to train rows of 2 tokens"},
@@ -192,6 +196,8 @@ var brokenOperands = []broken{
 	{14, edit("x=%14 total=%30", "x=%14@data[32] total=%30"), two, "32 elements from element 32 do not lie within"},
 	{15, edit("program update\n", "program update\n  all_reduce r x=%14 y=%14 {axis=data} if %4\n"),
 		two, "a collective with a predicate"},
+	{15, edit(lossLine, "  plugin_loss loss logits=%22 labels=%17 loss=%23 {plugin=mine ignore_index=-100} from small.cue:6:3\n"), nil, `the plan has no plugin "mine"`},
+	{15, edit(lossLine, "  plugin_loss loss logits=%22 labels=%17 loss=%23 {plugin=mine ignore_index=-100} from small.cue:6:3\n", "\ntensors\n", "\nplugins\n  loss mine 1.0 0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef values memory 65536 time 1000 file mine.wasm {}\n\ntensors\n"), nil, "plugin mine compares with values"},
 	{15, edit("{ignore_index=-100}", "{ignore_index=-100 alpha=2}"), nil, "takes no attribute alpha"},
 	{15, nil, func(p *plan.Plan) { instruction(p, "forward", "qkv").Op = 250 }, "unknown operation 250"},
 	{15, nil, func(p *plan.Plan) {

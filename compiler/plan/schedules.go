@@ -7,7 +7,7 @@ import (
 )
 
 var (
-	objectives = []string{"cross_entropy", "binary_cross_entropy", "squared_error"}
+	objectives = []string{"cross_entropy", "binary_cross_entropy", "squared_error", ObjectivePlugin}
 	rateKinds  = []string{"constant", "linear", "cosine", "wsd", "one_cycle", "inverse_sqrt", "plateau", "table"}
 	kinds      = []string{Train, Evaluate, Prefill, Decode, Load}
 )

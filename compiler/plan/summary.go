@@ -166,14 +166,14 @@ func (p *Plan) runRows() [][2]string {
 	if e.ExposedSeconds > 0 {
 		step += fmt.Sprintf(" (%.0f %% of it waiting for other ranks)", 100*e.ExposedSeconds/e.StepSeconds)
 	}
-	rows := [][2]string{
+	rows := append(p.pluginRows(), [][2]string{
 		{"batch", batch},
 		{"run", run},
 		{"rate", t.Rate.brief()},
 		{"update", p.updateBrief()},
 		{"arithmetic", fmt.Sprintf("%sFLOP a token, %sFLOP a step", FormatCount(e.FlopsPerToken), FormatCount(e.FlopsPerStep))},
 		{"time", fmt.Sprintf("%s, %s for the run, by estimate", step, FormatSeconds(e.StepSeconds*float64(t.Steps)))},
-	}
+	}...)
 	if e.PeakFlops > 0 {
 		rows = append(rows, [2]string{"  of a rank", p.timeBrief()}, [2]string{"utilisation", p.utilisationBrief()})
 	}

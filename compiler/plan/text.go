@@ -28,6 +28,9 @@ import (
 //	choices                                           what, value, why
 //	  memory.recompute none "no memory.limit is set"
 //
+//	plugins                                           kind, name, version, sha256, targets, memory and time of a call, file, parameters
+//	  loss focal 1.0.0 6e340b9cffb37a98 classes memory 67108864 time 10000000000 file focal.wasm {"gamma":2}
+//
 //	tensors                                           class, name, buffer, type, dims
 //	  weight wte.weight %9 f32 [vocab 257, embed 64] init normal std=0.02 from gpt2.cue:3:4
 //	scalars
@@ -62,6 +65,7 @@ func (p *Plan) Text() []byte {
 	w.files(p.Data.Files)
 	w.choices(p.Choices)
 	w.section("estimate", &p.Estimate)
+	w.plugins(p.Plugins)
 	w.tensors(p.Tensors)
 	w.scalars(p.Scalars)
 	w.arenas(p.Arenas)
@@ -212,6 +216,17 @@ func (w *textWriter) choices(list []Choice) {
 	w.line("\nchoices")
 	for _, c := range list {
 		w.line("  %s %s %s", name(c.What), name(c.Value), strconv.Quote(c.Why))
+	}
+}
+
+func (w *textWriter) plugins(list []Plugin) {
+	if len(list) == 0 {
+		return
+	}
+	w.line("\nplugins")
+	for _, p := range list {
+		w.line("  %s %s %s %s %s memory %d time %d file %s %s", name(p.Kind), name(p.Name), name(p.Version), name(p.Digest), name(p.Targets), p.MemoryBytes, int64(p.Time),
+			name(p.File), setting{value: reflect.ValueOf(p.Params)}.json())
 	}
 }
 

@@ -6,7 +6,7 @@ type Training struct {
 	Steps        int64      `json:"steps"`
 	Sequences    int        `json:"sequences"`     // rows of the global batch
 	MicroBatches int        `json:"micro_batches"` // a step
-	Objective    string     `json:"objective"`     // "cross_entropy", "binary_cross_entropy" or "squared_error"
+	Objective    string     `json:"objective"`     // "cross_entropy", "binary_cross_entropy", "squared_error" or "plugin"
 	Rate         Rate       `json:"rate"`
 	Evaluation   Evaluation `json:"evaluation"`
 	Checkpoint   Checkpoint `json:"checkpoint"`

@@ -56,6 +56,12 @@ func newDevice(threads int, l level) (*Device, error) {
 // Add sets z = x + y, on the caller's thread.
 func (d *Device) Add(z, x, y []float32) { d.vector().add(z, x, y) }
 
+// Threads is how many there are, the caller's own included.
+func (d *Device) Threads() int { return d.pool.threads }
+
+// Spread works on pieces with all threads.
+func (d *Device) Spread(pieces int, job func(piece, worker int)) { d.pool.run(pieces, job) }
+
 // Kind is "cpu".
 func (d *Device) Kind() string { return "cpu" }
 

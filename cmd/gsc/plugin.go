@@ -1,0 +1,59 @@
+package main
+
+import (
+	"fmt"
+	"text/tabwriter"
+
+	"github.com/spf13/cobra"
+
+	"github.com/gsc-project/gsc"
+)
+
+func pluginCommand() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "plugin",
+		Short: "Look at plugins: losses of your own, as WebAssembly",
+	}
+	cmd.AddCommand(pluginCheckCommand())
+	return cmd
+}
+
+func pluginCheckCommand() *cobra.Command {
+	o := gsc.PluginOptions{}
+	cmd := &cobra.Command{
+		Use:   "check FILE.wasm",
+		Short: "Hold a plugin to its contract",
+		Long: `Check loads a module as training does, and holds it to the contract of plugins (package plugins/abi): its manifest and parameters; that it gives memory and takes care
+of it; that its losses are finite, the same with and without gradients, the same for a row alone and among others, the same twice and in another instance; and that
+its gradients are those of its losses, against finite differences.`,
+		Args: exactly(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			ctx, stop := interruptible()
+			defer stop()
+			list, err := gsc.CheckPlugin(ctx, args[0], o)
+			if err != nil {
+				return err
+			}
+			w := tabwriter.NewWriter(cmd.OutOrStdout(), 0, 0, 2, ' ', 0)
+			failed := 0
+			for _, f := range list {
+				verdict, text := "ok", f.Found
+				if f.Err != nil {
+					verdict, text = "wrong", f.Err.Error()
+					failed++
+				}
+				fmt.Fprintf(w, "%s\t%s\t%s\n", f.Check, verdict, text)
+			}
+			if err := w.Flush(); err != nil {
+				return err
+			}
+			if failed > 0 {
+				return fmt.Errorf("%s: %d of %d checks failed", args[0], failed, len(list))
+			}
+			return nil
+		},
+	}
+	cmd.Flags().StringVar(&o.Params, "params", "", "the plugin's parameters in `CUE`, such as 'gamma: 2'")
+	cmd.Flags().DurationVar(&o.Limits.Time, "time", 0, "how long a call may take; 0: as long as in a strategy that says nothing")
+	return cmd
+}

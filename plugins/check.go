@@ -1,0 +1,319 @@
+package plugins
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math"
+	"math/rand/v2"
+	"slices"
+	"time"
+	"unsafe"
+
+	"github.com/gsc-project/gsc/kernels"
+	"github.com/gsc-project/gsc/plugins/abi"
+)
+
+// Finding is what one check of a plugin found.
+type Finding struct {
+	Check string // what was looked at
+	Found string // in words
+	Err   error  // nil: it is as it should be
+}
+
+// shape is the size of a check's batch.
+type shape struct{ rows, classes int }
+
+// shapes are what a loss is tried on: a single class, few, a width that divides by nothing, and a vocabulary with several calls' worth of rows.
+var shapes = []shape{{5, 1}, {7, 3}, {40, 257}, {9, 20011}}
+
+// How much a gradient may differ from finite differences, relative to the largest element of its row: what float32 values leave of them. A loss may have kinks, near which
+// differences say less: one logit in kinkShare may be off by more, though by no more than maxKinkError.
+const (
+	maxGradientError = 1e-3
+	maxKinkError     = 0.1
+	kinkShare        = 10
+)
+
+// Check loads a plugin and holds it to the contract, one thing after another, until one fails that the others need. params are its parameters, JSON, complete.
+func (h *Host) Check(ctx context.Context, name string, wasm []byte, l Limits, complete func(abi.Manifest) ([]byte, error)) []Finding {
+	var list []Finding
+	note := func(check, found string, err error) bool {
+		list = append(list, Finding{check, found, err})
+		return err == nil
+	}
+	p, err := h.Load(ctx, name, wasm, l)
+	if err != nil {
+		note("manifest", "", err)
+		return list
+	}
+	defer p.code.Close(ctx)
+	m := p.Manifest
+	note("manifest", fmt.Sprintf("%s %s, a %s of %s, sha256 %.12s, %d bytes", m.Name, m.Version, m.Kind, m.Targets, p.Digest, len(wasm)), nil)
+	params, err := complete(m)
+	if !note("parameters", string(params), err) {
+		return list
+	}
+	c := &checker{ctx: ctx, plugin: p, params: params}
+	for _, check := range []struct {
+		name string
+		run  func() (string, error)
+	}{{"allocation", c.allocation}, {"values", c.values}, {"gradient", c.gradient}, {"rows", c.rows}, {"repeated", c.repeated}, {"instances", c.instances}, {"time", c.time}} {
+		found, err := check.run()
+		if !note(check.name, found, err) && check.name == "allocation" {
+			return list
+		}
+	}
+	return list
+}
+
+// checker tries a loss.
+type checker struct {
+	ctx    context.Context
+	plugin *Plugin
+	params []byte
+}
+
+// trial is rows with their results.
+type trial struct {
+	shape
+	logits, targets, loss, gradient []float32
+	labels                          []int32
+}
+
+// trialOf draws logits as models make them, and targets for them.
+func trialOf(s shape, seed uint64) *trial {
+	t := &trial{shape: s, logits: make([]float32, s.rows*s.classes), targets: make([]float32, s.rows*s.classes), loss: make([]float32, s.rows), gradient: make([]float32, s.rows*s.classes), labels: make([]int32, s.rows)}
+	r := rand.New(rand.NewPCG(seed, 7))
+	for i := range t.logits {
+		t.logits[i], t.targets[i] = float32(2*r.NormFloat64()), float32(r.IntN(2))
+	}
+	for i := range t.labels {
+		t.labels[i] = int32(r.IntN(s.classes))
+	}
+	return t
+}
+
+func view[T any](data []T, d kernels.DType, shape ...int) kernels.Tensor {
+	return kernels.Tensor{Data: unsafe.Pointer(unsafe.SliceData(data)), DType: d, Shape: shape}
+}
+
+// run computes a trial's losses by some instance.
+func (t *trial) run(l *Loss, gradient bool) error {
+	r := Rows{Logits: view(t.logits, kernels.F32, t.rows, t.classes), Ignore: -1, Loss: view(t.loss, kernels.F32, t.rows)}
+	if l.plugin.Manifest.Targets == abi.Classes {
+		r.Labels = view(t.labels, kernels.I32, t.rows)
+	} else {
+		r.Targets = view(t.targets, kernels.F32, t.rows, t.classes)
+	}
+	if gradient {
+		r.Gradient = view(t.gradient, kernels.F32, t.rows, t.classes)
+	}
+	return l.Bind(r, func(pieces int, job func(piece, worker int)) {
+		for p := range pieces {
+			job(p, 0)
+		}
+	})()
+}
+
+// with makes a loss for a while.
+func (c *checker) with(classes int, do func(*Loss) error) error {
+	l, err := c.plugin.NewLoss(c.ctx, c.params, classes, 1)
+	if err != nil {
+		return err
+	}
+	return errors.Join(do(l), l.Close())
+}
+
+// allocation: room for the largest batch.
+func (c *checker) allocation() (string, error) {
+	largest := shapes[len(shapes)-1].classes
+	size := uint32(0)
+	err := c.with(largest, func(l *Loss) error {
+		size = l.instances[0].module.Memory().Size()
+		return nil
+	})
+	return fmt.Sprintf("calls of %d classes take %d KiB of memory, of at most %d", largest, size>>10, c.plugin.limits.MemoryBytes>>10), err
+}
+
+// values: with and without gradients the losses are the same.
+func (c *checker) values() (string, error) {
+	rows := 0
+	for _, s := range shapes {
+		err := c.with(s.classes, func(l *Loss) error {
+			t := trialOf(s, 1)
+			if err := t.run(l, true); err != nil {
+				return err
+			}
+			with := slices.Clone(t.loss)
+			if err := t.run(l, false); err != nil {
+				return err
+			}
+			rows += s.rows
+			if row, ok := differ(with, t.loss); ok {
+				return fmt.Errorf("of %d classes, row %d: the loss is %g where gradients are asked for, and %g where they are not", s.classes, row, with[row], t.loss[row])
+			}
+			return nil
+		})
+		if err != nil {
+			return "", err
+		}
+	}
+	return fmt.Sprintf("%d rows of 1 to %d classes: finite, and the same without gradients", rows, shapes[len(shapes)-1].classes), nil
+}
+
+// differ finds the first place where the bits of two lists do.
+func differ(a, b []float32) (int, bool) {
+	for i := range a {
+		if math.Float32bits(a[i]) != math.Float32bits(b[i]) {
+			return i, true
+		}
+	}
+	return 0, false
+}
+
+// gradient: against central differences of the values, for some logits of each row.
+func (c *checker) gradient() (string, error) {
+	worst, where, off, all := 0.0, "", 0, 0
+	for _, s := range shapes[:3] {
+		err := c.with(s.classes, func(l *Loss) error {
+			t := trialOf(s, 2)
+			if err := t.run(l, true); err != nil {
+				return err
+			}
+			return t.differences(l, func(row, class int, want, got, scale float64) {
+				e := math.Abs(got-want) / scale
+				if all++; !(e <= maxGradientError) {
+					off++
+				}
+				if e > worst || math.IsNaN(e) {
+					worst, where = e, fmt.Sprintf("of %d classes, row %d, logit %d: it says %.5g, differences say %.5g", s.classes, row, class, got, want)
+				}
+			})
+		})
+		if err != nil {
+			return "", err
+		}
+	}
+	if off*kinkShare > all || !(worst <= maxKinkError) {
+		return "", fmt.Errorf("the gradient is not that of the loss: %d of %d logits are off by more than %.0e of their row's largest, at most by %.2g: %s", off, all, float64(maxGradientError), worst, where)
+	}
+	near := ""
+	if off > 0 {
+		near = fmt.Sprintf(", near kinks at %d of %d logits", off, all)
+	}
+	return fmt.Sprintf("against finite differences: relative error %.1e at most%s", worst, near), nil
+}
+
+// differences compares the gradients of a trial with central differences, all rows of one class at a time.
+func (t *trial) differences(l *Loss, tell func(row, class int, want, got, scale float64)) error {
+	const h = 1.0 / 16 // values are float32: a smaller step leaves too few of their digits
+	moved := &trial{shape: t.shape, logits: slices.Clone(t.logits), targets: t.targets, labels: t.labels, loss: make([]float32, t.rows)}
+	scale := make([]float64, t.rows)
+	for row := range scale {
+		scale[row] = 1e-3
+		for _, g := range t.gradient[row*t.classes:][:t.classes] {
+			scale[row] = max(scale[row], math.Abs(float64(g)))
+		}
+	}
+	at := func(class int, by float32) ([]float32, error) {
+		for row := range t.rows {
+			moved.logits[row*t.classes+t.class(row, class)] = t.logits[row*t.classes+t.class(row, class)] + by
+		}
+		err := moved.run(l, false)
+		copy(moved.logits, t.logits)
+		return slices.Clone(moved.loss), err
+	}
+	for class := range min(t.classes, 8) {
+		var f [4][]float32
+		for i, by := range []float32{-2 * h, -h, h, 2 * h} {
+			var err error
+			if f[i], err = at(class, by); err != nil {
+				return err
+			}
+		}
+		for row := range t.rows { // of fourth order
+			want := (float64(f[0][row]) - 8*float64(f[1][row]) + 8*float64(f[2][row]) - float64(f[3][row])) / (12 * h)
+			tell(row, t.class(row, class), want, float64(t.gradient[row*t.classes+t.class(row, class)]), scale[row])
+		}
+	}
+	return nil
+}
+
+// class is the i-th of those that are moved in a row: the first is its label.
+func (t *trial) class(row, i int) int { return (int(t.labels[row]) + i*(1+t.classes/9)) % t.classes }
+
+// rows: one alone has the loss that it has among others.
+func (c *checker) rows() (string, error) {
+	s := shapes[2]
+	err := c.with(s.classes, func(l *Loss) error {
+		t := trialOf(s, 3)
+		if err := t.run(l, true); err != nil {
+			return err
+		}
+		for row := range t.rows {
+			one := &trial{shape: shape{1, t.classes}, logits: t.logits[row*t.classes:][:t.classes], targets: t.targets[row*t.classes:][:t.classes], labels: t.labels[row : row+1],
+				loss: make([]float32, 1), gradient: make([]float32, t.classes)}
+			if err := one.run(l, true); err != nil {
+				return err
+			}
+			if _, other := differ(one.loss, t.loss[row:row+1]); other {
+				return fmt.Errorf("row %d has the loss %g among others, and %g alone", row, t.loss[row], one.loss[0])
+			}
+			if i, other := differ(one.gradient, t.gradient[row*t.classes:][:t.classes]); other {
+				return fmt.Errorf("row %d, logit %d has the gradient %g among others, and %g alone", row, i, t.gradient[row*t.classes+i], one.gradient[i])
+			}
+		}
+		return nil
+	})
+	return "each alone gives the same bits as among others", err
+}
+
+// repeated: the same call gives the same bits in one instance.
+func (c *checker) repeated() (string, error) {
+	s := shapes[2]
+	err := c.with(s.classes, func(l *Loss) error {
+		a, b := trialOf(s, 4), trialOf(s, 4)
+		return errors.Join(a.run(l, true), b.run(l, true), a.same(b))
+	})
+	return "the same bits the second time", err
+}
+
+// instances: and in another, which has seen nothing before.
+func (c *checker) instances() (string, error) {
+	s := shapes[2]
+	a, b := trialOf(s, 4), trialOf(s, 4)
+	err := c.with(s.classes, func(l *Loss) error { return errors.Join(trialOf(s, 5).run(l, true), a.run(l, true)) })
+	if err == nil {
+		err = c.with(s.classes, func(l *Loss) error { return b.run(l, true) })
+	}
+	return "the same bits in another instance", errors.Join(err, a.same(b))
+}
+
+func (t *trial) same(other *trial) error {
+	if i, ok := differ(t.loss, other.loss); ok {
+		return fmt.Errorf("row %d: the loss is %g once, and %g again", i, t.loss[i], other.loss[i])
+	}
+	if i, ok := differ(t.gradient, other.gradient); ok {
+		return fmt.Errorf("row %d, logit %d: the gradient is %g once, and %g again", i/t.classes, i%t.classes, t.gradient[i], other.gradient[i])
+	}
+	return nil
+}
+
+// time: of the largest batch, the least of several.
+func (c *checker) time() (string, error) {
+	s := shapes[len(shapes)-1]
+	least := time.Duration(math.MaxInt64)
+	err := c.with(s.classes, func(l *Loss) error {
+		t := trialOf(s, 6)
+		for range 5 {
+			start := time.Now()
+			if err := t.run(l, true); err != nil {
+				return err
+			}
+			least = min(least, time.Since(start))
+		}
+		return nil
+	})
+	return fmt.Sprintf("%.2f ns a logit on one thread, copies and bounds included", float64(least.Nanoseconds())/float64(s.rows*s.classes)), err
+}

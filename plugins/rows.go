@@ -1,0 +1,241 @@
+package plugins
+
+import (
+	"math"
+	"strconv"
+	"unsafe"
+
+	"github.com/gsc-project/gsc/kernels"
+	"github.com/gsc-project/gsc/plugins/abi"
+)
+
+// bound is a loss with its rows: what the device's type of numbers is, they are float32 to the plugin.
+type bound struct {
+	plugin         *Plugin
+	rows           Rows
+	classes        int
+	labels         []int32 // nil: the targets are values
+	weighs, slopes bool
+	io             matrices
+}
+
+// matrices are a device's numbers. Rows are those of the logits, which the targets and gradients are shaped like.
+type matrices interface {
+	// logits and targets copy a row to the guest; logits says whether all of it is finite.
+	logits(to []float32, row int) (finite bool)
+	targets(to []float32, row int)
+	weight(row int) float32
+	// loss sets a row's.
+	loss(row int, value float64)
+	// gradient sets a row's to k times what the guest says, and says whether that is finite; set sets all of it to one number.
+	gradient(row int, from []float32, k float64) (finite bool)
+	set(row int, value float64)
+}
+
+func newBound(l *Loss, r Rows) *bound {
+	b := &bound{plugin: l.plugin, rows: r, classes: l.classes, weighs: r.Weights.Data != nil, slopes: r.Gradient.Data != nil}
+	if l.plugin.Manifest.Targets == abi.Classes {
+		b.labels = kernels.Slice[int32](r.Labels)
+	}
+	if r.Logits.DType == kernels.F64 {
+		b.io = newNumbers[float64](r, l.classes)
+	} else {
+		b.io = newNumbers[float32](r, l.classes)
+	}
+	return b
+}
+
+// gather copies the rows that are scored into the guest's memory, and settles the others: a row that is not scored has the loss 0, and of logits that are not finite
+// nothing finite follows.
+func (b *bound) gather(i *lossInstance, from, to int) {
+	i.rows = i.rows[:0]
+	n := (to - from) * b.classes
+	logits, targets := i.floats(i.at.Logits, n), i.guestTargets(b, to-from)
+	weights := i.floats(i.at.Weights, to-from)
+	for row := from; row < to; row++ {
+		k := len(i.rows)
+		if b.labels != nil && !b.scored(b.labels[row]) {
+			b.settle(row, 0)
+			continue
+		}
+		if !b.io.logits(logits[k*b.classes:][:b.classes], row) {
+			b.settle(row, math.NaN())
+			continue
+		}
+		if b.labels != nil {
+			targets[k] = math.Float32frombits(uint32(b.labels[row]))
+		} else {
+			b.io.targets(targets[k*b.classes:][:b.classes], row)
+		}
+		if b.weighs {
+			weights[k] = b.io.weight(row)
+		}
+		i.rows = append(i.rows, row)
+	}
+}
+
+func (i *lossInstance) guestTargets(b *bound, rows int) []float32 {
+	if b.labels == nil {
+		rows *= b.classes
+	}
+	return i.floats(i.at.Targets, rows)
+}
+
+func (b *bound) scored(label int32) bool {
+	return int(label) != b.rows.Ignore && label >= 0 && int(label) < b.classes
+}
+
+// settle gives a row what no plugin says of it.
+func (b *bound) settle(row int, value float64) {
+	b.io.loss(row, value)
+	if b.slopes {
+		b.io.set(row, value)
+	}
+}
+
+// scatter takes the results of a call.
+func (b *bound) scatter(i *lossInstance) error {
+	values := i.floats(i.at.Values, len(i.rows))
+	var slopes []float32
+	if b.slopes {
+		slopes = i.floats(i.at.Gradients, len(i.rows)*b.classes)
+	}
+	for k, row := range i.rows {
+		v := values[k]
+		if math.IsNaN(float64(v)) || math.IsInf(float64(v), 0) {
+			return b.plugin.wrong(abi.Loss, span(i.rows[k:k+1]), notFinite("the loss", v))
+		}
+		b.io.loss(row, float64(v))
+		if !b.slopes {
+			continue
+		}
+		slope := slopes[k*b.classes:][:b.classes]
+		if !b.io.gradient(row, slope, b.share(row)) {
+			return b.plugin.wrong(abi.Loss, span(i.rows[k:k+1]), culprit(slope))
+		}
+	}
+	return nil
+}
+
+// culprit is the first number of a gradient that is not finite.
+func culprit(slope []float32) error {
+	for c, v := range slope {
+		if math.IsNaN(float64(v)) || math.IsInf(float64(v), 0) {
+			return notFinite("the gradient of logit "+strconv.Itoa(c), v)
+		}
+	}
+	return nil
+}
+
+// share is the factor scale·w/weight of a row's gradient.
+func (b *bound) share(row int) float64 {
+	k := 1.0
+	if b.weighs {
+		k = float64(b.io.weight(row))
+	}
+	if b.rows.Total != nil {
+		k /= *b.rows.Total
+	}
+	if b.rows.Scale != nil {
+		k *= *b.rows.Scale
+	}
+	return k
+}
+
+// numbers are matrices of one type.
+type numbers[T float32 | float64] struct {
+	classes                            int
+	z, target, weights, losses, slopes []T
+}
+
+func newNumbers[T float32 | float64](r Rows, classes int) *numbers[T] {
+	slice := func(t kernels.Tensor) []T {
+		if t.Data == nil {
+			return nil
+		}
+		return unsafe.Slice((*T)(t.Data), kernels.Elements(t.Shape))
+	}
+	return &numbers[T]{classes: classes, z: slice(r.Logits), target: slice(r.Targets), weights: slice(r.Weights), losses: slice(r.Loss), slopes: slice(r.Gradient)}
+}
+
+func (n *numbers[T]) logits(to []float32, row int) bool {
+	from := n.z[row*n.classes:][:n.classes]
+	if same, ok := any(from).([]float32); ok {
+		copy(to, same)
+		return finite(to)
+	}
+	for c, v := range from {
+		to[c] = float32(v)
+	}
+	return finite(to)
+}
+
+func (n *numbers[T]) targets(to []float32, row int) {
+	for c, v := range n.target[row*n.classes:][:n.classes] {
+		to[c] = float32(v)
+	}
+}
+
+func (n *numbers[T]) weight(row int) float32 { return float32(n.weights[row]) }
+
+func (n *numbers[T]) loss(row int, value float64) {
+	if n.losses != nil {
+		n.losses[row] = T(value)
+	}
+}
+
+func (n *numbers[T]) gradient(row int, from []float32, k float64) bool {
+	to := n.slopes[row*n.classes:][:n.classes]
+	if same, ok := any(to).([]float32); ok {
+		multiply(same, from, float32(k))
+	} else {
+		for c, v := range from {
+			to[c] = T(k * float64(v))
+		}
+	}
+	return finite(from)
+}
+
+func (n *numbers[T]) set(row int, value float64) {
+	to := n.slopes[row*n.classes:][:n.classes]
+	for c := range to {
+		to[c] = T(value)
+	}
+}
+
+// multiply sets to = k·from, four at a time.
+func multiply(to, from []float32, k float32) {
+	to = to[:len(from)]
+	for len(from) >= 4 {
+		f, t := from[:4:4], to[:4:4]
+		t[0], t[1], t[2], t[3] = k*f[0], k*f[1], k*f[2], k*f[3]
+		from, to = from[4:], to[4:]
+	}
+	for c, v := range from {
+		to[c] = k * v
+	}
+}
+
+// finite says whether no number is NaN or infinite: whether no exponent has all its bits set, looked at in two numbers at a time. Adding 1 to an exponent carries into
+// the sign's place where it has them, and nowhere else.
+func finite(x []float32) bool {
+	const exponents, one, signs = 0x7f800000_7f800000, 0x00800000_00800000, 0x80000000_80000000
+	bad := uint64(0)
+	if len(x) > 0 && uintptr(unsafe.Pointer(&x[0]))%8 != 0 {
+		bad |= uint64(math.Float32bits(x[0])&0x7f800000 + 0x00800000)
+		x = x[1:]
+	}
+	pairs := unsafe.Slice((*uint64)(unsafe.Pointer(unsafe.SliceData(x))), len(x)/2)
+	for len(pairs) >= 4 {
+		p := pairs[:4:4]
+		bad |= (p[0]&exponents + one) | (p[1]&exponents + one) | (p[2]&exponents + one) | (p[3]&exponents + one)
+		pairs = pairs[4:]
+	}
+	for _, p := range pairs {
+		bad |= p&exponents + one
+	}
+	for _, v := range x[len(x)/2*2:] {
+		bad |= uint64(math.Float32bits(v)&0x7f800000 + 0x00800000)
+	}
+	return bad&signs == 0
+}

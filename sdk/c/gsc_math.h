@@ -1,0 +1,112 @@
+// gsc_math.h: the few functions that losses need and that a program without a C library lacks.
+#ifndef GSC_MATH_H
+#define GSC_MATH_H
+
+#include <stdint.h>
+#include <wasm_simd128.h>
+
+// gsc_exp4 is e^x for four x in [-87, 88], what is outside being moved to the nearest end: 2^n·e^r with n = round(x/ln 2), and the Taylor polynomial of degree 6, whose
+// error for |r| ≤ ln 2/2 is below 1.2e-7.
+static inline v128_t gsc_exp4(v128_t x) {
+	x = wasm_f32x4_pmax(wasm_f32x4_splat(-87.0f), wasm_f32x4_pmin(wasm_f32x4_splat(88.0f), x));
+	v128_t n = wasm_f32x4_nearest(wasm_f32x4_mul(x, wasm_f32x4_splat(1.44269504f)));
+	v128_t r = wasm_f32x4_sub(x, wasm_f32x4_mul(n, wasm_f32x4_splat(0.693359375f)));  // ln 2 in two parts, the first of few bits,
+	r = wasm_f32x4_sub(r, wasm_f32x4_mul(n, wasm_f32x4_splat(-2.12194440e-4f)));      // so that its multiples are exact
+	v128_t p = wasm_f32x4_splat(1.0f / 720);
+	p = wasm_f32x4_add(wasm_f32x4_mul(p, r), wasm_f32x4_splat(1.0f / 120));
+	p = wasm_f32x4_add(wasm_f32x4_mul(p, r), wasm_f32x4_splat(1.0f / 24));
+	p = wasm_f32x4_add(wasm_f32x4_mul(p, r), wasm_f32x4_splat(1.0f / 6));
+	p = wasm_f32x4_add(wasm_f32x4_mul(p, r), wasm_f32x4_splat(0.5f));
+	p = wasm_f32x4_add(wasm_f32x4_mul(p, r), wasm_f32x4_splat(1.0f));
+	p = wasm_f32x4_add(wasm_f32x4_mul(p, r), wasm_f32x4_splat(1.0f));
+	return wasm_i32x4_add(p, wasm_i32x4_shl(wasm_i32x4_trunc_sat_f32x4(n), 23));
+}
+
+// gsc_exp1 is e^x for one x, as gsc_exp4 computes it.
+static inline float gsc_exp1(float x) { return wasm_f32x4_extract_lane(gsc_exp4(wasm_f32x4_splat(x)), 0); }
+
+// gsc_log is ln x for a normal x > 0: x = 2^n·m with m in [√½, √2), and ln m = 2·artanh((m − 1)/(m + 1)), whose series is cut where a double no longer sees it.
+static inline double gsc_log(double x) {
+	union { double value; uint64_t bits; } u = {x};
+	int n = (int)(u.bits >> 52) - 1023;
+	u.bits = (u.bits & 0x000fffffffffffffull) | 0x3ff0000000000000ull;
+	if (u.value > 1.4142135623730951) { u.value *= 0.5; n++; }
+	double s = (u.value - 1) / (u.value + 1), q = s * s, sum = 0;
+	for (int k = 21; k >= 1; k -= 2) sum = sum * q + 1.0 / k;
+	return n * 0.6931471805599453 + 2 * s * sum;
+}
+
+// gsc_expm1 is e^x − 1 for x ≤ 0, with all its digits where x is almost 0: a Taylor polynomial down to −0.7, and e^x below.
+static inline double gsc_expm1(double x) {
+	if (x < -0.7) return (double)gsc_exp1((float)x) - 1;
+	double sum = 0;
+	for (int k = 16; k >= 1; k--) sum = (sum + 1) * x / k;
+	return sum;
+}
+
+// gsc_max is the largest of n numbers, n > 0.
+static inline float gsc_max(const float *x, uint32_t n) {
+	float top = x[0];
+	uint32_t i = 0;
+	if (n >= 16) {
+		v128_t a = wasm_v128_load(x), b = a, c = a, d = a;
+		for (; i + 16 <= n; i += 16) {
+			a = wasm_f32x4_pmax(a, wasm_v128_load(x + i));
+			b = wasm_f32x4_pmax(b, wasm_v128_load(x + i + 4));
+			c = wasm_f32x4_pmax(c, wasm_v128_load(x + i + 8));
+			d = wasm_f32x4_pmax(d, wasm_v128_load(x + i + 12));
+		}
+		a = wasm_f32x4_pmax(wasm_f32x4_pmax(a, b), wasm_f32x4_pmax(c, d));
+		float lanes[4];
+		wasm_v128_store(lanes, a);
+		for (int k = 0; k < 4; k++) top = lanes[k] > top ? lanes[k] : top;
+	}
+	for (; i < n; i++) top = x[i] > top ? x[i] : top;
+	return top;
+}
+
+// gsc_lanes is the sum of four lanes as doubles.
+static inline double gsc_lanes(v128_t v) {
+	return (double)wasm_f32x4_extract_lane(v, 0) + wasm_f32x4_extract_lane(v, 1) + wasm_f32x4_extract_lane(v, 2) + wasm_f32x4_extract_lane(v, 3);
+}
+
+// gsc_exp_sum is Σ e^(x − shift) over n numbers, and writes the terms to e unless that is NULL. Runs of 512 are added up in four lanes, and these as doubles.
+static inline double gsc_exp_sum(const float *x, uint32_t n, float shift, float *e) {
+	double total = 0;
+	uint32_t i = 0;
+	v128_t by = wasm_f32x4_splat(shift);
+	while (i + 8 <= n) {
+		uint32_t end = i + 512 < n ? i + 512 : n;
+		v128_t a = wasm_f32x4_splat(0), b = a;
+		for (; i + 8 <= end; i += 8) {
+			v128_t p = gsc_exp4(wasm_f32x4_sub(wasm_v128_load(x + i), by));
+			v128_t q = gsc_exp4(wasm_f32x4_sub(wasm_v128_load(x + i + 4), by));
+			if (e) {
+				wasm_v128_store(e + i, p);
+				wasm_v128_store(e + i + 4, q);
+			}
+			a = wasm_f32x4_add(a, p);
+			b = wasm_f32x4_add(b, q);
+		}
+		total += gsc_lanes(wasm_f32x4_add(a, b));
+	}
+	for (; i < n; i++) {
+		float p = gsc_exp1(x[i] - shift);
+		if (e) e[i] = p;
+		total += p;
+	}
+	return total;
+}
+
+// gsc_scale multiplies n numbers by a factor.
+static inline void gsc_scale(float *x, uint32_t n, float factor) {
+	uint32_t i = 0;
+	v128_t by = wasm_f32x4_splat(factor);
+	for (; i + 8 <= n; i += 8) {
+		wasm_v128_store(x + i, wasm_f32x4_mul(wasm_v128_load(x + i), by));
+		wasm_v128_store(x + i + 4, wasm_f32x4_mul(wasm_v128_load(x + i + 4), by));
+	}
+	for (; i < n; i++) x[i] *= factor;
+}
+
+#endif
