@@ -153,14 +153,18 @@ func joinLab(t testing.TB, p *plan.Plan, threads int, world *local.World, join f
 	return stagedLab(t, p, expand(p), threads, world, join)
 }
 
-// stagedLab is joinLab with what each rank runs.
-func stagedLab(t testing.TB, p *plan.Plan, stages []*plan.Stage, threads int, world *local.World, join func(axis string, ranks []int, rank int) (collectives.Group, error)) *lab {
+// stagedLab is joinLab with what each rank runs, on other devices where these are given.
+func stagedLab(t testing.TB, p *plan.Plan, stages []*plan.Stage, threads int, world *local.World, join func(axis string, ranks []int, rank int) (collectives.Group, error),
+	on ...func(kernels.Device) kernels.Device) *lab {
 	t.Helper()
 	l := &lab{t: t, plan: p}
 	for rank, stage := range stages {
 		device, err := gsc.NewDevice(p.Device, threads)
 		l.check(err)
 		t.Cleanup(func() { device.Close() })
+		for _, other := range on {
+			device = other(device)
+		}
 		m, err := runtime.BindStage(p, stage, device, runtime.Rank{Number: rank, Join: join})
 		l.check(err)
 		t.Cleanup(func() { m.Close() })
