@@ -191,6 +191,11 @@ func TestPeerEnvironment(t *testing.T) {
 	if !slices.Equal(got, []string{"A=1", "PYTHONDONTWRITEBYTECODE=1"}) {
 		t.Error(got)
 	}
+	peerCore = coreOf(false, true, true)
+	defer func() { peerCore = "" }()
+	if got := peerEnvironment([]string{"OPENBLAS_CORETYPE=HASWELL"}); !slices.Contains(got, "OPENBLAS_CORETYPE=SkylakeX") || len(got) != 2 {
+		t.Error(got)
+	}
 }
 
 // Every strategy can be planned with the generated data.

@@ -82,13 +82,16 @@ func (p *server) close() {
 	_ = p.cmd.Wait() // what it has done is known already
 }
 
-// peerEnvironment takes away what would slow a peer down, and keeps its folder clean.
+// peerEnvironment takes away what would slow a peer down, tells it of the processor where it must be told, and keeps its folder clean.
 func peerEnvironment(env []string) []string {
 	slow := []string{"OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE", "OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS"}
 	env = slices.DeleteFunc(slices.Clone(env), func(v string) bool {
 		name, _, _ := strings.Cut(v, "=")
 		return slices.Contains(slow, name)
 	})
+	if peerCore != "" {
+		env = append(env, "OPENBLAS_CORETYPE="+peerCore)
+	}
 	return append(env, "PYTHONDONTWRITEBYTECODE=1")
 }
 

@@ -34,6 +34,7 @@ func newSession(ctx context.Context, o options) (*session, error) {
 		s.close()
 		return nil, err
 	}
+	findCore(ctx, o.python, o.openblas)
 	return s, nil
 }
 
