@@ -11,7 +11,8 @@ const (
 	packFloats     = 1 << 14         // packed by one piece
 	enoughPieces   = 16              // to share out evenly
 	directCols     = 128             // products no wider read a where it lies: packing it would not pay
-	ownFlops       = 1 << 29         // greater products do as well or better with shared packing, most of which happens while others compute
+	ownFlops       = 1 << 29         // greater products, but for
+	ownCount       = 512             // so few lanes of the other operand, do as well or better with shared packing, most of which happens while others compute
 	inlineFlops    = 1 << 19         // smaller products run on their caller: waking workers costs more
 	residentFloats = panelFloats     // an operand that takes no more is packed once, and stays
 	slabFloats     = panelFloats / 2 // of a slab of one that does not
@@ -71,7 +72,7 @@ func (x *matmul) cut() {
 // letOwn has the workers pack the outer operand for themselves, a block of lanes for each piece, where a piece can take all
 // lanes of the inner one: nothing is packed twice, and less is packed before the first piece can be computed.
 func (x *matmul) letOwn(outer, inner *operand) {
-	if outer.direct || inner.direct || inner.slab < inner.count || 2*x.m*x.n*x.k > ownFlops {
+	if outer.direct || inner.direct || inner.slab < inner.count || 2*x.m*x.n*x.k > ownFlops && inner.count > ownCount {
 		return
 	}
 	unit, k := outer.lanes, x.t.elements(x.kStep)
