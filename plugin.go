@@ -146,6 +146,9 @@ func (s *session) openPlugins() error {
 	return nil
 }
 
+// Progress is that of all plugins.
+func (h *pluginHost) Progress() int64 { return h.host.Progress() }
+
 // Bind prepares an instruction that is a plugin's.
 func (h *rankPlugins) Bind(p *plan.Plugin, c kernels.Call, device kernels.Device) (func() error, error) {
 	workers, spread := 1, plugins.Spread(func(pieces int, job func(piece, worker int)) {

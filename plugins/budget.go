@@ -3,6 +3,7 @@ package plugins
 import (
 	"context"
 	"errors"
+	"sync/atomic"
 	"time"
 
 	"github.com/tetratelabs/wazero/api"
@@ -31,12 +32,13 @@ type budget struct {
 	slice int64
 	since time.Time // the slice began
 	spent bool
+	asked *atomic.Int64 // counts all askings of a host
 }
 
 type budgetKey struct{}
 
-func newBudget(ctx context.Context, limit time.Duration) (*budget, context.Context) {
-	b := &budget{limit: limit, slice: firstSlice}
+func newBudget(ctx context.Context, limit time.Duration, asked *atomic.Int64) (*budget, context.Context) {
+	b := &budget{limit: limit, slice: firstSlice, asked: asked}
 	return b, context.WithValue(ctx, budgetKey{}, b)
 }
 
@@ -46,6 +48,7 @@ func (b *budget) begin() { b.used, b.spent, b.since = 0, false, time.Now() }
 // refill is what the rewritten module calls. It is the place where Go's scheduler and collector get hold of the goroutine.
 func refill(ctx context.Context, _ api.Module, stack []uint64) {
 	b := ctx.Value(budgetKey{}).(*budget)
+	b.asked.Add(1)
 	took := time.Since(b.since)
 	b.used += min(took, longestSlice)
 	if b.used > b.limit {

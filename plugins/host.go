@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 
 	"github.com/tetratelabs/wazero"
 	"github.com/tetratelabs/wazero/api"
@@ -24,6 +25,7 @@ const pageBytes = 64 << 10
 type Host struct {
 	runtime wazero.Runtime
 	cache   wazero.CompilationCache
+	asked   atomic.Int64
 }
 
 // NewHost makes a host. Compiled modules are kept in the user's cache folder, where there is one that can be written.
@@ -46,6 +48,9 @@ func cache() wazero.CompilationCache {
 	}
 	return wazero.NewCompilationCache()
 }
+
+// Progress is a number that changes every few milliseconds while a plugin computes. It may be asked for at any time.
+func (h *Host) Progress() int64 { return h.asked.Load() }
 
 // Close frees all plugins and their instances.
 func (h *Host) Close() error {

@@ -25,7 +25,7 @@ type instance struct {
 // instance makes one, which may run a start function, and what C++ and others export as _initialize.
 func (p *Plugin) instance(ctx context.Context) (*instance, error) {
 	i := &instance{plugin: p}
-	i.budget, i.ctx = newBudget(ctx, p.limits.Time)
+	i.budget, i.ctx = newBudget(ctx, p.limits.Time, &p.host.asked)
 	i.budget.begin()
 	var err error
 	i.module, err = p.host.runtime.InstantiateModule(i.ctx, p.code, wazero.NewModuleConfig().WithName("").WithStartFunctions("_initialize"))

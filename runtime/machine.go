@@ -46,6 +46,9 @@ func (m *Machine) Look() (progress int64, at string) {
 	if d, ok := m.device.(kernels.Progressive); ok {
 		progress += d.Progress()
 	}
+	if m.rank.Host != nil {
+		progress += m.rank.Host.Progress()
+	}
 	return progress, at
 }
 
@@ -75,6 +78,8 @@ type Rank struct {
 // Host binds what is done on the host: call is an instruction of plugin p. What it gives may be called any number of times, while no kernel of the device runs.
 type Host interface {
 	Bind(p *plan.Plugin, call kernels.Call, device kernels.Device) (func() error, error)
+	// Progress is a number that changes at least every second while what it bound runs. It may be asked for at any time.
+	Progress() int64
 }
 
 // instance is a program in an activation slot.
