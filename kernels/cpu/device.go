@@ -3,7 +3,6 @@ package cpu
 import (
 	"fmt"
 
-	"golang.org/x/sys/cpu"
 	"golang.org/x/sys/unix"
 
 	"github.com/gsc-project/gsc/kernels"
@@ -14,7 +13,7 @@ type Device struct {
 	pool    *pool
 	level   level
 	tiles   *tileSet
-	bf16    *tileSet // of products in bf16; nil: the processor has no instruction for them
+	bf16    *tileSet // of products in bf16; nil: the processor has no instruction for them that is faster than multiplying floats that were rounded
 	scratch *scratchpad
 }
 
@@ -47,8 +46,8 @@ func newDevice(threads int, l level) (*Device, error) {
 		return nil, err
 	}
 	d := &Device{pool: newPool(threads), level: l, tiles: tileSets[l], scratch: s}
-	if l == avx512 && cpu.X86.HasAVX512BF16 {
-		d.bf16 = bf16Tiles
+	if pairsAreFast() {
+		d.bf16 = pairTiles(l)
 	}
 	return d, nil
 }

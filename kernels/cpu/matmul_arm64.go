@@ -18,5 +18,7 @@ var neonTiles = &tileSet{
 	strips:     map[int]func(k int, dst *float32, dstStep int, src *float32, srcStep int){8: copyStrip8NEON},
 }
 
-// bf16Tiles is nil: there is no such set.
-var bf16Tiles *tileSet
+// pairTiles is nil: there is no set for products of bf16.
+func pairTiles(level) *tileSet { return nil }
+
+func pairsAreFast() bool { return false }

@@ -5,5 +5,7 @@ package cpu
 // tileSets holds the tile set of every level.
 var tileSets = [...]*tileSet{generic: genericTiles}
 
-// bf16Tiles is nil: there is no such set.
-var bf16Tiles *tileSet
+// pairTiles is nil: there is no set for products of bf16.
+func pairTiles(level) *tileSet { return nil }
+
+func pairsAreFast() bool { return false }

@@ -172,7 +172,8 @@ func TestMatMulSlabs(t *testing.T) {
 func TestMatMulBF16(t *testing.T) {
 	all := levels()
 	d := openLevel(t, 2, all[len(all)-1])
-	if d.bf16 == nil {
+	tiles := pairTiles(d.level)
+	if tiles == nil {
 		t.Skip("this processor has no AVX512_BF16")
 	}
 	r := rand.New(rand.NewPCG(1, 2))
@@ -186,7 +187,7 @@ func TestMatMulBF16(t *testing.T) {
 			}
 			before := clone(c.Args[3])
 			p := newMatMul(d, x.m, x.n, x.k, sourceOf(c.Args[0], x.transA), sourceOf(c.Args[1], !x.transB))
-			p.use(d.bf16)
+			p.use(tiles)
 			p.c, p.cRow, p.bias, p.add = (*float32)(c.Args[3].Data), c.Args[3].Stride(0), (*float32)(c.Args[2].Data), x.accumulate
 			p.cut()
 			p.run()

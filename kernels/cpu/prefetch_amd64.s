@@ -20,3 +20,14 @@ next:
 
 done:
 	RET
+
+// func maker() (first uint32, second uint32, third uint32)
+// Requires: CPUID
+TEXT ·maker(SB), NOSPLIT, $0-12
+	XORL AX, AX
+	XORL CX, CX
+	CPUID
+	MOVL BX, first+0(FP)
+	MOVL DX, second+4(FP)
+	MOVL CX, third+8(FP)
+	RET

@@ -6,3 +6,6 @@ package cpu
 
 // prefetch asks for so many cache lines from p on, and waits for none.
 func prefetch(p *float32, lines int)
+
+// maker gives the twelve letters by which a processor's maker is known, four at a time.
+func maker() (first uint32, second uint32, third uint32)
