@@ -13,7 +13,7 @@ import (
 
 // What computes behind a collective, on the same stream, comes after it without an event, however long that takes.
 func TestStreamsRunInOrder(t *testing.T) {
-	p := planOf(t, write(t, gpt2, stream), mesh(2), "parallel.zero=3", "batch.sequences=8", "batch.micro_batches=2")
+	p := planOf(t, write(t, gpt2, stream), mesh(2), "parallel.zero=3", "batch.sequences=8", "batch.micro_batches=2", "parallel.bucket=0")
 	one := newLab(t, p, 1)
 	losses, bits := one.train(2), one.digest()
 	moved := 0
