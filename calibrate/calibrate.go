@@ -2,6 +2,7 @@ package calibrate
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"github.com/gsc-project/gsc/compiler"
@@ -21,6 +22,7 @@ type Options struct {
 type Device interface {
 	kernels.Device
 	PeakFlops(kernels.DType) float64
+	SustainedFlops(kernels.DType) float64
 	ReadBytesPerSecond() (float64, error)
 }
 
@@ -40,6 +42,8 @@ type bench struct {
 	options Options
 	threads int
 	flush   kernels.Kernel // fills the caches with other things
+
+	sustained []float64 // what the device gave of its peak, before each part
 }
 
 // Measure runs the device through all of it.
@@ -80,6 +84,9 @@ func measureWith(ctx context.Context, p *compiler.Profile, o Options, threads in
 		if err := ctx.Err(); err != nil {
 			return err
 		}
+		if first {
+			b.sustained = append(b.sustained, b.device.SustainedFlops(b.kind.Compute))
+		}
 		start := time.Now()
 		table, err := b.table(part)
 		if err != nil {
@@ -89,6 +96,10 @@ func measureWith(ctx context.Context, p *compiler.Profile, o Options, threads in
 			p.Tables = append(p.Tables, *table)
 			o.Note("%s with %d threads: %d points in %.1f s", part.name(), threads, len(table.Warm), time.Since(start).Seconds())
 		}
+	}
+	if first {
+		slices.Sort(b.sustained)
+		p.SustainedFlops = round(b.sustained[len(b.sustained)/2])
 	}
 	return nil
 }

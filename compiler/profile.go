@@ -21,8 +21,9 @@ type Profile struct {
 	Threads int    `json:"threads"` // that the ceilings were measured with; 0 in the built-in ones
 
 	// Ceilings, beside which achieved rates are shown.
-	PeakFlops          float64 `json:"peak_flops"`            // multiply-adds in registers, all threads
-	ReadBytesPerSecond float64 `json:"read_bytes_per_second"` // of memory that no cache holds, all threads
+	PeakFlops          float64 `json:"peak_flops"`                // multiply-adds in registers, all threads, at their best moment
+	SustainedFlops     float64 `json:"sustained_flops,omitempty"` // and while all was measured, a third of a second at a time: the median
+	ReadBytesPerSecond float64 `json:"read_bytes_per_second"`     // of memory that no cache holds, all threads
 
 	// Rates for what no table covers.
 	MatMulFlops    float64            `json:"matmul_flops"`            // floating-point operations a second in contractions, a thread

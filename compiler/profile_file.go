@@ -86,7 +86,7 @@ func (p *Profile) checkRates(text []byte) error {
 		value float64
 		zero  bool // may be
 	}{
-		{"threads", float64(p.Threads), false}, {"peak_flops", p.PeakFlops, true}, {"read_bytes_per_second", p.ReadBytesPerSecond, true},
+		{"threads", float64(p.Threads), false}, {"peak_flops", p.PeakFlops, true}, {"sustained_flops", p.SustainedFlops, true}, {"read_bytes_per_second", p.ReadBytesPerSecond, true},
 		{"matmul_flops", p.MatMulFlops, false}, {"other_flops", p.OtherFlops, false}, {"bytes_per_second", p.BytesPerSecond, false},
 		{"call_seconds", p.CallSeconds, true}, {"cache_bytes", float64(p.CacheBytes), false},
 	} {
