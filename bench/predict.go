@@ -5,32 +5,18 @@ import (
 	"fmt"
 	"math"
 	"os"
-	"slices"
 )
 
 const predictedWithin = 0.1
 
-// ceiling is what a task leans on: arithmetic, or when it generates, memory.
-type ceiling struct {
-	Sustained float64 `json:"sustained_flops"`
-	Read      float64 `json:"read_bytes_per_second"`
-}
-
-func (c ceiling) of(generates bool) float64 {
-	if generates {
-		return c.Read
-	}
-	return c.Sustained
-}
-
 // predicted calibrates the machine, and compares the step time that the profile predicts with the measured one. A machine that is shared is another a few
-// minutes later, so either time is held against the ceiling that was measured beside it: what is compared is the share of that.
+// minutes later, so either time is held against the multiply-adds that were sustained beside it: what is compared is the share of those.
 func predicted(s *session, r row) ([]line, error) {
 	profile := s.path("profile.json")
 	if _, _, err := s.command("calibrate", "-o", profile); err != nil {
 		return nil, err
 	}
-	calibrated, err := readCeiling(profile)
+	calibrated, err := sustainedOf(profile)
 	if err != nil {
 		return nil, err
 	}
@@ -56,17 +42,14 @@ func predicted(s *session, r row) ([]line, error) {
 	} {
 		l := r.line("s")
 		l.Work, l.Must = m.work+", predicted step time", "0.90 to 1.10 ×"
-		generates := slices.Contains(m.flags, "--generate")
-		at := calibrated.of(generates)
 		var guesses, plain []float64
 		measured, err := interleave(s.measurements, func() ([]float64, error) {
 			b, err := s.bench(m.task, append(m.flags, "--profile", profile)...)
 			if err != nil {
 				return nil, err
 			}
-			turn := ceiling{b.SustainedFlops, b.ReadBytesPerSecond}
 			for range b.StepsSeconds {
-				guesses, plain = append(guesses, b.PredictedSeconds*at/turn.of(generates)), append(plain, b.PredictedSeconds)
+				guesses, plain = append(guesses, b.PredictedSeconds*calibrated/b.SustainedFlops), append(plain, b.PredictedSeconds)
 			}
 			return b.StepsSeconds, nil
 		})
@@ -86,18 +69,20 @@ func predicted(s *session, r row) ([]line, error) {
 	return lines, nil
 }
 
-// readCeiling reads the ceilings of a profile.
-func readCeiling(profile string) (ceiling, error) {
+// sustainedOf is what a profile says was sustained.
+func sustainedOf(profile string) (float64, error) {
 	text, err := os.ReadFile(profile)
 	if err != nil {
-		return ceiling{}, err
+		return 0, err
 	}
-	var c ceiling
-	if err := json.Unmarshal(text, &c); err != nil {
-		return c, err
+	var p struct {
+		Sustained float64 `json:"sustained_flops"`
 	}
-	if !(c.Sustained > 0) || !(c.Read > 0) {
-		return c, fmt.Errorf("%s tells no ceilings", profile)
+	if err := json.Unmarshal(text, &p); err != nil {
+		return 0, err
 	}
-	return c, nil
+	if !(p.Sustained > 0) {
+		return 0, fmt.Errorf("%s does not tell what was sustained", profile)
+	}
+	return p.Sustained, nil
 }

@@ -2,8 +2,6 @@ package calibrate
 
 import (
 	"context"
-	"slices"
-	"time"
 
 	"github.com/gsc-project/gsc/compiler"
 	"github.com/gsc-project/gsc/kernels"
@@ -34,6 +32,9 @@ const (
 	flushBytes = 96 << 20 // read, they leave nothing else in a cache
 )
 
+// sustainedEvery is how many parts are measured before the device is asked again what it sustains.
+const sustainedEvery = 12
+
 // bench measures calls on one device.
 type bench struct {
 	device  Device
@@ -42,8 +43,6 @@ type bench struct {
 	options Options
 	threads int
 	flush   kernels.Kernel // fills the caches with other things
-
-	sustained []float64 // what the device gave of its peak, before each part
 }
 
 // Measure runs the device through all of it.
@@ -75,67 +74,76 @@ func measureWith(ctx context.Context, p *compiler.Profile, o Options, threads in
 	if b.flush, err = b.bind(b.request(kernels.SumSquares, kernels.Attrs{}, flushBytes/b.kind.Compute.Size(), 1), arenaBytes-flushBytes-alignment); err != nil {
 		return err
 	}
-	if first {
-		if err := b.general(p); err != nil {
-			return err
-		}
+	parts := b.parts(first)
+	count := rounds
+	if o.Quick {
+		count = 2
 	}
-	for _, part := range b.parts(first) {
+	for i := range count {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
+		o.Note("%d threads: round %d of %d", threads, i+1, count)
 		if first {
-			b.sustained = append(b.sustained, b.device.SustainedFlops(b.kind.Compute))
+			if err := b.general(p); err != nil {
+				return err
+			}
 		}
-		start := time.Now()
-		table, err := b.table(part)
-		if err != nil {
-			return err
-		}
-		if table != nil {
-			p.Tables = append(p.Tables, *table)
-			o.Note("%s with %d threads: %d points in %.1f s", part.name(), threads, len(table.Warm), time.Since(start).Seconds())
+		for j, part := range parts {
+			if err := ctx.Err(); err != nil {
+				return err
+			}
+			if err := b.measure(part); err != nil {
+				return err
+			}
+			if first && j%sustainedEvery == 0 {
+				p.SustainedFlops = max(p.SustainedFlops, round(b.device.SustainedFlops(b.kind.Compute)))
+			}
 		}
 	}
-	if first {
-		slices.Sort(b.sustained)
-		p.SustainedFlops = round(b.sustained[len(b.sustained)/2])
+	for _, part := range parts {
+		if !part.out {
+			p.Tables = append(p.Tables, *part.settle())
+		}
 	}
 	return nil
 }
 
-// general measures the ceilings, and the rates for what no table covers.
-func (b *bench) general(p *compiler.Profile) (err error) {
+// general measures the ceilings, and the rates for what no table covers; of several rounds the best counts.
+func (b *bench) general(p *compiler.Profile) error {
 	p.Kind, p.Threads = b.device.Kind(), b.threads
-	b.options.Note("ceilings with %d threads", b.threads)
-	p.PeakFlops = round(b.device.PeakFlops(b.kind.Compute))
+	p.PeakFlops = max(p.PeakFlops, round(b.device.PeakFlops(b.kind.Compute)))
 	read, err := b.device.ReadBytesPerSecond()
 	if err != nil {
 		return err
 	}
-	p.ReadBytesPerSecond = round(read)
+	p.ReadBytesPerSecond = max(p.ReadBytesPerSecond, round(read))
 	n := 1 << 22
 	copySeconds, err := b.cold(b.request(kernels.Copy, kernels.Attrs{}, n, 1))
 	if err != nil {
 		return err
 	}
-	p.BytesPerSecond = round(float64(8*n) / copySeconds)
+	p.BytesPerSecond = max(p.BytesPerSecond, round(float64(8*n)/quartile(copySeconds)))
 	call, err := b.warm(b.request(kernels.Copy, kernels.Attrs{}, 16, 1))
 	if err != nil {
 		return err
 	}
-	p.CallSeconds = round(call)
+	if least := round(quartile(call)); p.CallSeconds == 0 || least < p.CallSeconds {
+		p.CallSeconds = least
+	}
 	product, err := b.warm(b.product(kernels.MatMul, kernels.Attrs{}, []float64{512, 512, 512}))
 	if err != nil {
 		return err
 	}
-	p.MatMulFlops = round(2 * 512 * 512 * 512 / product / float64(b.threads))
+	p.MatMulFlops = max(p.MatMulFlops, round(2*512*512*512/quartile(product)/float64(b.threads)))
 	gelu, err := b.warm(b.request(kernels.Activate, kernels.Attrs{Kind: "gelu"}, 1<<16, 1))
 	if err != nil {
 		return err
 	}
-	p.OtherFlops = round(10 * (1 << 16) / gelu / float64(b.threads))
-	p.CacheBytes, err = b.cacheBytes()
+	p.OtherFlops = max(p.OtherFlops, round(10*(1<<16)/quartile(gelu)/float64(b.threads)))
+	if p.CacheBytes == 0 {
+		p.CacheBytes, err = b.cacheBytes()
+	}
 	return err
 }
 
@@ -144,7 +152,10 @@ func (b *bench) cacheBytes() (int64, error) {
 	rate := func(bytes int64) (float64, error) {
 		n := int(bytes / 8)
 		seconds, err := b.warm(b.request(kernels.Copy, kernels.Attrs{}, n, 1))
-		return float64(bytes) / seconds, err
+		if err != nil {
+			return 0, err
+		}
+		return float64(bytes) / quartile(seconds), nil
 	}
 	slow, err := rate(arenaBytes / 2)
 	if err != nil {

@@ -16,30 +16,29 @@ const (
 	alignment = 4096
 )
 
-// tries is how often something is timed that takes so long; the lower quartile counts, since what disturbs a machine only adds time.
-func tries(once time.Duration) int {
-	if once > longTime {
-		return 3
-	}
-	return 5
-}
+// All is measured in several rounds, since what disturbs a shared machine goes on for a while: what is timed again at once is disturbed again. A round times a point
+// so often, and of all its times the lower quartile counts: what disturbs only adds time.
+const (
+	rounds = 3
+	tries  = 2
+)
 
-// warm is the time of a call that was just made before.
-func (b *bench) warm(r *request) (float64, error) {
+// warm times a call that was just made before.
+func (b *bench) warm(r *request) ([]float64, error) {
 	run, err := b.bind(r, 0)
 	if err != nil {
-		return 0, err
+		return nil, err
 	}
 	run() // touches the operands
 	once := timed(run)
 	times := int(1 + leastTime/max(1, once))
-	return quartile(tries(once), func() time.Duration {
+	return samples(times, func() time.Duration {
 		return timed(func() {
 			for range times {
 				run()
 			}
 		})
-	}) / float64(times), nil
+	}), nil
 }
 
 // What calls whose operands no cache holds go through: as many copies of them as make so many bytes.
@@ -48,15 +47,15 @@ const (
 	mostCopies  = 16
 )
 
-// cold is the time of a call whose operands no cache holds. Where it is short, calls on several copies follow each other, as the
+// cold times a call whose operands no cache holds. Where it is short, calls on several copies follow each other, as the
 // products of a token do: a cache that was filled by reading keeps some of what was there before, and one call alone finds it.
-func (b *bench) cold(r *request) (float64, error) {
+func (b *bench) cold(r *request) ([]float64, error) {
 	size := b.sizeBytes(r)
 	copies := make([]kernels.Kernel, min(mostCopies, max(1, copiesBytes/max(1, size))))
 	for i := range copies {
 		run, err := b.bind(r, int64(i)*size)
 		if err != nil {
-			return 0, err
+			return nil, err
 		}
 		run()
 		if copies[i] = run; i == 0 && timed(run) > longTime {
@@ -64,15 +63,14 @@ func (b *bench) cold(r *request) (float64, error) {
 			break
 		}
 	}
-	once := timed(copies[0])
-	return quartile(tries(once), func() time.Duration {
+	return samples(len(copies), func() time.Duration {
 		b.flush()
 		return timed(func() {
 			for _, run := range copies {
 				run()
 			}
 		})
-	}) / float64(len(copies)), nil
+	}), nil
 }
 
 func timed(run func()) time.Duration {
@@ -81,14 +79,18 @@ func timed(run func()) time.Duration {
 	return max(1, time.Since(start))
 }
 
-// quartile is the lower quartile of so many times, in seconds.
-func quartile(n int, measure func() time.Duration) float64 {
-	var took []time.Duration
-	for range n {
-		took = append(took, measure())
+// samples measures some calls in a row, again and again, and gives the seconds of one.
+func samples(calls int, measure func() time.Duration) (list []float64) {
+	for range tries {
+		list = append(list, measure().Seconds()/float64(calls))
 	}
-	slices.Sort(took)
-	return took[(n-1)/4].Seconds()
+	return list
+}
+
+// quartile is the lower quartile.
+func quartile(list []float64) float64 {
+	sorted := slices.Sorted(slices.Values(list))
+	return sorted[(len(sorted)-1)/4]
 }
 
 // request is a call whose operands have no places yet.

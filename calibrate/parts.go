@@ -1,6 +1,7 @@
 package calibrate
 
 import (
+	"fmt"
 	"math"
 	"slices"
 	"strings"
@@ -16,7 +17,14 @@ type part struct {
 	make func(at []float64) *request
 	most float64 // floating-point operations of a point that is measured; of greater ones the time follows from it
 	form string
+
+	table  *compiler.Table // nil before the first round
+	out    bool            // it is left out
+	points []point
 }
+
+// point is what was measured for sizes: nothing, where they are too large.
+type point struct{ warm, cold []float64 }
 
 func (p *part) name() string { return strings.TrimSpace(p.op.String() + " " + p.form) }
 
@@ -136,43 +144,72 @@ func (b *bench) others(op kernels.Op) (list []*part) {
 	return list
 }
 
-// table measures a part. It is nil, and said to be missing, when the device does not run the operation, or when its
+// measure goes once through the points of a part. The part is left out, and said to be, when the device does not run the operation, or when its
 // contract asks for more than a call made by rows and width has.
-func (b *bench) table(p *part) (*compiler.Table, error) {
-	if err := b.fill(); err != nil {
-		return nil, err
+func (b *bench) measure(p *part) error {
+	if p.out {
+		return nil
 	}
-	t := &compiler.Table{Op: p.op, Axes: p.axes, Threads: b.threads}
+	if err := b.fill(); err != nil {
+		return err
+	}
+	isNew, i := p.table == nil, 0
+	if isNew {
+		p.table = &compiler.Table{Op: p.op, Axes: p.axes, Threads: b.threads}
+	}
 	for at := range places(p.axes) {
 		r := p.make(at)
-		sizes, err := kernels.Check(r.op, r.attrs, r.args)
-		if err != nil {
-			b.options.Note("%s is left out: %v", p.name(), err)
-			return nil, nil
+		measured := !isNew && p.points[i].warm != nil
+		if isNew {
+			known, reason := b.known(p, r, at)
+			if reason != "" {
+				b.leaveOut(p, reason)
+				return nil
+			}
+			measured, p.points = known, append(p.points, point{})
 		}
-		k := compiler.KeyOf(r.op, r.attrs, r.args, sizes)
-		t.Form, t.DType, p.form = k.Form, k.DType, k.Form
-		if !slices.Equal(k.At, at) {
-			b.options.Note("%s is left out: a call for %v stands at %v", p.name(), at, k.At)
-			return nil, nil
+		if measured {
+			if err := b.time(&p.points[i], r); err != nil {
+				if !isNew {
+					return err
+				}
+				b.leaveOut(p, err.Error())
+				return nil
+			}
 		}
-		if b.tooLarge(p, r, sizes) {
-			t.Warm, t.Cold = append(t.Warm, follow(p.axes, t.Warm)), append(t.Cold, follow(p.axes, t.Cold))
-			continue
-		}
-		warm, err := b.warm(r)
-		if err != nil {
-			b.options.Note("%s is left out: %v", p.name(), err)
-			return nil, nil
-		}
-		cold, err := b.cold(r)
-		if err != nil {
-			return nil, err
-		}
-		t.Warm, t.Cold = append(t.Warm, warm), append(t.Cold, cold)
+		i++
 	}
-	settle(t)
-	return t, nil
+	return nil
+}
+
+func (b *bench) leaveOut(p *part, reason string) {
+	b.options.Note("%s is left out: %s", p.name(), reason)
+	p.out = true
+}
+
+// known says whether a call is to be measured, or why none of its part can be.
+func (b *bench) known(p *part, r *request, at []float64) (measured bool, reason string) {
+	sizes, err := kernels.Check(r.op, r.attrs, r.args)
+	if err != nil {
+		return false, err.Error()
+	}
+	k := compiler.KeyOf(r.op, r.attrs, r.args, sizes)
+	p.table.Form, p.table.DType, p.form = k.Form, k.DType, k.Form
+	if !slices.Equal(k.At, at) {
+		return false, fmt.Sprintf("a call for %v stands at %v", at, k.At)
+	}
+	return !b.tooLarge(p, r, sizes), ""
+}
+
+// time measures a point once more.
+func (b *bench) time(p *point, r *request) error {
+	warm, err := b.warm(r)
+	if err != nil {
+		return err
+	}
+	cold, err := b.cold(r)
+	p.warm, p.cold = append(p.warm, warm...), append(p.cold, cold...)
+	return err
 }
 
 // tooLarge says whether a point is left to extrapolation.
@@ -207,13 +244,13 @@ func places(axes []compiler.Axis) func(yield func([]float64) bool) {
 	}
 }
 
-// follow is the time of the next point by those of its lesser neighbours.
-func follow(axes []compiler.Axis, known []float64) float64 {
-	sum, count, stride, rest := 0.0, 0.0, 1, len(known)
+// follow is the time of a point by those of its lesser neighbours.
+func follow(axes []compiler.Axis, times []float64, point int) float64 {
+	sum, count, stride, rest := 0.0, 0.0, 1, point
 	for j := len(axes) - 1; j >= 0; j-- {
 		a := axes[j]
 		if i := rest % len(a.At); i > 0 {
-			sum += math.Log(known[len(known)-stride]) + a.Power*math.Log(a.At[i]/a.At[i-1])
+			sum += math.Log(times[point-stride]) + a.Power*math.Log(a.At[i]/a.At[i-1])
 			count++
 		}
 		rest /= len(a.At)
@@ -222,19 +259,32 @@ func follow(axes []compiler.Axis, known []float64) float64 {
 	return math.Exp(sum / count)
 }
 
-// settle takes out what the times of a table owe to chance: more work takes no less time, nor do operands that no cache holds.
-func settle(t *compiler.Table) {
-	for i := range t.Warm {
-		t.Cold[i] = max(t.Cold[i], t.Warm[i])
+// settle makes the table. It takes out what times owe to chance, and fills in what is too large: less work takes no more time, nor do operands that a cache
+// holds. Chance only adds time, so it is the lesser that is believed.
+func (p *part) settle() *compiler.Table {
+	t := p.table
+	t.Warm, t.Cold = make([]float64, len(p.points)), make([]float64, len(p.points))
+	for i := len(p.points) - 1; i >= 0; i-- {
+		if p.points[i].warm == nil {
+			continue
+		}
+		t.Warm[i], t.Cold[i] = quartile(p.points[i].warm), quartile(p.points[i].cold)
 		stride, rest := 1, i
 		for j := len(t.Axes) - 1; j >= 0; j-- {
 			n := len(t.Axes[j].At)
-			if rest%n > 0 {
-				t.Warm[i], t.Cold[i] = max(t.Warm[i], t.Warm[i-stride]), max(t.Cold[i], t.Cold[i-stride])
+			if rest%n < n-1 && p.points[i+stride].warm != nil {
+				t.Warm[i], t.Cold[i] = min(t.Warm[i], t.Warm[i+stride]), min(t.Cold[i], t.Cold[i+stride])
 			}
 			rest /= n
 			stride *= n
 		}
+		t.Warm[i] = min(t.Warm[i], t.Cold[i])
+	}
+	for i, point := range p.points {
+		if point.warm == nil {
+			t.Warm[i], t.Cold[i] = follow(t.Axes, t.Warm, i), follow(t.Axes, t.Cold, i)
+		}
 		t.Warm[i], t.Cold[i] = round(t.Warm[i]), round(t.Cold[i])
 	}
+	return t
 }

@@ -22,7 +22,7 @@ type Profile struct {
 
 	// Ceilings, beside which achieved rates are shown.
 	PeakFlops          float64 `json:"peak_flops"`                // multiply-adds in registers, all threads, at their best moment
-	SustainedFlops     float64 `json:"sustained_flops,omitempty"` // and while all was measured, a third of a second at a time: the median
+	SustainedFlops     float64 `json:"sustained_flops,omitempty"` // and over a third of a second, the best of many
 	ReadBytesPerSecond float64 `json:"read_bytes_per_second"`     // of memory that no cache holds, all threads
 
 	// Rates for what no table covers.

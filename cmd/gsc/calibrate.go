@@ -19,7 +19,7 @@ func calibrateCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "calibrate",
 		Short: "Measure this machine, so that plans can say how long they will take on it",
-		Long: `Calibrate runs every operation over a grid of sizes and writes a device profile, in three to four minutes. A strategy
+		Long: `Calibrate runs every operation over a grid of sizes and writes a device profile, in some six minutes. A strategy
 names it by devices: profile: "FILE", or a command by --profile FILE. Nothing else should run meanwhile.`,
 		Args: exactly(0),
 		RunE: func(cmd *cobra.Command, _ []string) error {
