@@ -47,7 +47,7 @@ func (o Options) schema() schema.Options {
 	if o.Device != "" {
 		set = append(set[:len(set):len(set)], "devices.kind="+strconv.Quote(o.Device))
 	}
-	return schema.Options{Tags: o.Tags, Set: set}
+	return schema.Options{Tags: o.Tags, Set: set, ModelOf: modelOf}
 }
 
 // Load loads a strategy and checks all of it that needs no data.
@@ -77,6 +77,11 @@ func Plan(path string, o Options) (*plan.Plan, error) {
 			return nil, s.Wrong("model.from", err.Error(), "")
 		}
 	}
+	if list := checkpoint.Teacher(p); len(list) > 0 {
+		if err := checkpoint.CheckModel(p.Model.Teacher.From, list, checkpoint.Buffers); err != nil {
+			return nil, s.Wrong("objective.teacher.from", err.Error(), "")
+		}
+	}
 	return p, nil
 }
 
@@ -90,6 +95,9 @@ func compilable(path string, o Options) (*schema.Strategy, plan.Data, compiler.O
 		return none(err)
 	}
 	if s, err = withModules(s); err != nil {
+		return none(err)
+	}
+	if s, err = withTeacher(s); err != nil {
 		return none(err)
 	}
 	found, err := prepare(s)

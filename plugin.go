@@ -47,12 +47,21 @@ func withModules(s *schema.Strategy) (_ *schema.Strategy, err error) {
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, host.Close()) }()
-	module, err := host.Load(ctx, p.File, wasm, plugins.Limits{MemoryBytes: p.MemoryBytes, Time: p.Time})
+	module, err := host.Load(ctx, p.File, wasm, limitsOf(&p.Plugin))
 	if err != nil {
 		return nil, s.Wrong(path, err.Error(), "gsc plugin check "+p.File+" says more")
 	}
 	m := module.Manifest
-	return s.WithPlugin(schema.Module{Name: m.Name, Version: m.Version, Digest: module.Digest, Params: m.Params, Targets: string(m.Targets)})
+	of := schema.Module{Name: m.Name, Version: m.Version, Digest: module.Digest, Params: m.Params, Targets: string(m.Targets), Inputs: m.Inputs}
+	if m.Unit != abi.Rows {
+		of.Unit = string(m.Unit)
+	}
+	return s.WithPlugin(of)
+}
+
+// limitsOf are the bounds of a plan's plugin.
+func limitsOf(p *plan.Plugin) plugins.Limits {
+	return plugins.Limits{MemoryBytes: p.MemoryBytes, Time: p.Time, Fuel: p.Fuel}
 }
 
 // pluginChanges says how the modules that a strategy names differ from those that a run was begun with. One that is not there any more differs in nothing: the run has kept it.
@@ -116,8 +125,8 @@ type rankPlugins struct {
 
 // lossKey is what the instances of a loss serve.
 type lossKey struct {
-	plugin  string
-	classes int
+	plugin          string
+	classes, length int
 }
 
 // openPlugins loads the plugins of the session's plan, once.
@@ -136,7 +145,7 @@ func (s *session) openPlugins() error {
 		p := &s.plan.Plugins[i]
 		wasm, err := readModule(s.modules, s.plan.Data.Base, p)
 		if err == nil {
-			made.loaded[p.Name], err = host.Load(ctx, p.File, wasm, plugins.Limits{MemoryBytes: p.MemoryBytes, Time: p.Time})
+			made.loaded[p.Name], err = host.Load(ctx, p.File, wasm, limitsOf(p))
 		}
 		if err != nil {
 			return err
@@ -150,7 +159,7 @@ func (s *session) openPlugins() error {
 func (h *pluginHost) Progress() int64 { return h.host.Progress() }
 
 // Bind prepares an instruction that is a plugin's.
-func (h *rankPlugins) Bind(p *plan.Plugin, c kernels.Call, device kernels.Device) (func() error, error) {
+func (h *rankPlugins) Bind(p *plan.Plugin, c kernels.Call, device kernels.Device, place func(row int) string) (func() error, error) {
 	workers, spread := 1, plugins.Spread(func(pieces int, job func(piece, worker int)) {
 		for piece := range pieces {
 			job(piece, 0)
@@ -163,13 +172,15 @@ func (h *rankPlugins) Bind(p *plan.Plugin, c kernels.Call, device kernels.Device
 	if err != nil {
 		return nil, err
 	}
-	key := lossKey{p.Name, sizes["V"]}
+	key := lossKey{p.Name, sizes["V"], c.Attrs.Length}
 	if h.losses[key] == nil {
-		if h.losses[key], err = h.loaded[p.Name].NewLoss(context.Background(), p.Params, sizes["V"], workers); err != nil {
+		if h.losses[key], err = h.loaded[p.Name].NewLoss(context.Background(), p.Params, sizes["V"], c.Attrs.Length, workers); err != nil {
 			return nil, err
 		}
 	}
-	return h.losses[key].Bind(lossRows(c), spread), nil
+	rows := lossRows(c)
+	rows.Name = place
+	return h.losses[key].Bind(rows, spread), nil
 }
 
 // lossRows names the operands of a loss.
@@ -180,7 +191,13 @@ func lossRows(c kernels.Call) plugins.Rows {
 		}
 		return kernels.Tensor{}
 	}
-	return plugins.Rows{Logits: arg("logits"), Labels: arg("labels"), Targets: arg("targets"), Weights: arg("row_weights"), Ignore: c.Attrs.IgnoreIndex,
+	var inputs []kernels.Tensor
+	for _, name := range []string{"input1", "input2"} {
+		if t := arg(name); t.Data != nil {
+			inputs = append(inputs, t)
+		}
+	}
+	return plugins.Rows{Inputs: inputs, Logits: arg("logits"), Labels: arg("labels"), Targets: arg("targets"), Weights: arg("row_weights"), Ignore: c.Attrs.IgnoreIndex,
 		Loss: arg("loss"), Gradient: arg("dlogits"), Total: (*float64)(arg("weight").Data), Scale: (*float64)(arg("scale").Data)}
 }
 

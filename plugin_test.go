@@ -63,7 +63,7 @@ func TestPluginTwin(t *testing.T) {
 		ways              [][]string
 	}{
 		{"stream", gpt2, stream, [][]string{{"memory.loss_chunks=3"}, {"compile.fuse=false"}, {mesh(2)}, {mesh(2), "parallel.zero=2", "batch.micro_batches=2"}, {"parallel.mesh.sequence=2"},
-			{"parallel.mesh.pipeline=2", "batch.micro_batches=2"}}},
+			{"parallel.mesh.pipeline=2", "batch.micro_batches=2"}, {"parallel.mesh.tensor=2"}, {"parallel.mesh.tensor=2", "memory.loss_chunks=2"}}},
 		{"padded", llama, padded, [][]string{{mesh(2)}}},
 		{"tags", bertTokens, tags, [][]string{{mesh(2)}}},
 	} {
@@ -134,7 +134,7 @@ func TestPluginThatFails(t *testing.T) {
 		l := boundLab(t, planOf(t, path, set...), 1)
 		l.check(l.set.Fill(l.plan.Training.Seed, 1, l.batch))
 		_, err := l.ranks.Train(l.batch, 1, 0.01)
-		const want = "loss+grad (plugin_loss, --set objective.loss): plugin bad.wasm (hostile 1): gsc_loss: row 1: the loss is NaN"
+		const want = "loss+grad (plugin_loss, --set objective.loss): plugin bad.wasm (hostile 1): gsc_loss: record 0 of the batch, position 1: the loss is NaN"
 		if err == nil || !strings.HasSuffix(strings.SplitN(err.Error(), "\n", 2)[0], want) || !strings.Contains(err.Error(), "step 1: ") {
 			t.Errorf("%v: the error is %v, want … %s", way, err, want)
 		}

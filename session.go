@@ -106,6 +106,11 @@ func (s *session) open(threads int) (kernels.Device, error) {
 
 // bind binds a rank, whose machine the session closes.
 func (s *session) bind(device kernels.Device, rank runtime.Rank) (*runtime.Machine, error) {
+	if s.machine == nil {
+		if err := checkTeacher(s.plan); err != nil {
+			return nil, err
+		}
+	}
 	if err := s.openPlugins(); err != nil {
 		return nil, err
 	}

@@ -51,6 +51,7 @@ type builder struct {
 	weights  *weights
 	mode     mode
 	layer    string                  // what "{layer}" stands for
+	teaches  bool                    // the layers are the teacher's
 	tables   map[string]*graph.Value // what the program computes once: positions, types, rotary tables by their settings
 	filled   map[string]*graph.Value // inputs by name
 	problems schema.Errors
@@ -65,6 +66,7 @@ func build(g *graph.Graph, s *schema.Strategy, inputs []string, w *weights, m mo
 		strategy: s, inputs: inputs, weights: w, mode: m,
 		tables: map[string]*graph.Value{}, filled: map[string]*graph.Value{},
 	}
+	taught := b.teacher()
 	logits := b.layers(s.Model.Layers, nil)
 	if len(b.problems) > 0 {
 		return nil, b.problems
@@ -72,7 +74,7 @@ func build(g *graph.Graph, s *schema.Strategy, inputs []string, w *weights, m mo
 	b.Region = "head"
 	switch m.kind {
 	case plan.Train, plan.Evaluate:
-		b.loss(logits)
+		b.loss(logits, taught)
 	case plan.Decode:
 		p.Outputs = []graph.Port{{Name: "logits", Value: logits}}
 	}
@@ -111,8 +113,14 @@ func (b *builder) activation(name string, dims ...plan.Dim) *graph.Value {
 	return b.Graph.Add(name, plan.Activation, kernels.F32, dims...)
 }
 
-// named fills the layer's number into a name.
-func (b *builder) named(name string) string { return strings.ReplaceAll(name, "{layer}", b.layer) }
+// named fills the layer's number into a name; those of the teacher are told by their beginning.
+func (b *builder) named(name string) string {
+	name = strings.ReplaceAll(name, "{layer}", b.layer)
+	if b.teaches {
+		name = plan.TeacherPrefix + name
+	}
+	return name
+}
 
 // weight finds or makes a weight with the given dims.
 func (b *builder) weight(w schema.Weight, stored []int, dims ...plan.Dim) *graph.Value {
@@ -123,7 +131,11 @@ func (b *builder) weight(w schema.Weight, stored []int, dims ...plan.Dim) *graph
 		}
 		return known.value
 	}
-	v, _ := b.Graph.Lasting(name, plan.Weight, kernels.F32, dims...)
+	class := plan.Weight
+	if b.teaches {
+		class = plan.Taught
+	}
+	v, _ := b.Graph.Lasting(name, class, kernels.F32, dims...)
 	known := &weight{value: v, dims: slices.Clone(dims), stored: stored, init: w.Init, pos: w.Pos}
 	b.weights.list = append(b.weights.list, known)
 	b.weights.byName[name] = known
@@ -204,8 +216,11 @@ func (b *builder) apply(l *schema.Layer, x *graph.Value) *graph.Value {
 func (b *builder) repeat(l *schema.Layer, x *graph.Value) *graph.Value {
 	defer func(layer string, block int) { b.layer, b.Block = layer, block }(b.layer, b.Block)
 	for i := range l.Count {
-		b.layer, b.Block = strconv.Itoa(i), i+1
-		b.Program.Boundaries[x] = true
+		b.layer = strconv.Itoa(i)
+		if !b.teaches { // of a teacher nothing is computed again, or cut into stages
+			b.Block = i + 1
+			b.Program.Boundaries[x] = true
+		}
 		x = b.layers(l.Branches[i%len(l.Branches)], x)
 		if len(b.problems) > 0 {
 			break

@@ -131,6 +131,9 @@ func (c *chooser) counts() []int {
 		return []int{b.MicroBatches}
 	}
 	counts, ranks := []int{1}, c.strategy.Parallel.Mesh.RowRanks()
+	if p := c.strategy.Objective.Plugin; p != nil {
+		ranks *= max(1, p.Records()) // which stay together
+	}
 	for n := 2; c.room.bytes > 0 && n*ranks <= b.Sequences; n++ {
 		if b.Sequences%(n*ranks) == 0 {
 			counts = append(counts, n)

@@ -17,6 +17,7 @@ type tail struct {
 	nodes []*graph.Node
 	is    map[*graph.Node]bool
 	rows  int
+	unit  int // of rows that stay together
 	made  map[*graph.Value]bool         // roots with a part for each row that the nodes make
 	inner map[*graph.Value]bool         // those of them that nothing else uses: they need not be whole
 	parts map[*graph.Value]*graph.Value // of the current chunk
@@ -32,7 +33,10 @@ func (u *unitOfWork) tail(p *graph.Program) (*tail, error) {
 	t := &tail{is: map[*graph.Node]bool{}, made: map[*graph.Value]bool{}, inner: map[*graph.Value]bool{}}
 	at := lossAt(p)
 	v := p.Nodes[at].Arg("logits")
-	t.rows = v.Len() / v.Dims[len(v.Dims)-1].Size
+	t.rows, t.unit = v.Len()/v.Dims[len(v.Dims)-1].Size, 1
+	if plugin := u.strategy.Objective.Plugin; plugin != nil && plugin.Records() > 0 {
+		t.unit = plugin.Records() * p.Nodes[at].Attrs.Length
+	}
 	list := []*graph.Node{p.Nodes[at]}
 	for at--; at >= 0; at-- {
 		n := p.Nodes[at]
@@ -212,7 +216,7 @@ func (t *tail) rest(p *graph.Program) []*graph.Node {
 // chunked writes the tail out for each of n chunks of rows.
 func (t *tail) chunked(g *graph.Graph, n int) []*graph.Node {
 	var list []*graph.Node
-	each := (t.rows + n - 1) / n
+	each := ceilDiv(ceilDiv(t.rows, n), t.unit) * t.unit
 	for from := 0; from < t.rows; from += each {
 		t.parts = map[*graph.Value]*graph.Value{}
 		for _, node := range t.nodes {

@@ -31,7 +31,7 @@ func Compile(s *schema.Strategy, data plan.Data, opts Options) (*plan.Plan, erro
 	if !ok {
 		return nil, s.Wrong("devices.kind", fmt.Sprintf("unknown device kind %q", s.Devices.Kind), "use cpu, ref or cuda")
 	}
-	if err := pluginFits(s, kind); err != nil {
+	if err := pluginFits(s, data, kind); err != nil {
 		return nil, err
 	}
 	within, err := (&unitOfWork{strategy: s, kind: kind}).roomOf()
@@ -125,6 +125,7 @@ func addGeneration(p *plan.Plan, within room, s *schema.Strategy, data plan.Data
 func alone(s *schema.Strategy, data plan.Data, kind kernels.Kind, opts Options) (*plan.Plan, error) {
 	one := *s
 	one.Parallel, one.Memory, one.Batch = schema.Parallel{}, schema.Memory{}, schema.Batch{Sequences: 1, MicroBatches: 1}
+	one.Objective.Teacher = nil
 	u := &unitOfWork{strategy: &one, data: data, kind: kind, settings: settings{microBatches: 1}}
 	if err := u.run(generationPasses, nil); err != nil {
 		return nil, err

@@ -1,6 +1,8 @@
 package compiler
 
 import (
+	"fmt"
+
 	"github.com/gsc-project/gsc/compiler/graph"
 	"github.com/gsc-project/gsc/compiler/plan"
 	"github.com/gsc-project/gsc/kernels"
@@ -15,7 +17,7 @@ var lossOps = map[string][2]kernels.Op{
 }
 
 // loss emits the loss of each row and adds their weighted sum to the scalar loss.
-func (b *builder) loss(logits *graph.Value) {
+func (b *builder) loss(logits, taught *graph.Value) {
 	objective := b.strategy.Objective
 	b.Pos = string(b.strategy.Positions["objective"])
 	rows := logits.Dims[:len(logits.Dims)-1]
@@ -24,6 +26,16 @@ func (b *builder) loss(logits *graph.Value) {
 	attrs := kernels.Attrs{}
 	if p := objective.Plugin; p != nil {
 		attrs.Plugin = p.Name
+		if p.Records() > 0 {
+			attrs.Length = size(rows[1:])
+		}
+		for i, name := range p.Inputs {
+			v := taught
+			if name != plan.InputTeacher || taught == nil {
+				v = b.input(name, kernels.F32, logits.Dims...)
+			}
+			args[fmt.Sprintf("input%d", i+1)] = graph.Is(v)
+		}
 	}
 	if objective.OfClasses() {
 		attrs.IgnoreIndex, attrs.Smoothing = objective.IgnoreIndex, objective.Smoothing

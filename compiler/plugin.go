@@ -2,24 +2,29 @@ package compiler
 
 import (
 	"fmt"
+	"slices"
 
+	"github.com/gsc-project/gsc/compiler/plan"
 	"github.com/gsc-project/gsc/kernels"
 	"github.com/gsc-project/gsc/schema"
 )
 
 // pluginFits refuses what plans cannot do with a loss that is a plugin yet.
-func pluginFits(s *schema.Strategy, kind kernels.Kind) error {
+func pluginFits(s *schema.Strategy, data plan.Data, kind kernels.Kind) error {
 	p := s.Objective.Plugin
+	if err := teacherFits(s, data.Length); err != nil {
+		return err
+	}
 	switch {
 	case p == nil:
 	case p.Digest == "":
 		return s.Wrong(p.Path, fmt.Sprintf("the module of %s was not looked at", p.File), "call Strategy.WithPlugin before compiling")
 	case kind.Separate:
 		return s.Wrong(p.Path, fmt.Sprintf("%s works in the host's memory, but devices.kind is %q", p.Name, kind.Name), `use devices.kind: "cpu", or a loss of gsc's own`)
-	case s.Parallel.Mesh.Tensor > 1:
-		return s.Wrong("parallel.mesh.tensor", fmt.Sprintf("ranks would share the vocabulary out, of which %s must see all", p.Name), "use parallel.mesh.data, sequence or pipeline with it")
-	case len(s.Parallel.Open) > 0:
-		return s.Wrong("parallel", fmt.Sprintf("it is left open, which the loss %s does not go with yet: a candidate may share the vocabulary out", p.Name), "say how the work is shared out")
+	case p.Records() > 0 && slices.Contains(data.Inputs, plan.InputWeights):
+		return s.Wrong(p.Path, fmt.Sprintf("the batches weigh their positions, and %s works on %s, which count 1 each", p.Name, p.Unit), "leave the tensor weights out")
+	case len(data.Further) > 0 && data.Width != s.Model.Outputs:
+		return s.Wrong(p.Path, fmt.Sprintf("the batches' %s has %d numbers for a position, and the model gives %d logits", data.Further[0], data.Width, s.Model.Outputs), "use batches that were made for this vocabulary")
 	}
 	return nil
 }

@@ -44,7 +44,7 @@ func (u *unitOfWork) storeMasters() {
 	}
 	for _, s := range u.stages {
 		for _, w := range s.weights.list {
-			if len(w.stored) >= 2 {
+			if len(w.stored) >= 2 && w.value.Class == plan.Weight {
 				w.value.DType = kernels.BF16
 			}
 		}

@@ -124,7 +124,7 @@ func (u *unitOfWork) lasting(s *stage) []*graph.Value {
 	for _, st := range s.states {
 		own[st.value] = true
 	}
-	for _, class := range []plan.Class{plan.ScalarKind, plan.Weight, plan.State} {
+	for _, class := range []plan.Class{plan.ScalarKind, plan.Weight, plan.Taught, plan.State} {
 		for _, v := range u.graph.Values {
 			if v.Class == class && v.View == nil && (class == plan.ScalarKind || own[v]) {
 				list = append(list, v)
@@ -194,7 +194,7 @@ func (u *unitOfWork) newPlan(l []*lowerer, stages []plan.Stage, arenaBytes int64
 	p := &plan.Plan{
 		Version: plan.Version, Name: s.Name, Strategy: s.Digest, Device: u.kind.Name,
 		Model: plan.Model{Architecture: s.Model.Architecture, Task: s.Model.Task, Vocabulary: s.Model.Vocabulary,
-			Context: s.Model.Context, Outputs: s.Model.Outputs, Config: s.Model.Config, From: s.Model.From},
+			Context: s.Model.Context, Outputs: s.Model.Outputs, Config: s.Model.Config, From: s.Model.From, Teacher: u.teacher()},
 		Training: u.training(), Plugins: u.plugins(), Data: u.data, Mesh: u.mesh(),
 		Tensors: u.tensors(l), Stages: stages,
 	}
@@ -231,7 +231,7 @@ func (u *unitOfWork) tensors(lowered []*lowerer) []plan.Tensor {
 				t.Copies = append(t.Copies, plan.Copy{Stage: i, Buffer: l.buffer(w.value)})
 				continue
 			}
-			t := plan.Tensor{Name: w.value.Name, Class: plan.Weight, Dims: w.dims, Cut: w.cut, DType: w.value.DType, Init: w.init,
+			t := plan.Tensor{Name: w.value.Name, Class: w.value.Class, Dims: w.dims, Cut: w.cut, DType: w.value.DType, Init: w.init,
 				Frozen: treat(u.strategy, w).frozen, Stage: i, Buffer: l.buffer(w.value), Pos: string(w.pos), Stored: w.stored}
 			if w.part {
 				t.Part = plan.AxisData
@@ -259,6 +259,15 @@ func (u *unitOfWork) plugins() []plan.Plugin {
 		return []plan.Plugin{p.Plugin}
 	}
 	return nil
+}
+
+// teacher is the second model, of which the plan pins the folder.
+func (u *unitOfWork) teacher() plan.Teacher {
+	t := u.strategy.Objective.Teacher
+	if t == nil {
+		return plan.Teacher{}
+	}
+	return plan.Teacher{Architecture: t.Model.Architecture, From: t.Model.From, Digest: t.Digest}
 }
 
 func (u *unitOfWork) training() plan.Training {

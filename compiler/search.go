@@ -212,7 +212,11 @@ func (c *Candidate) Form() string {
 func (x *search) enumerate() ([]Candidate, error) {
 	var list []Candidate
 	s := x.strategy
-	for _, stages := range x.degrees("mesh.pipeline", s.Parallel.Mesh.Pipeline, x.layers) {
+	layers := x.layers
+	if s.Objective.Teacher != nil { // whose layers are not shared out
+		layers = 1
+	}
+	for _, stages := range x.degrees("mesh.pipeline", s.Parallel.Mesh.Pipeline, layers) {
 		for _, tensor := range x.degrees("mesh.tensor", s.Parallel.Mesh.Tensor, x.node()) {
 			for _, sequence := range x.degrees("mesh.sequence", s.Parallel.Mesh.Sequence, x.sequences()) {
 				rest := x.ranks / (stages * tensor * sequence)
@@ -271,9 +275,17 @@ func (x *search) node() int { return cmp.Or(x.profile.PerNode, x.ranks) }
 // longRow is from how many tokens on a row is worth sharing out.
 const longRow = 8192
 
+// records are how many rows of a batch stay together for the loss, whole; 0: any part of one may stand alone.
+func (x *search) records() int {
+	if p := x.strategy.Objective.Plugin; p != nil {
+		return p.Records()
+	}
+	return 0
+}
+
 // sequences is the most ranks along sequence that are tried.
 func (x *search) sequences() int {
-	if x.data.Length < longRow {
+	if x.data.Length < longRow || x.records() > 0 {
 		return 1
 	}
 	return x.node()
@@ -320,7 +332,7 @@ func (x *search) rules(m schema.Mesh) []schema.Rule {
 func (x *search) microBatches(m schema.Mesh) (list []int) {
 	b := x.strategy.Batch
 	for rows := 1; rows <= 32 && rows*m.RowRanks() <= b.Sequences; rows *= 2 {
-		if n := b.Sequences / (rows * m.RowRanks()); n*rows*m.RowRanks() == b.Sequences && (b.MicroBatches == 0 || n == b.MicroBatches) && (m.Pipeline == 1 || n >= m.Pipeline) {
+		if n := b.Sequences / (rows * m.RowRanks()); n*rows*m.RowRanks() == b.Sequences && rows%max(1, x.records()) == 0 && (b.MicroBatches == 0 || n == b.MicroBatches) && (m.Pipeline == 1 || n >= m.Pipeline) {
 			list = append(list, n)
 		}
 	}

@@ -103,7 +103,7 @@ func (x *search) few(k costKey, layers int) (*share, error) {
 	for i := range st.Buffers {
 		b := &st.Buffers[i]
 		switch size := float64(b.SizeBytes()); b.Class {
-		case plan.Weight:
+		case plan.Weight, plan.Taught:
 			c.weights += size
 		case plan.Gradient:
 			c.gradients += size

@@ -175,7 +175,7 @@ func (s *sharder) layout(v *graph.Value) [][]string { return s.layoutIn(v, nil) 
 func (s *sharder) layoutIn(v *graph.Value, n *graph.Node) [][]string {
 	split := make([][]string, len(v.Dims))
 	kind := "activation"
-	if v.Class == plan.Weight {
+	if isWeight(v) {
 		kind = "weight"
 	}
 	for i, d := range v.Dims {
@@ -215,7 +215,7 @@ func (s *sharder) split(v *graph.Value) [][]string {
 	case v.View != nil && !v.View.Run && !v.View.Slice:
 		of := s.split(v.View.Of)
 		return slices.Concat(of[:v.View.Dim], of[v.View.Dim+1:])
-	case v.Class == plan.Weight:
+	case isWeight(v):
 		v.Split = s.layout(v)
 		return v.Split
 	case v.Class == plan.Gradient:

@@ -121,8 +121,13 @@ func (s *sharder) choose(n *graph.Node) *choice {
 
 // fixed says whether a value is a weight or a gradient of one.
 func fixed(v *graph.Value) bool {
-	class := v.Root().Class
-	return class == plan.Weight || class == plan.Gradient
+	root := v.Root()
+	return isWeight(root) || root.Class == plan.Gradient
+}
+
+// isWeight says whether a value is a weight, be it a teacher's.
+func isWeight(v *graph.Value) bool {
+	return v.Class == plan.Weight || v.Class == plan.Taught
 }
 
 // take settles the letters of an operand that a layout shares out.

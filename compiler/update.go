@@ -22,6 +22,10 @@ type treatment struct {
 // treat applies the parameter rules to a weight; a later rule wins.
 func treat(s *schema.Strategy, w *weight) treatment {
 	t := treatment{rate: 1, decay: s.Optimizer.Decay}
+	if w.value.Class == plan.Taught {
+		t.frozen = true
+		return t
+	}
 	if s.Optimizer.DecayOn != "all" && len(w.stored) < 2 {
 		t.decay = 0
 	}

@@ -175,7 +175,8 @@ const (
 	// SquaredErrorGrad sets dz_v = scale·w/weight·2·(z − t)/V.
 	SquaredErrorGrad
 	// PluginLoss sets, for each row whose label is scored, ℓ and, where dlogits is given, dz_v = scale·w/weight·∂ℓ/∂z_v, as the plugin says; 0 for other rows. It is
-	// done on the host, in chunks of rows: logits, labels or targets, and weights are copied into a plugin's memory, ℓ and ∂ℓ/∂z out of it.
+	// done on the host, in chunks of rows: logits, labels or targets, weights and what else the plugin's manifest names (input1, input2) are copied into a plugin's memory,
+	// ℓ and ∂ℓ/∂z out of it. Of a plugin that sees sequences or pairs of them, of length rows each, ℓ stands at the first of the rows that it is of.
 	PluginLoss
 	// PluginLossGrad sets dz_v alone, and asks the plugin again for it.
 	PluginLossGrad

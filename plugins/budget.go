@@ -23,41 +23,64 @@ const (
 const longestSlice = 100 * time.Millisecond
 
 // errSpent ends a guest from within.
-var errSpent = errors.New("the time is used up")
+var errSpent = errors.New("the time or the fuel is used up")
 
-// budget is the time of a call. Its instance's calls all have the same context, which holds it.
+// budget is the time and the fuel of a call. Its instance's calls all have the same context, which holds it.
 type budget struct {
-	limit time.Duration
-	used  time.Duration
-	slice int64
-	since time.Time // the slice began
-	spent bool
-	asked *atomic.Int64 // counts all askings of a host
+	limits Limits
+	used   time.Duration
+	fuel   int64             // that is left of a call's, before what was handed out
+	tank   api.MutableGlobal // the instance's count; nil until there is one, and where fuel has no bound
+	slice  int64             // wanted
+	handed int64             // what was handed out of it
+	since  time.Time         // the slice began
+	spent  error             // what ended the call
+	asked  *atomic.Int64     // counts all askings of a host
 }
 
 type budgetKey struct{}
 
-func newBudget(ctx context.Context, limit time.Duration, asked *atomic.Int64) (*budget, context.Context) {
-	b := &budget{limit: limit, slice: firstSlice, asked: asked}
+func newBudget(ctx context.Context, limits Limits, asked *atomic.Int64) (*budget, context.Context) {
+	b := &budget{limits: limits, slice: firstSlice, asked: asked}
 	return b, context.WithValue(ctx, budgetKey{}, b)
 }
 
-// begin gives a call all its time.
-func (b *budget) begin() { b.used, b.spent, b.since = 0, false, time.Now() }
+// begin gives a call all its time. Of fuel that is bounded nothing is left of the call before, since a call would end sooner or later for what came before it.
+func (b *budget) begin() {
+	b.used, b.spent, b.since, b.fuel, b.handed = 0, nil, time.Now(), b.limits.Fuel, 0
+	if b.tank != nil {
+		b.tank.Set(0)
+	}
+}
 
-// refill is what the rewritten module calls. It is the place where Go's scheduler and collector get hold of the goroutine.
+// refill is what the rewritten module calls, with what is left, a negative number. It is the place where Go's scheduler and collector get hold of the goroutine.
 func refill(ctx context.Context, _ api.Module, stack []uint64) {
 	b := ctx.Value(budgetKey{}).(*budget)
 	b.asked.Add(1)
 	took := time.Since(b.since)
-	b.used += min(took, longestSlice)
-	if b.used > b.limit {
-		b.spent = true
-		panic(errSpent)
+	if b.used += min(took, longestSlice); b.used > b.limits.Time {
+		b.end(TimeError{b.limits.Time})
 	}
 	b.resize(took)
+	b.handed = b.hand(b.handed - int64(stack[0]))
 	b.since = time.Now()
-	stack[0] = uint64(b.slice)
+	stack[0] = uint64(b.handed)
+}
+
+// hand is what the next slice holds, after so much fuel was taken.
+func (b *budget) hand(taken int64) int64 {
+	if b.limits.Fuel == 0 {
+		return b.slice
+	}
+	if b.fuel -= taken; b.fuel < 0 {
+		b.end(FuelError{b.limits.Fuel})
+	}
+	return min(b.slice, b.fuel)
+}
+
+func (b *budget) end(why error) {
+	b.spent = why
+	panic(errSpent)
 }
 
 // resize lets the next slice take about sliceTime, if it is like the last. It grows by half at most, since a short slice may be what was left of another call's.

@@ -7,6 +7,7 @@ import (
 	"math"
 	"math/rand/v2"
 	"slices"
+	"strings"
 	"time"
 	"unsafe"
 
@@ -21,8 +22,11 @@ type Finding struct {
 	Err   error  // nil: it is as it should be
 }
 
-// shape is the size of a check's batch.
-type shape struct{ rows, classes int }
+// shape is the size of a check's batch: units, and the width of their rows.
+type shape struct{ units, classes int }
+
+// checkLength is how many rows the sequences of a check have.
+const checkLength = 3
 
 // shapes are what a loss is tried on: a single class, few, a width that divides by nothing, and a vocabulary with several calls' worth of rows.
 var shapes = []shape{{5, 1}, {7, 3}, {40, 257}, {9, 20011}}
@@ -49,16 +53,13 @@ func (h *Host) Check(ctx context.Context, name string, wasm []byte, l Limits, co
 	}
 	defer p.code.Close(ctx)
 	m := p.Manifest
-	note("manifest", fmt.Sprintf("%s %s, a %s of %s, sha256 %.12s, %d bytes", m.Name, m.Version, m.Kind, m.Targets, p.Digest, len(wasm)), nil)
+	note("manifest", fmt.Sprintf("%s %s, a %s of %s%s, sha256 %.12s, %d bytes", m.Name, m.Version, m.Kind, m.Targets, lossText(m), p.Digest, len(wasm)), nil)
 	params, err := complete(m)
 	if !note("parameters", string(params), err) {
 		return list
 	}
-	c := &checker{ctx: ctx, plugin: p, params: params}
-	for _, check := range []struct {
-		name string
-		run  func() (string, error)
-	}{{"allocation", c.allocation}, {"values", c.values}, {"gradient", c.gradient}, {"rows", c.rows}, {"repeated", c.repeated}, {"instances", c.instances}, {"time", c.time}} {
+	c := &checker{ctx: ctx, plugin: p, params: params, shapes: shapes}
+	for _, check := range append(c.checks(), check{"time", c.time}) {
 		found, err := check.run()
 		if !note(check.name, found, err) && check.name == "allocation" {
 			return list
@@ -67,31 +68,95 @@ func (h *Host) Check(ctx context.Context, name string, wasm []byte, l Limits, co
 	return list
 }
 
+// lossText says what a loss works on, where that is more than rows of logits.
+func lossText(m abi.Manifest) (text string) {
+	if m.Unit != abi.Rows {
+		text = fmt.Sprintf(" by %s", m.Unit)
+	}
+	if len(m.Inputs) > 0 {
+		text += " with " + strings.Join(m.Inputs, ", ")
+	}
+	return text
+}
+
+// Try is the short form of a check, for a plugin that is loaded and about to be used: on small batches, without what takes long. Its error is that of the first thing
+// that is wrong.
+func (p *Plugin) Try(ctx context.Context, params []byte) error {
+	c := &checker{ctx: ctx, plugin: p, params: params, shapes: shapes[:3]}
+	for _, check := range c.checks() {
+		if _, err := check.run(); err != nil {
+			return p.wrong("", check.name, err)
+		}
+	}
+	return nil
+}
+
+// check is one thing to look at.
+type check struct {
+	name string
+	run  func() (found string, err error)
+}
+
+// checks are those of both forms.
+func (c *checker) checks() []check {
+	return []check{{"allocation", c.allocation}, {"values", c.values}, {"gradient", c.gradient}, {"rows", c.rows}, {"repeated", c.repeated}, {"instances", c.instances}}
+}
+
 // checker tries a loss.
 type checker struct {
 	ctx    context.Context
 	plugin *Plugin
 	params []byte
+	shapes []shape
 }
 
 // trial is rows with their results.
 type trial struct {
 	shape
+	unit, length                    int // rows of a unit, and of a sequence
+	rows                            int
 	logits, targets, loss, gradient []float32
+	inputs                          [][]float32
 	labels                          []int32
 }
 
-// trialOf draws logits as models make them, and targets for them.
-func trialOf(s shape, seed uint64) *trial {
-	t := &trial{shape: s, logits: make([]float32, s.rows*s.classes), targets: make([]float32, s.rows*s.classes), loss: make([]float32, s.rows), gradient: make([]float32, s.rows*s.classes), labels: make([]int32, s.rows)}
+// trialOf draws logits as models make them, and targets for them. In the sequences that units are made of a row is not scored here and there.
+func (c *checker) trialOf(s shape, seed uint64) *trial {
+	t := &trial{shape: s, unit: 1, length: 1}
+	if n := c.plugin.Manifest.Unit.Records(); n > 0 {
+		t.unit, t.length = n*checkLength, checkLength
+	}
+	t.rows = s.units * t.unit
 	r := rand.New(rand.NewPCG(seed, 7))
+	t.logits, t.targets, t.gradient = make([]float32, t.rows*s.classes), make([]float32, t.rows*s.classes), make([]float32, t.rows*s.classes)
+	t.labels, t.loss = make([]int32, t.rows), make([]float32, t.rows)
 	for i := range t.logits {
 		t.logits[i], t.targets[i] = float32(2*r.NormFloat64()), float32(r.IntN(2))
 	}
 	for i := range t.labels {
-		t.labels[i] = int32(r.IntN(s.classes))
+		if t.labels[i] = int32(r.IntN(s.classes)); t.unit > 1 && i%t.length == (i/t.length)%t.length {
+			t.labels[i] = abi.NotScored
+		}
+	}
+	for range c.plugin.Manifest.Inputs {
+		input := make([]float32, t.rows*s.classes)
+		for i := range input {
+			input[i] = float32(2 * r.NormFloat64())
+		}
+		t.inputs = append(t.inputs, input)
 	}
 	return t
+}
+
+// one is a unit of a trial by itself.
+func (t *trial) one(unit int) *trial {
+	of := func(list []float32, width int) []float32 { return list[unit*t.unit*width:][:t.unit*width] }
+	made := &trial{shape: shape{1, t.classes}, unit: t.unit, length: t.length, rows: t.unit, logits: of(t.logits, t.classes), targets: of(t.targets, t.classes),
+		labels: t.labels[unit*t.unit:][:t.unit], loss: make([]float32, t.unit), gradient: make([]float32, t.unit*t.classes)}
+	for _, input := range t.inputs {
+		made.inputs = append(made.inputs, of(input, t.classes))
+	}
+	return made
 }
 
 func view[T any](data []T, d kernels.DType, shape ...int) kernels.Tensor {
@@ -100,11 +165,14 @@ func view[T any](data []T, d kernels.DType, shape ...int) kernels.Tensor {
 
 // run computes a trial's losses by some instance.
 func (t *trial) run(l *Loss, gradient bool) error {
-	r := Rows{Logits: view(t.logits, kernels.F32, t.rows, t.classes), Ignore: -1, Loss: view(t.loss, kernels.F32, t.rows)}
+	r := Rows{Logits: view(t.logits, kernels.F32, t.rows, t.classes), Ignore: abi.NotScored, Loss: view(t.loss, kernels.F32, t.rows)}
 	if l.plugin.Manifest.Targets == abi.Classes {
 		r.Labels = view(t.labels, kernels.I32, t.rows)
 	} else {
 		r.Targets = view(t.targets, kernels.F32, t.rows, t.classes)
+	}
+	for _, input := range t.inputs {
+		r.Inputs = append(r.Inputs, view(input, kernels.F32, t.rows, t.classes))
 	}
 	if gradient {
 		r.Gradient = view(t.gradient, kernels.F32, t.rows, t.classes)
@@ -118,7 +186,7 @@ func (t *trial) run(l *Loss, gradient bool) error {
 
 // with makes a loss for a while.
 func (c *checker) with(classes int, do func(*Loss) error) error {
-	l, err := c.plugin.NewLoss(c.ctx, c.params, classes, 1)
+	l, err := c.plugin.NewLoss(c.ctx, c.params, classes, checkLength, 1)
 	if err != nil {
 		return err
 	}
@@ -127,7 +195,7 @@ func (c *checker) with(classes int, do func(*Loss) error) error {
 
 // allocation: room for the largest batch.
 func (c *checker) allocation() (string, error) {
-	largest := shapes[len(shapes)-1].classes
+	largest := c.shapes[len(c.shapes)-1].classes
 	size := uint32(0)
 	err := c.with(largest, func(l *Loss) error {
 		size = l.instances[0].module.Memory().Size()
@@ -139,9 +207,9 @@ func (c *checker) allocation() (string, error) {
 // values: with and without gradients the losses are the same.
 func (c *checker) values() (string, error) {
 	rows := 0
-	for _, s := range shapes {
+	for _, s := range c.shapes {
 		err := c.with(s.classes, func(l *Loss) error {
-			t := trialOf(s, 1)
+			t := c.trialOf(s, 1)
 			if err := t.run(l, true); err != nil {
 				return err
 			}
@@ -149,7 +217,7 @@ func (c *checker) values() (string, error) {
 			if err := t.run(l, false); err != nil {
 				return err
 			}
-			rows += s.rows
+			rows += t.rows
 			if row, ok := differ(with, t.loss); ok {
 				return fmt.Errorf("of %d classes, row %d: the loss is %g where gradients are asked for, and %g where they are not", s.classes, row, with[row], t.loss[row])
 			}
@@ -159,7 +227,7 @@ func (c *checker) values() (string, error) {
 			return "", err
 		}
 	}
-	return fmt.Sprintf("%d rows of 1 to %d classes: finite, and the same without gradients", rows, shapes[len(shapes)-1].classes), nil
+	return fmt.Sprintf("%d rows of 1 to %d classes: finite, and the same without gradients", rows, c.shapes[len(c.shapes)-1].classes), nil
 }
 
 // differ finds the first place where the bits of two lists do.
@@ -177,7 +245,7 @@ func (c *checker) gradient() (string, error) {
 	worst, where, off, all := 0.0, "", 0, 0
 	for _, s := range shapes[:3] {
 		err := c.with(s.classes, func(l *Loss) error {
-			t := trialOf(s, 2)
+			t := c.trialOf(s, 2)
 			if err := t.run(l, true); err != nil {
 				return err
 			}
@@ -205,63 +273,67 @@ func (c *checker) gradient() (string, error) {
 	return fmt.Sprintf("against finite differences: relative error %.1e at most%s", worst, near), nil
 }
 
-// differences compares the gradients of a trial with central differences, all rows of one class at a time.
+// differences compares the gradients of a trial with central differences, one row of all units and one class of it at a time.
 func (t *trial) differences(l *Loss, tell func(row, class int, want, got, scale float64)) error {
 	const h = 1.0 / 16 // values are float32: a smaller step leaves too few of their digits
-	moved := &trial{shape: t.shape, logits: slices.Clone(t.logits), targets: t.targets, labels: t.labels, loss: make([]float32, t.rows)}
-	scale := make([]float64, t.rows)
-	for row := range scale {
-		scale[row] = 1e-3
-		for _, g := range t.gradient[row*t.classes:][:t.classes] {
-			scale[row] = max(scale[row], math.Abs(float64(g)))
+	moved := *t
+	moved.logits, moved.loss = slices.Clone(t.logits), make([]float32, t.rows)
+	scale := make([]float64, t.units)
+	for unit := range scale {
+		scale[unit] = 1e-3
+		for _, g := range t.gradient[unit*t.unit*t.classes:][:t.unit*t.classes] {
+			scale[unit] = max(scale[unit], math.Abs(float64(g)))
 		}
 	}
-	at := func(class int, by float32) ([]float32, error) {
-		for row := range t.rows {
+	at := func(place, class int, by float32) ([]float32, error) {
+		for row := place; row < t.rows; row += t.unit {
 			moved.logits[row*t.classes+t.class(row, class)] = t.logits[row*t.classes+t.class(row, class)] + by
 		}
 		err := moved.run(l, false)
 		copy(moved.logits, t.logits)
 		return slices.Clone(moved.loss), err
 	}
-	for class := range min(t.classes, 8) {
+	for step := range t.unit * min(t.classes, 8) {
+		place, class := step%t.unit, step/t.unit
 		var f [4][]float32
 		for i, by := range []float32{-2 * h, -h, h, 2 * h} {
 			var err error
-			if f[i], err = at(class, by); err != nil {
+			if f[i], err = at(place, class, by); err != nil {
 				return err
 			}
 		}
-		for row := range t.rows { // of fourth order
-			want := (float64(f[0][row]) - 8*float64(f[1][row]) + 8*float64(f[2][row]) - float64(f[3][row])) / (12 * h)
-			tell(row, t.class(row, class), want, float64(t.gradient[row*t.classes+t.class(row, class)]), scale[row])
+		for unit := range t.units { // of fourth order
+			first, row := unit*t.unit, unit*t.unit+place
+			want := (float64(f[0][first]) - 8*float64(f[1][first]) + 8*float64(f[2][first]) - float64(f[3][first])) / (12 * h)
+			tell(row, t.class(row, class), want, float64(t.gradient[row*t.classes+t.class(row, class)]), scale[unit])
 		}
 	}
 	return nil
 }
 
 // class is the i-th of those that are moved in a row: the first is its label.
-func (t *trial) class(row, i int) int { return (int(t.labels[row]) + i*(1+t.classes/9)) % t.classes }
+func (t *trial) class(row, i int) int {
+	return (max(0, int(t.labels[row])) + i*(1+t.classes/9)) % t.classes
+}
 
-// rows: one alone has the loss that it has among others.
+// rows: one alone has the loss that it has among others; so has a sequence, and a pair.
 func (c *checker) rows() (string, error) {
 	s := shapes[2]
 	err := c.with(s.classes, func(l *Loss) error {
-		t := trialOf(s, 3)
+		t := c.trialOf(s, 3)
 		if err := t.run(l, true); err != nil {
 			return err
 		}
-		for row := range t.rows {
-			one := &trial{shape: shape{1, t.classes}, logits: t.logits[row*t.classes:][:t.classes], targets: t.targets[row*t.classes:][:t.classes], labels: t.labels[row : row+1],
-				loss: make([]float32, 1), gradient: make([]float32, t.classes)}
+		for unit := range t.units {
+			one, first := t.one(unit), unit*t.unit
 			if err := one.run(l, true); err != nil {
 				return err
 			}
-			if _, other := differ(one.loss, t.loss[row:row+1]); other {
-				return fmt.Errorf("row %d has the loss %g among others, and %g alone", row, t.loss[row], one.loss[0])
+			if t.loss[first] != one.loss[0] {
+				return fmt.Errorf("%s has the loss %g among others, and %g alone", t.unitText(unit), t.loss[first], one.loss[0])
 			}
-			if i, other := differ(one.gradient, t.gradient[row*t.classes:][:t.classes]); other {
-				return fmt.Errorf("row %d, logit %d has the gradient %g among others, and %g alone", row, i, t.gradient[row*t.classes+i], one.gradient[i])
+			if i, other := differ(one.gradient, t.gradient[first*t.classes:][:t.unit*t.classes]); other {
+				return fmt.Errorf("%s, logit %d has the gradient %g among others, and %g alone", t.unitText(unit), i, t.gradient[first*t.classes+i], one.gradient[i])
 			}
 		}
 		return nil
@@ -269,11 +341,18 @@ func (c *checker) rows() (string, error) {
 	return "each alone gives the same bits as among others", err
 }
 
+func (t *trial) unitText(unit int) string {
+	if t.unit == 1 {
+		return fmt.Sprintf("row %d", unit)
+	}
+	return fmt.Sprintf("the unit of rows %d to %d", unit*t.unit, (unit+1)*t.unit-1)
+}
+
 // repeated: the same call gives the same bits in one instance.
 func (c *checker) repeated() (string, error) {
 	s := shapes[2]
 	err := c.with(s.classes, func(l *Loss) error {
-		a, b := trialOf(s, 4), trialOf(s, 4)
+		a, b := c.trialOf(s, 4), c.trialOf(s, 4)
 		return errors.Join(a.run(l, true), b.run(l, true), a.same(b))
 	})
 	return "the same bits the second time", err
@@ -282,8 +361,8 @@ func (c *checker) repeated() (string, error) {
 // instances: and in another, which has seen nothing before.
 func (c *checker) instances() (string, error) {
 	s := shapes[2]
-	a, b := trialOf(s, 4), trialOf(s, 4)
-	err := c.with(s.classes, func(l *Loss) error { return errors.Join(trialOf(s, 5).run(l, true), a.run(l, true)) })
+	a, b := c.trialOf(s, 4), c.trialOf(s, 4)
+	err := c.with(s.classes, func(l *Loss) error { return errors.Join(c.trialOf(s, 5).run(l, true), a.run(l, true)) })
 	if err == nil {
 		err = c.with(s.classes, func(l *Loss) error { return b.run(l, true) })
 	}
@@ -303,9 +382,8 @@ func (t *trial) same(other *trial) error {
 // time: of the largest batch, the least of several.
 func (c *checker) time() (string, error) {
 	s := shapes[len(shapes)-1]
-	least := time.Duration(math.MaxInt64)
+	least, t := time.Duration(math.MaxInt64), c.trialOf(s, 6)
 	err := c.with(s.classes, func(l *Loss) error {
-		t := trialOf(s, 6)
 		for range 5 {
 			start := time.Now()
 			if err := t.run(l, true); err != nil {
@@ -315,5 +393,5 @@ func (c *checker) time() (string, error) {
 		}
 		return nil
 	})
-	return fmt.Sprintf("%.2f ns a logit on one thread, copies and bounds included", float64(least.Nanoseconds())/float64(s.rows*s.classes)), err
+	return fmt.Sprintf("%.2f ns a logit on one thread, copies and bounds included", float64(least.Nanoseconds())/float64(t.rows*s.classes)), err
 }

@@ -20,9 +20,10 @@ import (
 type Limits struct {
 	MemoryBytes int64         // of each instance
 	Time        time.Duration // of each call, and of making an instance
+	Fuel        int64         // of each, too: instructions, as package meter counts them, so that a call ends at the same one on every machine; 0: any number
 }
 
-// DefaultLimits are far more than a loss needs.
+// DefaultLimits are far more than a loss needs. How many instructions a call takes nobody can guess, so that fuel has no bound of its own: time has.
 var DefaultLimits = Limits{MemoryBytes: 32 << 20, Time: 10 * time.Second}
 
 func (l Limits) orDefault() Limits {
@@ -71,4 +72,11 @@ type TimeError struct{ Limit time.Duration }
 
 func (e TimeError) Error() string {
 	return fmt.Sprintf("it takes longer than %v: give it more with time, or mend it", e.Limit)
+}
+
+// FuelError is a call that took more instructions than it may.
+type FuelError struct{ Limit int64 }
+
+func (e FuelError) Error() string {
+	return fmt.Sprintf("it takes more than %d instructions: give it more with fuel, or mend it", e.Limit)
 }

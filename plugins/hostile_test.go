@@ -81,7 +81,7 @@ func attempt(h *plugins.Host, wasm []byte, limit time.Duration) error {
 	}
 	b := newBatch(4, 4)
 	b.labels[0], b.labels[3] = 1, -100
-	l, err := p.NewLoss(ctx, []byte("{}"), b.classes, 1)
+	l, err := p.NewLoss(ctx, []byte("{}"), b.classes, 1, 1)
 	if err != nil {
 		return err
 	}
@@ -152,7 +152,7 @@ func loopFor(t *testing.T, h *plugins.Host, wasm []byte, limit time.Duration) (t
 	if err != nil {
 		t.Fatal(err)
 	}
-	l, err := p.NewLoss(ctx, []byte("{}"), 4, 1)
+	l, err := p.NewLoss(ctx, []byte("{}"), 4, 1, 1)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -11,6 +11,7 @@ import (
 	"github.com/tetratelabs/wazero/api"
 
 	"github.com/gsc-project/gsc/plugins/abi"
+	"github.com/gsc-project/gsc/plugins/meter"
 )
 
 // instance is a module's memory and state. It serves one goroutine at a time.
@@ -25,12 +26,15 @@ type instance struct {
 // instance makes one, which may run a start function, and what C++ and others export as _initialize.
 func (p *Plugin) instance(ctx context.Context) (*instance, error) {
 	i := &instance{plugin: p}
-	i.budget, i.ctx = newBudget(ctx, p.limits.Time, &p.host.asked)
+	i.budget, i.ctx = newBudget(ctx, p.limits, &p.host.asked)
 	i.budget.begin()
 	var err error
 	i.module, err = p.host.runtime.InstantiateModule(i.ctx, p.code, wazero.NewModuleConfig().WithName("").WithStartFunctions("_initialize"))
 	if err != nil {
 		return nil, p.wrong("", "start", i.cause(err))
+	}
+	if tank, ok := i.module.ExportedGlobal(meter.FuelExport).(api.MutableGlobal); ok && p.limits.Fuel > 0 {
+		i.budget.tank = tank
 	}
 	return i, nil
 }
@@ -39,8 +43,8 @@ func (i *instance) close() error { return i.module.Close(i.ctx) }
 
 // cause puts what ended a call into words.
 func (i *instance) cause(err error) error {
-	if i.budget.spent || errors.Is(err, errSpent) {
-		return TimeError{i.plugin.limits.Time}
+	if i.budget.spent != nil {
+		return i.budget.spent
 	}
 	line := firstLine(err)
 	if _, trap, ok := strings.Cut(line, "wasm error: "); ok {

@@ -23,35 +23,42 @@ const chunkFloats = 32 << 10
 type Loss struct {
 	plugin    *Plugin
 	classes   int
-	rows      int // of a call at most
+	unit      int // rows of a unit
+	length    int // rows of a sequence; 1 where units are rows
+	rows      int // of a call at most, a multiple of unit
 	instances []*lossInstance
 }
 
 // lossInstance is an instance with room for a call.
 type lossInstance struct {
 	*instance
-	loss api.Function
-	call uint32       // where the call's words lie
-	at   abi.LossCall // and what they are, with every pointer
-	rows []int        // that the call is about
-	busy atomic.Bool  // a goroutine is at it
+	loss   api.Function
+	call   uint32       // where the call's words lie
+	at     abi.LossCall // and what they are, with every pointer
+	inputs []uint32     // where the further inputs lie
+	rows   []int        // that the call is about
+	busy   atomic.Bool  // a goroutine is at it
 }
 
 // errBusy is a broken contract inside gsc: guest memory would be written by two at once.
 const errBusy = "plugins: an instance was called by two goroutines at once"
 
-// NewLoss makes the instances of a loss over so many classes.
-func (p *Plugin) NewLoss(ctx context.Context, params []byte, classes, workers int) (*Loss, error) {
+// NewLoss makes the instances of a loss over so many classes; sequences, which units may be made of, have so many rows.
+func (p *Plugin) NewLoss(ctx context.Context, params []byte, classes, length, workers int) (*Loss, error) {
 	if p.Manifest.Kind != abi.LossKind {
 		return nil, p.wrong("", "", fmt.Errorf("it is a %s, not a loss", p.Manifest.Kind))
 	}
 	if err := p.has(ofLoss); err != nil {
 		return nil, p.wrong("", "", err)
 	}
-	if int64(classes)*4 > p.limits.MemoryBytes {
-		return nil, p.wrong("", "", fmt.Errorf("a row of %d logits does not fit into a memory of %d bytes: give it more with memory", classes, p.limits.MemoryBytes))
+	l := &Loss{plugin: p, classes: classes, unit: 1, length: 1}
+	if n := p.Manifest.Unit.Records(); n > 0 {
+		l.unit, l.length = n*length, length
 	}
-	l := &Loss{plugin: p, classes: classes, rows: max(1, chunkFloats/max(1, classes))}
+	if int64(l.unit)*int64(classes)*4 > min(p.limits.MemoryBytes, math.MaxInt32) {
+		return nil, p.wrong("", "", fmt.Errorf("%s of %d logits does not fit into a memory of %d bytes: give it more with memory", l.unitText(), classes, p.limits.MemoryBytes))
+	}
+	l.rows = max(1, chunkFloats/max(1, classes*l.unit)) * l.unit
 	for range workers {
 		i, err := l.instance(ctx, params)
 		if err != nil {
@@ -60,6 +67,13 @@ func (p *Plugin) NewLoss(ctx context.Context, params []byte, classes, workers in
 		l.instances = append(l.instances, i)
 	}
 	return l, nil
+}
+
+func (l *Loss) unitText() string {
+	if l.unit == 1 {
+		return "a row"
+	}
+	return fmt.Sprintf("a unit of %d rows", l.unit)
 }
 
 // Close drops the instances.
@@ -76,64 +90,93 @@ func (l *Loss) instance(ctx context.Context, params []byte) (*lossInstance, erro
 	if err != nil {
 		return nil, err
 	}
-	i := &lossInstance{instance: made, loss: made.module.ExportedFunction(abi.Loss), rows: make([]int, 0, l.rows)}
+	i := &lossInstance{instance: made, loss: made.module.ExportedFunction(abi.Loss), inputs: make([]uint32, len(l.plugin.Manifest.Inputs)), rows: make([]int, 0, l.rows)}
 	err = i.init(params)
+	list := l.rooms(i)
+	for _, r := range list {
+		if err == nil {
+			*r.to, err = i.alloc(r.size)
+		}
+	}
+	if err == nil {
+		err = l.plugin.wrong(abi.Alloc, "", apart(list))
+	}
+	if err == nil {
+		err = i.pointers()
+	}
+	if err != nil {
+		return nil, errors.Join(err, made.close())
+	}
+	i.at.Classes, i.at.Length = uint32(l.classes), uint32(l.length)
+	return i, nil
+}
+
+// room is a piece of guest memory: how long it is, and where its place is kept.
+type room struct {
+	size uint32
+	to   *uint32
+}
+
+// rooms are all that a call needs.
+func (l *Loss) rooms(i *lossInstance) []room {
 	matrix, column := uint32(l.rows*l.classes*4), uint32(l.rows*4)
 	targets := column
 	if l.plugin.Manifest.Targets == abi.Values {
 		targets = matrix
 	}
-	for _, room := range []struct {
-		size uint32
-		to   *uint32
-	}{{abi.LossCallBytes, &i.call}, {matrix, &i.at.Logits}, {targets, &i.at.Targets}, {column, &i.at.Weights}, {column, &i.at.Values}, {matrix, &i.at.Gradients}} {
-		if err == nil {
-			*room.to, err = i.alloc(room.size)
-		}
+	list := []room{{abi.LossCallBytes, &i.call}, {matrix, &i.at.Logits}, {targets, &i.at.Targets}, {column, &i.at.Weights}, {column, &i.at.Values}, {matrix, &i.at.Gradients}}
+	if l.plugin.Manifest.Unit.Records() > 0 {
+		list = append(list, room{column, &i.at.Lengths})
 	}
-	if err == nil {
-		err = l.plugin.wrong(abi.Alloc, "", l.apart(i))
+	if len(i.inputs) > 0 {
+		list = append(list, room{uint32(4 * len(i.inputs)), &i.at.Inputs})
 	}
-	if err != nil {
-		return nil, errors.Join(err, made.close())
+	for k := range i.inputs {
+		list = append(list, room{matrix, &i.inputs[k]})
 	}
-	i.at.Classes = uint32(l.classes)
-	return i, nil
+	return list
 }
 
 // apart refuses room that was given out twice.
-func (l *Loss) apart(i *lossInstance) error {
-	matrix, column := uint64(l.rows*l.classes*4), uint64(l.rows*4)
-	targets := column
-	if l.plugin.Manifest.Targets == abi.Values {
-		targets = matrix
-	}
-	type span struct{ from, to uint64 }
-	var known []span
-	for _, s := range []struct {
-		at   uint32
-		size uint64
-	}{{i.call, abi.LossCallBytes}, {i.at.Logits, matrix}, {i.at.Targets, targets}, {i.at.Weights, column}, {i.at.Values, column}, {i.at.Gradients, matrix}} {
-		own := span{uint64(s.at), uint64(s.at) + s.size}
-		for _, k := range known {
-			if own.from < k.to && k.from < own.to {
-				return fmt.Errorf("it gave the bytes at %#x twice", max(own.from, k.from))
+func apart(list []room) error {
+	for k, r := range list {
+		for _, known := range list[:k] {
+			from, to := max(*r.to, *known.to), min(uint64(*r.to)+uint64(r.size), uint64(*known.to)+uint64(known.size))
+			if uint64(from) < to {
+				return fmt.Errorf("it gave the bytes at %#x twice", from)
 			}
 		}
-		known = append(known, own)
 	}
 	return nil
 }
 
+// pointers writes where the inputs lie.
+func (i *lossInstance) pointers() error {
+	if len(i.inputs) == 0 {
+		return nil
+	}
+	view, err := i.bytes(i.at.Inputs, uint32(4*len(i.inputs)))
+	for k, at := range i.inputs {
+		if err == nil {
+			binary.LittleEndian.PutUint32(view[4*k:], at)
+		}
+	}
+	return err
+}
+
 // Rows are what a loss is computed of and where the results go: tensors of float32 or float64, all of one type, and labels of int32. Absent ones have no Data.
 type Rows struct {
-	Logits, Labels, Targets kernels.Tensor // one of Labels and Targets, as the manifest says
-	Weights                 kernels.Tensor // may be absent
-	Ignore                  int            // label that is not scored
-	Loss, Gradient          kernels.Tensor // one of them may be absent
+	Logits, Labels, Targets kernels.Tensor   // one of Labels and Targets, as the manifest says
+	Inputs                  []kernels.Tensor // as the manifest names them
+	Weights                 kernels.Tensor   // may be absent
+	Ignore                  int              // label that is not scored
+	Loss, Gradient          kernels.Tensor   // one of them may be absent
 
 	// Total and Scale are the factors of gradients: scale·w/weight. nil: 1.
 	Total, Scale *float64
+
+	// Name says which row one is, for errors; nil: by its number.
+	Name func(row int) string
 }
 
 // Spread calls job once for each piece, from workers with numbers below the loss's, and returns when all are done.
@@ -172,17 +215,24 @@ func (b *bound) chunk(i *lossInstance, from, to int) error {
 		return nil
 	}
 	if err := i.invoke(b); err != nil {
-		return b.plugin.wrong(abi.Loss, span(i.rows), err)
+		return b.plugin.wrong(abi.Loss, b.span(i.rows), err)
 	}
 	return b.scatter(i)
 }
 
 // span names the rows of a call.
-func span(rows []int) string {
-	if len(rows) == 1 {
-		return fmt.Sprintf("row %d", rows[0])
+func (b *bound) span(rows []int) string {
+	first, last := rows[0], rows[len(rows)-1]
+	switch name := b.rows.Name; {
+	case name == nil && first == last:
+		return fmt.Sprintf("row %d", first)
+	case name == nil:
+		return fmt.Sprintf("rows %d to %d", first, last)
+	case first == last:
+		return name(first)
+	default:
+		return name(first) + " to " + name(last)
 	}
-	return fmt.Sprintf("rows %d to %d", rows[0], rows[len(rows)-1])
 }
 
 // invoke writes the call's words and calls.
@@ -199,7 +249,7 @@ func (i *lossInstance) invoke(b *bound) error {
 	if !b.slopes {
 		at.Gradients = 0
 	}
-	for k, word := range [...]uint32{at.Rows, at.Classes, at.Logits, at.Targets, at.Weights, at.Values, at.Gradients} {
+	for k, word := range at.Words() {
 		binary.LittleEndian.PutUint32(view[4*k:], word)
 	}
 	i.stack[0] = uint64(i.call)

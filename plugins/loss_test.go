@@ -108,7 +108,7 @@ func (b *batch) bind() plugins.Rows {
 // run computes the loss of a batch by a plugin.
 func (b *batch) run(t testing.TB, p *plugins.Plugin, params string, workers int, spread plugins.Spread) {
 	t.Helper()
-	l, err := p.NewLoss(ctx, []byte(params), b.classes, workers)
+	l, err := p.NewLoss(ctx, []byte(params), b.classes, 1, workers)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -201,7 +201,7 @@ func TestLogitsThatAreNotFinite(t *testing.T) {
 func TestNothingIsAllocated(t *testing.T) {
 	h := newHost(t)
 	p := load(t, h, "cross_entropy.wasm")
-	l, err := p.NewLoss(ctx, []byte("{}"), 257, 1)
+	l, err := p.NewLoss(ctx, []byte("{}"), 257, 1, 1)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -221,7 +221,7 @@ func BenchmarkLoss(b *testing.B) {
 	for _, classes := range []int{50257} {
 		h := newHost(b)
 		rows := max(8, 4096/classes)
-		l, err := load(b, h, "cross_entropy.wasm").NewLoss(ctx, []byte("{}"), classes, 1)
+		l, err := load(b, h, "cross_entropy.wasm").NewLoss(ctx, []byte("{}"), classes, 1, 1)
 		if err != nil {
 			b.Fatal(err)
 		}
@@ -242,7 +242,7 @@ func BenchmarkLoss(b *testing.B) {
 // BenchmarkCall is what a call of a loss takes beside its work: one row of one class.
 func BenchmarkCall(b *testing.B) {
 	h := newHost(b)
-	l, err := load(b, h, "huber.wasm").NewLoss(ctx, []byte(`{"delta":1}`), 1, 1)
+	l, err := load(b, h, "huber.wasm").NewLoss(ctx, []byte(`{"delta":1}`), 1, 1, 1)
 	if err != nil {
 		b.Fatal(err)
 	}

@@ -14,6 +14,8 @@ type bound struct {
 	plugin         *Plugin
 	rows           Rows
 	classes        int
+	unit, length   int     // of its rows, and of a sequence
+	whole          bool    // units are sequences or pairs: their rows stay together
 	labels         []int32 // nil: the targets are values
 	weighs, slopes bool
 	io             matrices
@@ -21,8 +23,9 @@ type bound struct {
 
 // matrices are a device's numbers. Rows are those of the logits, which the targets and gradients are shaped like.
 type matrices interface {
-	// logits and targets copy a row to the guest; logits says whether all of it is finite.
+	// logits, inputs and targets copy a row to the guest; the first two say whether all of it is finite.
 	logits(to []float32, row int) (finite bool)
+	input(k int, to []float32, row int) (finite bool)
 	targets(to []float32, row int)
 	weight(row int) float32
 	// loss sets a row's.
@@ -33,7 +36,7 @@ type matrices interface {
 }
 
 func newBound(l *Loss, r Rows) *bound {
-	b := &bound{plugin: l.plugin, rows: r, classes: l.classes, weighs: r.Weights.Data != nil, slopes: r.Gradient.Data != nil}
+	b := &bound{plugin: l.plugin, rows: r, classes: l.classes, unit: l.unit, length: l.length, whole: l.plugin.Manifest.Unit.Records() > 0, weighs: r.Weights.Data != nil, slopes: r.Gradient.Data != nil}
 	if l.plugin.Manifest.Targets == abi.Classes {
 		b.labels = kernels.Slice[int32](r.Labels)
 	}
@@ -45,65 +48,117 @@ func newBound(l *Loss, r Rows) *bound {
 	return b
 }
 
-// gather copies the rows that are scored into the guest's memory, and settles the others: a row that is not scored has the loss 0, and of logits that are not finite
+// gather copies the units that are scored into the guest's memory, and settles the others: a row that is not scored has the loss 0, and of logits that are not finite
 // nothing finite follows.
 func (b *bound) gather(i *lossInstance, from, to int) {
 	i.rows = i.rows[:0]
-	n := (to - from) * b.classes
-	logits, targets := i.floats(i.at.Logits, n), i.guestTargets(b, to-from)
-	weights := i.floats(i.at.Weights, to-from)
-	for row := from; row < to; row++ {
-		k := len(i.rows)
-		if b.labels != nil && !b.scored(b.labels[row]) {
-			b.settle(row, 0)
-			continue
+	for first := from; first < to; first += b.unit {
+		switch there := len(i.rows); {
+		case !b.present(first):
+			b.settle(first, 0)
+		case !b.copy(i, first):
+			i.rows = i.rows[:there]
+			b.settle(first, math.NaN())
 		}
-		if !b.io.logits(logits[k*b.classes:][:b.classes], row) {
-			b.settle(row, math.NaN())
-			continue
-		}
-		if b.labels != nil {
-			targets[k] = math.Float32frombits(uint32(b.labels[row]))
-		} else {
-			b.io.targets(targets[k*b.classes:][:b.classes], row)
-		}
-		if b.weighs {
-			weights[k] = b.io.weight(row)
-		}
-		i.rows = append(i.rows, row)
 	}
 }
 
-func (i *lossInstance) guestTargets(b *bound, rows int) []float32 {
+// present says whether the unit that begins at a row is scored.
+func (b *bound) present(first int) bool {
 	if b.labels == nil {
-		rows *= b.classes
+		return true
 	}
-	return i.floats(i.at.Targets, rows)
+	for at := first; at < first+b.unit; at += b.length {
+		if b.last(at) == 0 {
+			return false
+		}
+	}
+	return true
+}
+
+// last is how many rows of the sequence at a row there are up to the last that is scored.
+func (b *bound) last(first int) int {
+	for n := b.length; n > 0; n-- {
+		if b.scored(b.labels[first+n-1]) {
+			return n
+		}
+	}
+	return 0
+}
+
+// copy copies a unit, behind those that are there. It says whether all of it is finite.
+func (b *bound) copy(i *lossInstance, first int) bool {
+	for row := first; row < first+b.unit; row++ {
+		k := len(i.rows)
+		i.rows = append(i.rows, row)
+		if !b.io.logits(i.floats(i.at.Logits, (k+1)*b.classes)[k*b.classes:], row) {
+			return false
+		}
+		for n, at := range i.inputs {
+			if !b.io.input(n, i.floats(at, (k+1)*b.classes)[k*b.classes:], row) {
+				return false
+			}
+		}
+		b.target(i, k, row)
+		if b.weighs {
+			i.floats(i.at.Weights, k+1)[k] = b.io.weight(row)
+		}
+	}
+	if b.whole {
+		b.lengths(i, first)
+	}
+	return true
+}
+
+// target copies what row k of the call is compared with.
+func (b *bound) target(i *lossInstance, k, row int) {
+	switch {
+	case b.labels == nil:
+		b.io.targets(i.floats(i.at.Targets, (k+1)*b.classes)[k*b.classes:], row)
+	case b.scored(b.labels[row]):
+		i.floats(i.at.Targets, k+1)[k] = math.Float32frombits(uint32(b.labels[row]))
+	default:
+		i.floats(i.at.Targets, k+1)[k] = math.Float32frombits(math.MaxUint32)
+	}
+}
+
+// lengths writes those of the sequences of the unit that was copied last.
+func (b *bound) lengths(i *lossInstance, first int) {
+	n := len(i.rows) / b.length
+	list := i.floats(i.at.Lengths, n)
+	for k := range b.unit / b.length {
+		list[n-b.unit/b.length+k] = math.Float32frombits(uint32(b.last(first + k*b.length)))
+	}
 }
 
 func (b *bound) scored(label int32) bool {
 	return int(label) != b.rows.Ignore && label >= 0 && int(label) < b.classes
 }
 
-// settle gives a row what no plugin says of it.
-func (b *bound) settle(row int, value float64) {
-	b.io.loss(row, value)
-	if b.slopes {
-		b.io.set(row, value)
+// settle gives a unit what no plugin says of it.
+func (b *bound) settle(first int, value float64) {
+	for row := first; row < first+b.unit; row++ {
+		b.io.loss(row, value)
+		if b.slopes {
+			b.io.set(row, value)
+		}
 	}
 }
 
-// scatter takes the results of a call.
+// scatter takes the results of a call. The loss of a unit stands at its first row, and its others have none.
 func (b *bound) scatter(i *lossInstance) error {
-	values := i.floats(i.at.Values, len(i.rows))
+	values := i.floats(i.at.Values, len(i.rows)/b.unit)
 	var slopes []float32
 	if b.slopes {
 		slopes = i.floats(i.at.Gradients, len(i.rows)*b.classes)
 	}
 	for k, row := range i.rows {
-		v := values[k]
+		v := float32(0)
+		if k%b.unit == 0 {
+			v = values[k/b.unit]
+		}
 		if math.IsNaN(float64(v)) || math.IsInf(float64(v), 0) {
-			return b.plugin.wrong(abi.Loss, span(i.rows[k:k+1]), notFinite("the loss", v))
+			return b.plugin.wrong(abi.Loss, b.span(i.rows[k:k+b.unit]), notFinite("the loss", v))
 		}
 		b.io.loss(row, float64(v))
 		if !b.slopes {
@@ -111,7 +166,7 @@ func (b *bound) scatter(i *lossInstance) error {
 		}
 		slope := slopes[k*b.classes:][:b.classes]
 		if !b.io.gradient(row, slope, b.share(row)) {
-			return b.plugin.wrong(abi.Loss, span(i.rows[k:k+1]), culprit(slope))
+			return b.plugin.wrong(abi.Loss, b.span(i.rows[k:k+1]), culprit(slope))
 		}
 	}
 	return nil
@@ -146,6 +201,7 @@ func (b *bound) share(row int) float64 {
 type numbers[T float32 | float64] struct {
 	classes                            int
 	z, target, weights, losses, slopes []T
+	further                            [][]T
 }
 
 func newNumbers[T float32 | float64](r Rows, classes int) *numbers[T] {
@@ -155,11 +211,20 @@ func newNumbers[T float32 | float64](r Rows, classes int) *numbers[T] {
 		}
 		return unsafe.Slice((*T)(t.Data), kernels.Elements(t.Shape))
 	}
-	return &numbers[T]{classes: classes, z: slice(r.Logits), target: slice(r.Targets), weights: slice(r.Weights), losses: slice(r.Loss), slopes: slice(r.Gradient)}
+	n := &numbers[T]{classes: classes, z: slice(r.Logits), target: slice(r.Targets), weights: slice(r.Weights), losses: slice(r.Loss), slopes: slice(r.Gradient)}
+	for _, t := range r.Inputs {
+		n.further = append(n.further, slice(t))
+	}
+	return n
 }
 
-func (n *numbers[T]) logits(to []float32, row int) bool {
-	from := n.z[row*n.classes:][:n.classes]
+func (n *numbers[T]) logits(to []float32, row int) bool { return n.copy(to, n.z, row) }
+
+func (n *numbers[T]) input(k int, to []float32, row int) bool { return n.copy(to, n.further[k], row) }
+
+// copy copies a row of a matrix.
+func (n *numbers[T]) copy(to []float32, of []T, row int) bool {
+	from := of[row*n.classes:][:n.classes]
 	if same, ok := any(from).([]float32); ok {
 		copy(to, same)
 		return finite(to)

@@ -25,8 +25,8 @@ type feed struct {
 type port struct {
 	buffer *plan.Buffer
 	name   string
-	each   int  // elements of a row
-	tokens bool // as many as a row has tokens
+	each   int // elements of a row
+	token  int // elements of a token, of which a row has some; 0: a row has as many as the batch's
 }
 
 // newFeed looks up the inputs of a program once, so that feeding allocates nothing.
@@ -36,7 +36,11 @@ func (m *Machine) newFeed(of instance) (*feed, error) {
 		b := &m.stage.Buffers[in.Buffer]
 		n := kernels.Elements(b.Shape())
 		f.rows = b.Dims[0].Size
-		f.ports = append(f.ports, port{b, in.Name, n / f.rows, len(b.Dims) > 1 && b.Dims[1].Name == "seq"})
+		p := port{buffer: b, name: in.Name, each: n / f.rows}
+		if len(b.Dims) > 1 && b.Dims[1].Name == "seq" {
+			p.token = p.each / b.Dims[1].Size
+		}
+		f.ports = append(f.ports, p)
 		if b.DType == kernels.I32 {
 			f.ints = make([]int32, max(len(f.ints), n))
 		} else {
@@ -66,8 +70,8 @@ func (f *feed) fill(b *data.Batch, first, n int) error {
 
 func (f *feed) copy(p port, b *data.Batch, first, n int) error {
 	each := p.each // elements of a row of the batch
-	if p.tokens {
-		each = b.Length
+	if p.token > 0 {
+		each = b.Length * p.token
 	}
 	if p.buffer.DType == kernels.I32 {
 		values, pad := b.Ints(p.name), int32(0)
@@ -89,7 +93,9 @@ func (f *feed) copy(p port, b *data.Batch, first, n int) error {
 		return f.machine.writeIn(p.buffer, f.slot, bytesOf(rows))
 	}
 	values := b.Values
-	if p.name == plan.InputWeights {
+	if further, ok := b.Further[p.name]; ok {
+		values = further
+	} else if p.name == plan.InputWeights {
 		values = b.Weights
 	}
 	rows, err := lay(f.floats[:f.rows*p.each], values, p.each, each, first, n, 0)

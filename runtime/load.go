@@ -1,6 +1,8 @@
 package runtime
 
 import (
+	"errors"
+	"fmt"
 	"io"
 
 	"github.com/gsc-project/gsc/compiler/plan"
@@ -12,6 +14,9 @@ import (
 func (m *Machine) Start() error {
 	m.SetScaler(Scaler{Scale: m.Plan.Training.LossScale.Initial})
 	if err := m.Initialise(plan.State); err != nil {
+		return err
+	}
+	if err := m.loadTeacher(); err != nil {
 		return err
 	}
 	if m.Plan.Model.From == "" {
@@ -32,11 +37,33 @@ func (m *Machine) Load(saved *checkpoint.Saved) error {
 	}
 	for i := range m.Plan.Tensors {
 		t := m.kept(&m.Plan.Tensors[i])
-		if t == nil {
+		if t == nil || !checkpoint.Saves(t) {
 			continue
 		}
 		if err := saved.ReadRuns(t.Name, m.runs(t), m.place(t)); err != nil {
 			return err
+		}
+	}
+	return m.loadTeacher()
+}
+
+// loadTeacher reads the teacher's weights from their folder, where there is one.
+func (m *Machine) loadTeacher() error {
+	list := checkpoint.Teacher(m.Plan)
+	if len(list) == 0 {
+		return nil
+	}
+	folder, err := checkpoint.OpenModel(m.Plan.Model.Teacher.From, list, checkpoint.Buffers)
+	if err != nil {
+		return fmt.Errorf("the teacher: %w", err)
+	}
+	defer folder.Close()
+	for i := range list {
+		t := &list[i]
+		if own := m.kept(t); own != nil {
+			if err := folder.Read(own, m.runs(own), m.place(own)); err != nil {
+				return err
+			}
 		}
 	}
 	return nil
@@ -61,7 +88,10 @@ func (m *Machine) kept(t *plan.Tensor) *plan.Tensor {
 
 // LoadWeights takes the weights alone from a checkpoint, which must hold all the tensors of the plan that it is of.
 func (m *Machine) LoadWeights(saved *checkpoint.Saved, of *plan.Plan) error {
-	if err := saved.Check(of.Tensors); err != nil {
+	if err := errors.Join(saved.CheckPins(m.Plan), saved.Check(of.Tensors)); err != nil {
+		return err
+	}
+	if err := m.loadTeacher(); err != nil {
 		return err
 	}
 	return m.eachWeight(func(t *plan.Tensor) error { return saved.ReadRuns(t.Name, m.runs(t), m.place(t)) })

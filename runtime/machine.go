@@ -29,6 +29,7 @@ type Machine struct {
 	beside   []*named             // all that goes on while the rank does, in the order of the plan
 	scalars  map[string]*plan.Buffer
 	word     [8]byte
+	first    int // row of the global batch that the rank's rows of the micro-batch at hand begin with
 
 	trace *tracer // nil: none
 
@@ -77,7 +78,8 @@ type Rank struct {
 
 // Host binds what is done on the host: call is an instruction of plugin p. What it gives may be called any number of times, while no kernel of the device runs.
 type Host interface {
-	Bind(p *plan.Plugin, call kernels.Call, device kernels.Device) (func() error, error)
+	// place says which row of the batch a row of the call is.
+	Bind(p *plan.Plugin, call kernels.Call, device kernels.Device, place func(row int) string) (func() error, error)
 	// Progress is a number that changes at least every second while what it bound runs. It may be asked for at any time.
 	Progress() int64
 }
@@ -212,7 +214,7 @@ func (m *Machine) bind(p *plan.Program, slot int) error {
 			bound.steps[i].wait = append(bound.steps[i].wait, streams[in.Stream]...) // a stream runs in order
 			call := kernels.Call{Op: in.Op, Attrs: in.Attrs, Args: args, Stream: in.Stream}
 			if kernels.Contracts[in.Op].Host {
-				run, err = m.plugin(in, call)
+				run, err = m.plugin(p, in, call)
 			} else {
 				run, err = m.device.Bind(call)
 			}
@@ -230,12 +232,12 @@ func (m *Machine) bind(p *plan.Program, slot int) error {
 }
 
 // plugin binds what a plugin does. Once it failed the rank goes no further.
-func (m *Machine) plugin(in *plan.Instruction, call kernels.Call) (kernels.Kernel, error) {
+func (m *Machine) plugin(of *plan.Program, in *plan.Instruction, call kernels.Call) (kernels.Kernel, error) {
 	p := m.Plan.Plugin(in.Attrs.Plugin)
 	if m.rank.Host == nil {
 		return nil, fmt.Errorf("nothing here runs the plugin %s", p.Name)
 	}
-	run, err := m.rank.Host.Bind(p, call, m.device)
+	run, err := m.rank.Host.Bind(p, call, m.device, m.placeOf(of, in))
 	if err != nil {
 		return nil, err
 	}

@@ -120,10 +120,11 @@ func (s *Stepper) rows(microBatch int) (first, n int) {
 
 func (s *Stepper) feed(c *plan.Call, b *data.Batch, microBatch int) error {
 	f := s.feeds[instance{c.Program, c.Slot}]
+	first, n := s.rows(microBatch)
+	s.machine.first = first
 	if f == nil {
 		return nil
 	}
-	first, n := s.rows(microBatch)
 	if n == 0 {
 		first = 0
 	}

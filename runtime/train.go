@@ -135,6 +135,9 @@ func (t *Trainer) restore() error {
 		return err
 	}
 	defer saved.Close()
+	if err := saved.CheckPins(t.machine.Plan); err != nil {
+		return err
+	}
 	if former, err := os.ReadFile(filepath.Join(t.dir, FormerFile)); saved.Plan != t.digest && (err != nil || !slices.Contains(strings.Fields(string(former)), saved.Plan)) {
 		return fmt.Errorf("%s was made by another plan (%.12s, this one is %.12s)", saved.Path, saved.Plan, t.digest)
 	}
@@ -381,9 +384,12 @@ func (t *Trainer) snapshot(best bool) (checkpoint.Snapshot, error) {
 		return checkpoint.Snapshot{}, err
 	}
 	p := t.machine.Plan
-	snap := checkpoint.Snapshot{Step: t.step, Plan: t.digest, Best: best, Config: p.Model.Config, Files: tokenizerFiles(p), Run: run}
+	snap := checkpoint.Snapshot{Step: t.step, Plan: t.digest, Best: best, Config: p.Model.Config, Files: tokenizerFiles(p), Run: run, Pins: checkpoint.PinsOf(p)}
 	for i := range p.Tensors {
 		tensor := &p.Tensors[i]
+		if !checkpoint.Saves(tensor) {
+			continue
+		}
 		stored := checkpoint.TensorOf(tensor, t.ranks.reader(tensor))
 		stored.Runs = t.ranks.saves(tensor)
 		snap.Tensors = append(snap.Tensors, stored)

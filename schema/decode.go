@@ -85,6 +85,7 @@ type wireObjective struct {
 	Loss        json.RawMessage
 	IgnoreIndex int `json:"ignore_index"`
 	Smoothing   float64
+	Teacher     *struct{ From string }
 }
 
 type wireBatch struct {

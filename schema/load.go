@@ -14,6 +14,9 @@ type Options struct {
 	Tags []string // KEY=VALUE, as cue's -t
 	Set  []string // PATH=VALUE, the value in CUE: in place of what the strategy's files say there
 	Dir  string   // folder that a relative path starts from; the working directory when empty
+
+	// ModelOf finds the model folder of a folder that a teacher comes from, such as a run's; nil: it is one.
+	ModelOf func(folder string) (string, error)
 }
 
 // Load evaluates the strategy that path names, a .cue file or the folder of a
@@ -37,6 +40,9 @@ func Load(path string, opts Options) (*Strategy, error) {
 		return nil, Errors{{Message: err.Error()}}
 	}
 	s.origin = origin{path: path, opts: opts, show: e.src.show}
+	if err := s.teacher(path, opts); err != nil {
+		return nil, err
+	}
 	return s, nil
 }
 

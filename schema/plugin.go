@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -20,11 +21,15 @@ type wirePlugin struct {
 	Params json.RawMessage
 	Memory any
 	Time   string
+	Fuel   float64
 }
 
 // objective reads the loss, which is a name or a plugin.
 func (w *wireObjective) objective() (Objective, error) {
 	o := Objective{IgnoreIndex: w.IgnoreIndex, Smoothing: w.Smoothing}
+	if w.Teacher != nil {
+		o.Teacher = &Teacher{From: w.Teacher.From}
+	}
 	if !bytes.HasPrefix(w.Loss, []byte("{")) {
 		return o, json.Unmarshal(w.Loss, &o.Loss)
 	}
@@ -41,7 +46,7 @@ func (w *wireObjective) objective() (Objective, error) {
 		return o, err
 	}
 	o.Loss = plan.ObjectivePlugin
-	o.Plugin = &Plugin{Path: "objective.loss", Text: string(given.Params), Plugin: plan.Plugin{Kind: plan.PluginLoss, File: given.Plugin, MemoryBytes: memory, Time: bound}}
+	o.Plugin = &Plugin{Path: "objective.loss", Text: string(given.Params), Plugin: plan.Plugin{Kind: plan.PluginLoss, File: given.Plugin, MemoryBytes: memory, Time: bound, Fuel: int64(given.Fuel)}}
 	return o, nil
 }
 
@@ -50,6 +55,8 @@ type Module struct {
 	Name, Version, Digest string
 	Params                string // the schema of its parameters, the fields of a struct in CUE
 	Targets               string // of a loss
+	Unit                  string // of a loss, [plan.UnitSequences] or [plan.UnitPairs]; "": rows
+	Inputs                []string
 }
 
 // WithPlugin is the strategy with what was found in the module of its loss. The parameters are held against the module's schema, which fills in its defaults; what is wrong
@@ -60,9 +67,10 @@ func (s *Strategy) WithPlugin(m Module) (*Strategy, error) {
 		return nil, err
 	}
 	made, p := *s, *s.Objective.Plugin
-	p.Name, p.Version, p.Digest, p.Params, p.Targets = m.Name, m.Version, m.Digest, params, m.Targets
+	p.Name, p.Version, p.Digest, p.Params, p.Targets, p.Unit, p.Inputs = m.Name, m.Version, m.Digest, params, m.Targets, m.Unit, m.Inputs
 	made.Objective.Plugin = &p
 	made.Data.Task = dataTask(made.Data.Format, made.Model.Task, made.Objective)
+	made.Data.Unit, made.Data.Further = m.Unit, made.Objective.further()
 	if list := made.pluginFits(); len(list) > 0 {
 		return nil, list.sorted()
 	}
@@ -78,7 +86,64 @@ func (s *Strategy) pluginFits() (list Errors) {
 	if p.Targets == plan.TargetValues && len(s.Evaluate.Metrics) > 0 {
 		list.add(s.Wrong("evaluate.metrics", fmt.Sprintf("they count right classes, which %s does not give", p.Name), "leave them out"))
 	}
+	for _, err := range []*Error{s.inputsFit(), s.unitFits()} {
+		if err != nil {
+			list.add(err)
+		}
+	}
 	return list
+}
+
+// further are the inputs of the plugin that the data must hold.
+func (o Objective) further() (names []string) {
+	for _, name := range o.Plugin.Inputs {
+		if name != plan.InputTeacher || o.Teacher == nil {
+			names = append(names, name)
+		}
+	}
+	return names
+}
+
+// inputsFit holds the plugin's inputs against where they can come from.
+func (s *Strategy) inputsFit() *Error {
+	p, further := s.Objective.Plugin, s.Objective.further()
+	switch {
+	case s.Objective.Teacher != nil && !slices.Contains(p.Inputs, plan.InputTeacher):
+		return s.Wrong("objective.teacher", fmt.Sprintf("%s takes no %s", p.Name, plan.InputTeacher), "leave the teacher out, or use a loss whose manifest names that input")
+	case len(further) > 0 && further[0] == plan.InputTeacher && s.Data.Format != "safetensors":
+		return s.Wrong(p.Path, fmt.Sprintf("%s takes %s, and there is no teacher", p.Name, further[0]), `give objective.teacher: {from: "FOLDER"}, or batches (data.format: "safetensors") that hold it`)
+	case len(further) > 0 && s.Data.Format != "safetensors":
+		return s.Wrong(p.Path, fmt.Sprintf("%s takes %s, which the data does not have", p.Name, further[0]), `give batches (data.format: "safetensors") that hold it`)
+	}
+	return nil
+}
+
+// unitFits holds what the plugin sees together against how rows are made and shared out.
+func (s *Strategy) unitFits() *Error {
+	p, of := s.Objective.Plugin, "sequences"
+	records := p.Records()
+	if records == 0 {
+		return nil
+	}
+	if records > 1 {
+		of = "pairs of rows"
+	}
+	rows, ranks := s.Batch.Sequences/max(1, s.Batch.MicroBatches), s.Parallel.Mesh.RowRanks()
+	switch {
+	case s.Parallel.Mesh.Sequence > 1:
+		return s.Wrong("parallel.mesh.sequence", fmt.Sprintf("ranks would share the tokens of a row out, and %s must see %s whole", p.Name, of), "use parallel.mesh.data, tensor or pipeline with it")
+	case records > 1 && (s.Data.Rows == "stream" || s.Data.Rows == "packed"):
+		return s.Wrong("data.rows", fmt.Sprintf("%s compares two records, and rows are %q", p.Name, s.Data.Rows), `use "padded", whose rows 2i and 2i+1 are a pair`)
+	case records > 1 && s.Data.Order == "random":
+		return s.Wrong("data.order", fmt.Sprintf("%s compares neighbours, and the order is %q", p.Name, s.Data.Order), `use "shuffled" or "sequential"`)
+	case rows%records != 0 && s.Batch.MicroBatches > 1:
+		return s.Wrong("batch.micro_batches", fmt.Sprintf("%d rows of a micro-batch are no whole number of pairs, which %s compares", rows, p.Name), "use fewer micro-batches")
+	case rows%records != 0:
+		return s.Wrong("batch.sequences", fmt.Sprintf("%d rows are no whole number of pairs, which %s compares", rows, p.Name), "use an even number")
+	case ranks > 1 && rows%(ranks*records) != 0:
+		return s.Wrong("parallel.mesh.data", fmt.Sprintf("%d ranks do not share the %d rows of a micro-batch out in %s, which %s must see whole", ranks, rows, of, p.Name), "use a number of ranks that does")
+	}
+	return nil
 }
 
 // params checks the parameters, and gives them complete.

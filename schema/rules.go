@@ -328,6 +328,8 @@ func (d *diagnosis) objective() {
 	smoothing, given := d.number("objective.smoothing")
 	d.wrongIf(given && smoothing > 0 && d.given("objective.loss.plugin"), []string{"objective.smoothing", "objective.loss"},
 		"leave it out", "label smoothing is for cross_entropy, not for a plugin")
+	d.wrongIf(d.given("objective.teacher") && !d.given("objective.loss.plugin"), []string{"objective.teacher", "objective.loss"},
+		"leave it out, or use a plugin that learns from it", "a teacher is for a plugin that takes its logits")
 	d.wrongIf(ok && given && smoothing > 0 && loss != "cross_entropy", []string{"objective.smoothing", "objective.loss"},
 		"leave it out", "label smoothing is for cross_entropy, not for %s", loss)
 }

@@ -32,7 +32,10 @@ func (s *Strategy) with(sets []string) (*Strategy, error) {
 		return nil, err
 	}
 	if p := s.Objective.Plugin; p != nil { // its module was looked at
-		sized.Objective.Plugin, sized.Data.Task = p, s.Data.Task
+		sized.Objective.Plugin, sized.Data.Task, sized.Data.Unit, sized.Data.Further = p, s.Data.Task, s.Data.Unit, s.Data.Further
+	}
+	if t := s.Objective.Teacher; t != nil {
+		sized.Objective.Teacher = t
 	}
 	sized.Digest, sized.Evaluated, sized.Positions, sized.Open = s.Digest, s.Evaluated, s.Positions, s.Open
 	return sized, nil

@@ -41,10 +41,18 @@ type Pos string
 
 // Objective is what is minimised.
 type Objective struct {
-	Loss        string  // "cross_entropy", "binary_cross_entropy", "squared_error" or "plugin"
-	Plugin      *Plugin // nil unless the loss is a plugin
-	IgnoreIndex int     // label that is not scored
-	Smoothing   float64 // label smoothing, in [0, 1)
+	Loss        string   // "cross_entropy", "binary_cross_entropy", "squared_error" or "plugin"
+	Plugin      *Plugin  // nil unless the loss is a plugin
+	IgnoreIndex int      // label that is not scored
+	Smoothing   float64  // label smoothing, in [0, 1)
+	Teacher     *Teacher // nil: there is none
+}
+
+// Teacher is a second model that is not trained.
+type Teacher struct {
+	From   string // as the strategy names it
+	Digest string // sha256 of its weights, which who compiles fills in
+	Model  Model
 }
 
 // Plugin is a plugin as the strategy names it, and what its module says of itself, which [Strategy.WithPlugin] fills in.

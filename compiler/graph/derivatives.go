@@ -262,7 +262,7 @@ func lossRule(op kernels.Op) func(*differentiator, *Node) error {
 		case kernels.CrossEntropyGrad:
 			same(args, n, "logits", "labels", "lse")
 		case kernels.PluginLossGrad:
-			same(args, n, "logits", "labels", "targets")
+			same(args, n, "logits", "labels", "targets", "input1", "input2")
 		default:
 			same(args, n, "logits", "targets")
 		}

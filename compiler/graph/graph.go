@@ -65,7 +65,7 @@ func (v *Value) Root() *Value {
 // Lasting says whether the value lives from step to step.
 func (v *Value) Lasting() bool {
 	switch v.Class {
-	case plan.Weight, plan.State, plan.ScalarKind:
+	case plan.Weight, plan.Taught, plan.State, plan.ScalarKind:
 		return true
 	}
 	return false

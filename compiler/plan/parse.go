@@ -180,6 +180,15 @@ func (p *parser) plugin(s *scanner) {
 	made.MemoryBytes = s.number64("a size in bytes")
 	s.expect("time")
 	made.Time = time.Duration(s.number64("a time in nanoseconds"))
+	if s.accept("fuel") {
+		made.Fuel = s.number64("a number of instructions")
+	}
+	if s.accept("unit") {
+		made.Unit = s.name("a unit")
+	}
+	for s.accept("input") {
+		made.Inputs = append(made.Inputs, s.name("the name of an input"))
+	}
 	s.expect("file")
 	made.File = s.name("a file")
 	s.json(&made.Params)

@@ -177,7 +177,18 @@ type Model struct {
 	Outputs      int             `json:"outputs"`        // width of the logits
 	Config       json.RawMessage `json:"config"`         // config.json of the model folder
 	From         string          `json:"from,omitempty"` // folder the starting weights come from
+	Teacher      Teacher         `json:"teacher,omitzero"`
 }
+
+// Teacher is a second model, whose weights are tensors of the class [Taught]. The zero Teacher: there is none.
+type Teacher struct {
+	Architecture string `json:"architecture"`
+	From         string `json:"from"`   // folder of its weights
+	Digest       string `json:"digest"` // sha256 of their files, hexadecimal
+}
+
+// TeacherPrefix is what the names of a teacher's weights begin with, before those that its folder has.
+const TeacherPrefix = "teacher."
 
 // Dim is a named dim of a tensor: batch, seq, kv_seq, embed, heads, kv_heads,
 // head, mlp, vocab, layer, expert, part (of a fused projection), position, type or class.
@@ -192,6 +203,7 @@ type Class string
 // The classes.
 const (
 	Weight     Class = "weight"
+	Taught     Class = "teacher" // weights of a teacher, which nothing trains and no checkpoint holds
 	Gradient   Class = "gradient"
 	State      Class = "optimizer" // moments and other lasting state of the optimizer
 	Activation Class = "activation"

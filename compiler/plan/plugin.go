@@ -17,9 +17,12 @@ type Plugin struct {
 	Digest      string          `json:"digest"` // sha256 of the module, hexadecimal
 	File        string          `json:"file"`   // relative to the data's Base
 	Targets     string          `json:"targets"`
-	MemoryBytes int64           `json:"memory_bytes"` // of each instance, of which every thread has one
-	Time        time.Duration   `json:"time"`         // of a call, in nanoseconds
-	Params      json.RawMessage `json:"params"`       // complete
+	MemoryBytes int64           `json:"memory_bytes"`     // of each instance, of which every thread has one
+	Time        time.Duration   `json:"time"`             // of a call, in nanoseconds
+	Fuel        int64           `json:"fuel,omitempty"`   // of a call, in instructions; 0: any number
+	Unit        string          `json:"unit,omitempty"`   // UnitSequences or UnitPairs; "": rows
+	Inputs      []string        `json:"inputs,omitempty"` // further tensors of the batch, each as wide as the logits
+	Params      json.RawMessage `json:"params"`           // complete
 }
 
 // The kinds of plugins, what a loss compares with, and the objective that is a plugin.
@@ -29,6 +32,40 @@ const (
 	TargetValues    = "values"
 	ObjectivePlugin = "plugin"
 )
+
+// What a loss depends on where that is more than a row, and the input that the teacher gives.
+const (
+	UnitSequences = "sequences" // the rows of a record
+	UnitPairs     = "pairs"     // of two neighbours
+	InputTeacher  = "teacher_logits"
+)
+
+// RecordsOf is how many records of the batch a unit holds; 0: it is a row.
+func RecordsOf(unit string) int {
+	switch unit {
+	case UnitSequences:
+		return 1
+	case UnitPairs:
+		return 2
+	}
+	return 0
+}
+
+// Records is [RecordsOf] the plugin's unit.
+func (p *Plugin) Records() int { return RecordsOf(p.Unit) }
+
+// inputOperands are the operands that hold the inputs, in their order.
+var inputOperands = []string{"input1", "input2"}
+
+// inputsFit says whether an instruction has the operands for the plugin's inputs, and no others.
+func (p *Plugin) inputsFit(in *Instruction) bool {
+	for i, operand := range inputOperands {
+		if has := in.Operands[kernels.Contracts[in.Op].Param(operand)].Buffer >= 0; has != (i < len(p.Inputs)) {
+			return false
+		}
+	}
+	return true
+}
 
 // Plugin finds a plugin by its name; nil where there is none.
 func (p *Plan) Plugin(name string) *Plugin {
@@ -53,8 +90,12 @@ func (v *verifier) plugins() {
 			v.fail("plugin %s: unknown targets %q: use %s or %s", p.Name, p.Targets, TargetClasses, TargetValues)
 		case len(p.Digest) != 64 || strings.Trim(p.Digest, "0123456789abcdef") != "":
 			v.fail("plugin %s: its digest %q is no sha256", p.Name, p.Digest)
-		case p.File == "" || p.MemoryBytes < 1 || p.Time < 1:
-			v.fail("plugin %s: it has no file, memory or time", p.Name)
+		case p.File == "" || p.MemoryBytes < 1 || p.Time < 1 || p.Fuel < 0:
+			v.fail("plugin %s: it has no file, memory or time, or less than no fuel", p.Name)
+		case p.Unit != "" && p.Records() == 0:
+			v.fail("plugin %s: unknown unit %q: use %s or %s, or leave it out", p.Name, p.Unit, UnitSequences, UnitPairs)
+		case len(p.Inputs) > len(inputOperands):
+			v.fail("plugin %s: it takes %d inputs: there may be %d", p.Name, len(p.Inputs), len(inputOperands))
 		case !json.Valid(p.Params):
 			v.fail("plugin %s: its parameters are no JSON", p.Name)
 		}
@@ -65,7 +106,8 @@ func (v *verifier) plugins() {
 // pluginChange says what differs between two plugins of one name.
 func pluginChange(a, b Plugin) string {
 	return strings.Join(some(changed("version", a.Version, b.Version), changed("digest", a.Digest, b.Digest), changed("file", a.File, b.File), changed("targets", a.Targets, b.Targets),
-		changed("memory", FormatBytes(a.MemoryBytes), FormatBytes(b.MemoryBytes)), changed("time", a.Time, b.Time), changed("params", string(a.Params), string(b.Params))), ", ")
+		changed("memory", FormatBytes(a.MemoryBytes), FormatBytes(b.MemoryBytes)), changed("time", a.Time, b.Time), changed("fuel", a.Fuel, b.Fuel), changed("unit", a.Unit, b.Unit),
+		changed("inputs", strings.Join(a.Inputs, " "), strings.Join(b.Inputs, " ")), changed("params", string(a.Params), string(b.Params))), ", ")
 }
 
 // CopiedBytes is what an instruction copies between the arena and the memory of a plugin: all of its operands but scalars.

@@ -54,7 +54,7 @@ func (v *verifier) tensors() {
 	}
 	for s := range v.plan.Stages {
 		for id, b := range v.plan.Stages[s].Buffers {
-			if _, ok := owner[Copy{s, id}]; !ok && (b.Class == Weight || b.Class == State) {
+			if _, ok := owner[Copy{s, id}]; !ok && (b.Class == Weight || b.Class == Taught || b.Class == State) {
 				v.fail("buffer %d %s: class %s, but no tensor is kept in it", id, b.Name, b.Class)
 			}
 		}
@@ -94,8 +94,10 @@ func (v *verifier) tensor(t *Tensor, in Copy) {
 	b := v.buffer(in.Stage, in.Buffer)
 	n, sized := elements(t.Shape())
 	switch {
-	case t.Class != Weight && t.Class != State:
+	case t.Class != Weight && t.Class != Taught && t.Class != State:
 		v.failAt(t.Pos, "tensor %s: class %q is neither weight nor optimizer", t.Name, t.Class)
+	case t.Class == Taught && (!t.Frozen || v.plan.Model.Teacher.From == "" || !strings.HasPrefix(t.Name, TeacherPrefix)):
+		v.failAt(t.Pos, "tensor %s: it is a teacher's, and the plan has none, trains it, or calls it otherwise than %s…", t.Name, TeacherPrefix)
 	case !sized:
 		v.failAt(t.Pos, "tensor %s: dims %v must be at most %d, positive, and their product at most %d", t.Name, t.Dims, MaxDims, int64(MaxArenaBytes))
 	case b == nil:

@@ -137,10 +137,10 @@ func (v *verifier) arenas() {
 	}
 }
 
-var classes = []Class{Weight, Gradient, State, Activation, Workspace, Input, ScalarKind, Cache, Transfer}
+var classes = []Class{Weight, Taught, Gradient, State, Activation, Workspace, Input, ScalarKind, Cache, Transfer}
 
 // lasts says whether buffers of a class hold their value from step to step.
-func lasts(c Class) bool { return c == Weight || c == State || c == ScalarKind }
+func lasts(c Class) bool { return c == Weight || c == Taught || c == State || c == ScalarKind }
 
 // buffers is rule 5.
 func (v *verifier) buffers() {

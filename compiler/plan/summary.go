@@ -247,7 +247,7 @@ func (s *Stage) updates(in *Instruction) bool {
 
 // classWords are what the summary calls the classes.
 var classWords = map[Class]string{
-	Weight: "weights", Gradient: "gradients", State: "optimizer", Activation: "activations", Workspace: "workspace",
+	Weight: "weights", Taught: "teacher", Gradient: "gradients", State: "optimizer", Activation: "activations", Workspace: "workspace",
 	Input: "inputs", ScalarKind: "scalars", Cache: "cache", Transfer: "transfers",
 }
 

@@ -28,7 +28,7 @@ import (
 //	choices                                           what, value, why
 //	  memory.recompute none "no memory.limit is set"
 //
-//	plugins                                           kind, name, version, sha256, targets, memory and time of a call, file, parameters
+//	plugins                                           kind, name, version, sha256, targets, memory and time of a call, its fuel, unit and inputs where there are any, file, parameters
 //	  loss focal 1.0.0 6e340b9cffb37a98 classes memory 67108864 time 10000000000 file focal.wasm {"gamma":2}
 //
 //	tensors                                           class, name, buffer, type, dims
@@ -225,7 +225,17 @@ func (w *textWriter) plugins(list []Plugin) {
 	}
 	w.line("\nplugins")
 	for _, p := range list {
-		w.line("  %s %s %s %s %s memory %d time %d file %s %s", name(p.Kind), name(p.Name), name(p.Version), name(p.Digest), name(p.Targets), p.MemoryBytes, int64(p.Time),
+		more := ""
+		if p.Fuel > 0 {
+			more += fmt.Sprintf(" fuel %d", p.Fuel)
+		}
+		if p.Unit != "" {
+			more += " unit " + name(p.Unit)
+		}
+		for _, input := range p.Inputs {
+			more += " input " + name(input)
+		}
+		w.line("  %s %s %s %s %s memory %d time %d%s file %s %s", name(p.Kind), name(p.Name), name(p.Version), name(p.Digest), name(p.Targets), p.MemoryBytes, int64(p.Time), more,
 			name(p.File), setting{value: reflect.ValueOf(p.Params)}.json())
 	}
 }

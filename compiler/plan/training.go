@@ -90,7 +90,10 @@ type Data struct {
 	Labels         []string `json:"labels,omitempty"`     // tags or classes, in ascending order but O first; values: the name of each
 	Target         string   `json:"target"`               // what a label belongs to: a "token" or a "row"; "values": numbers of a row
 	Outputs        int      `json:"outputs"`              // labels are below it; values: how many a row has
-	Inputs         []string `json:"inputs"`               // names of the batch's tensors, of the Input… constants
+	Inputs         []string `json:"inputs"`               // names of the batch's tensors, of the Input… constants, or, of given batches, of Further
+	Further        []string `json:"further,omitempty"`    // given: tensors beside those that batches always may hold, each as wide as the logits
+	Width          int      `json:"width,omitempty"`      // of those
+	Unit           string   `json:"unit,omitempty"`       // what counts in a step's mean, and stays together: UnitSequences, UnitPairs; "": positions
 	Files          []File   `json:"files"`                // the manifest, in order
 	Splits         Counts   `json:"splits"`
 	Notes          []string `json:"notes,omitempty"` // what a user should know of the data: records cut, unknown characters

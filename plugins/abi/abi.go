@@ -33,25 +33,35 @@
 //
 //	gsc_loss(call i32) → i32            a [Status]
 //
-// The call is a pointer to seven words of 32 bits, a [LossCall]: two numbers and five pointers.
+// The call is a pointer to ten words of 32 bits, a [LossCall]:
 //
 //	rows       n ≥ 1
 //	classes    V, the width of a row of logits
 //	logits     float32 [n × V], finite
-//	targets    classes: int32 [n], each in [0, V). values: float32 [n × V]
-//	weights    float32 [n]; 0 where every row weighs 1
-//	values     out, float32 [n]: the loss of each row, before it is weighed
-//	gradients  out, float32 [n × V]: the derivative of a row's loss by its logits; 0 in evaluation, where none is asked for
+//	targets    classes: int32 [n], each in [0, V), or -1 where a unit holds a row that is not scored. values: float32 [n × V]
+//	weights    float32 [n]; 0 where every row weighs 1, as in units of more than a row
+//	values     out, float32 [units]: the loss of each unit, before it is weighed
+//	gradients  out, float32 [n × V]: the derivative of a unit's loss by its logits; 0 in evaluation, where none is asked for
+//	length     T, the rows of a sequence; 1 where the unit is rows
+//	lengths    int32 [n/T]: the rows of each sequence up to the last that is scored: what follows only pads it; 0 where the unit is rows
+//	inputs     a pointer to as many pointers as the manifest names inputs, in that order, each to float32 [n × V], finite; 0 where it names none
 //
-// A row's loss depends on that row alone. Calls hold chunks of rows, as many as gsc finds convenient, in any order; rows whose label is not scored are left
-// out. gsc itself multiplies values and gradients by the row's weight, and by what the step's normalisation and scaling ask for. Every number that comes out must be finite.
+// The manifest's unit says what a loss depends on, and of nothing else. Units are never cut:
+//
+//	"rows"       each row alone. Rows whose label is not scored are left out; n rows are n units
+//	"sequences"  T rows of one record. All are there, in their order; a sequence without a scored row is left out. n/T units
+//	"pairs"      the rows of two records, as preference losses compare them: those of the batch's record 2i, which is the chosen one, then those of 2i+1, the rejected
+//	             one. A pair of which either has no scored row is left out. n/2T units
+//
+// Calls hold as many units as gsc finds convenient, in any order. Rows count in the step's mean by their weight; sequences and pairs count 1 each. gsc itself multiplies
+// values and gradients by the weight, and by what the step's normalisation and scaling ask for. Every number that comes out must be finite, and what is 0 for a row that is not scored must be written, too.
+//
+// The inputs of a manifest name further tensors, each as wide as the logits. "teacher_logits" are what the strategy's objective.teacher makes of the same rows, which makes
+// distillation a loss; any name, that one too, may be a tensor of batches that are given as files.
 //
 // # What version 1 will hold besides
 //
 // It is written down so that losses fit beside it; gsc refuses manifests that ask for it.
-//
-// Losses over more than rows: manifests whose unit is "sequences" (n is a number of whole sequences, and three more words give the length and two further inputs) and whose
-// inputs name other tensors of the batch, teacher's logits among them.
 //
 //	gsc_transform(call i32) → i32       a batch of records in, zero or more records out for each: ids, bytes, labels, weights, spans as arrays with offsets; and a seed
 //	gsc_declare(tensor i32) → i32       a compression policy: what may ever happen to a tensor, when the plan is made
@@ -105,11 +115,44 @@ const (
 	Values  Targets = "values"  // a number for each logit
 )
 
+// Unit is what the loss of some rows depends on.
+type Unit string
+
+// The units.
+const (
+	Rows      Unit = "rows"
+	Sequences Unit = "sequences"
+	Pairs     Unit = "pairs"
+)
+
+// Records is how many records of the batch a unit of more than a row holds; 0 where it is a row.
+func (u Unit) Records() int {
+	switch u {
+	case Sequences:
+		return 1
+	case Pairs:
+		return 2
+	}
+	return 0
+}
+
+// MaxInputs bounds how many inputs a loss may name.
+const MaxInputs = 2
+
+// NotScored stands in the targets of a unit for a label that is not scored.
+const NotScored = -1
+
 // LossCall is the argument of gsc_loss, as words in guest memory.
 type LossCall struct {
 	Rows, Classes                               uint32
 	Logits, Targets, Weights, Values, Gradients uint32
+	Length, Lengths, Inputs                     uint32
+}
+
+// Words are the call as it lies in memory.
+func (c *LossCall) Words() [10]uint32 {
+	return [10]uint32{c.Rows, c.Classes, c.Logits, c.Targets, c.Weights, c.Values, c.Gradients, c.Length, c.Lengths, c.Inputs}
 }
 
 // LossCallBytes is its size.
-const LossCallBytes = 7 * 4
+const LossCallBytes = 10 * 4

@@ -5,17 +5,19 @@ import (
 	"encoding/json"
 	"fmt"
 	"regexp"
+	"slices"
 )
 
 // Manifest is what a plugin says of itself.
 type Manifest struct {
-	ABI     int     `json:"abi"`
-	Kind    Kind    `json:"kind"`
-	Name    string  `json:"name"`    // letters, digits, "_", "-" and "."
-	Version string  `json:"version"` // of the plugin, in whatever form
-	Params  string  `json:"params"`  // the fields of its parameters, as CUE text; "": it takes none
-	Targets Targets `json:"targets"` // of a loss
-	Unit    string  `json:"unit"`    // of a loss: "rows", which "" stands for
+	ABI     int      `json:"abi"`
+	Kind    Kind     `json:"kind"`
+	Name    string   `json:"name"`    // letters, digits, "_", "-" and "."
+	Version string   `json:"version"` // of the plugin, in whatever form
+	Params  string   `json:"params"`  // the fields of its parameters, as CUE text; "": it takes none
+	Targets Targets  `json:"targets"` // of a loss
+	Unit    Unit     `json:"unit"`    // of a loss; [Rows] where it is left out
+	Inputs  []string `json:"inputs"`  // of a loss: further tensors, by name
 }
 
 // MaxManifestBytes bounds the text.
@@ -34,6 +36,9 @@ func ParseManifest(text []byte) (Manifest, error) {
 	if d.More() {
 		return m, fmt.Errorf("the manifest goes on behind its object")
 	}
+	if m.Unit == "" {
+		m.Unit = Rows
+	}
 	return m, m.check()
 }
 
@@ -49,10 +54,29 @@ func (m Manifest) check() error {
 		return fmt.Errorf("%s is a %s: this gsc runs plugins of the kind loss alone", m.Name, m.Kind)
 	case m.Kind != LossKind:
 		return fmt.Errorf(`the manifest's kind is %q: use "loss"`, m.Kind)
-	case m.Unit != "" && m.Unit != "rows":
-		return fmt.Errorf(`the loss %s works on %q: this gsc gives losses "rows" alone`, m.Name, m.Unit)
 	case m.Targets != Classes && m.Targets != Values:
 		return fmt.Errorf(`the loss %s takes targets %q: use "classes" or "values"`, m.Name, m.Targets)
+	}
+	return m.checkLoss()
+}
+
+// checkLoss looks at what only losses have.
+func (m Manifest) checkLoss() error {
+	switch {
+	case m.Unit != Rows && m.Unit.Records() == 0:
+		return fmt.Errorf(`the loss %s works on %q: use "rows", "sequences" or "pairs"`, m.Name, m.Unit)
+	case m.Unit != Rows && m.Targets != Classes:
+		return fmt.Errorf(`the loss %s works on %s of %s: only classes come in %s`, m.Name, m.Unit, m.Targets, m.Unit)
+	case len(m.Inputs) > MaxInputs:
+		return fmt.Errorf("the loss %s names %d inputs: there may be %d", m.Name, len(m.Inputs), MaxInputs)
+	}
+	for i, name := range m.Inputs {
+		switch {
+		case !nameForm.MatchString(name):
+			return fmt.Errorf("the loss %s names the input %q: use up to 64 of letters, digits and _.-, no others", m.Name, name)
+		case slices.Contains(m.Inputs[:i], name):
+			return fmt.Errorf("the loss %s names the input %s twice", m.Name, name)
+		}
 	}
 	return nil
 }

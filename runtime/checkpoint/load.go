@@ -88,6 +88,7 @@ type Saved struct {
 	Plan string // digest
 	Best bool
 	Run  json.RawMessage // as it was saved, but for white space
+	Pins []Pin
 
 	model *safetensors.Model
 	state *safetensors.File
@@ -121,7 +122,7 @@ func (m *manifest) open(folder string) (*Saved, error) {
 	if err != nil {
 		return nil, errors.Join(err, model.Close())
 	}
-	return &Saved{Path: folder, Step: m.Step, Plan: m.Plan, Best: m.Best, Run: m.Run, model: model, state: state}, nil
+	return &Saved{Path: folder, Step: m.Step, Plan: m.Plan, Best: m.Best, Run: m.Run, Pins: m.Pins, model: model, state: state}, nil
 }
 
 // At opens the checkpoint of a step that another process found intact, and reads none of its tensors.
@@ -158,7 +159,7 @@ func (s *Saved) Check(tensors []plan.Tensor) error {
 	seen := map[string]bool{}
 	for i := range tensors {
 		t := &tensors[i]
-		if t.Class != plan.Weight && t.Class != plan.State {
+		if !Saves(t) {
 			continue
 		}
 		seen[t.Name] = true
@@ -174,6 +175,16 @@ func (s *Saved) Check(tensors []plan.Tensor) error {
 		}
 	}
 	return m.err()
+}
+
+// CheckPins refuses a checkpoint that was made with another module of a plugin than the plan pins. A plugin that only one of them has is none of its affair.
+func (s *Saved) CheckPins(p *plan.Plan) error {
+	for _, pin := range s.Pins {
+		if now := p.Plugin(pin.Name); now != nil && now.Digest != pin.Digest {
+			return fmt.Errorf("%s was made with another module of the plugin %s: its sha256 is %s, the plan's is %s; use a plan that pins the former", s.Path, pin.Name, pin.Digest, now.Digest)
+		}
+	}
+	return nil
 }
 
 // Read copies the bytes of a whole tensor to dst, from offset 0, in pieces.

@@ -32,6 +32,7 @@ type manifest struct {
 	Plan    string          `json:"plan"`
 	Best    bool            `json:"best,omitempty"`
 	Run     json.RawMessage `json:"run,omitempty"`
+	Pins    []Pin           `json:"plugins,omitempty"`
 	Files   []entry         `json:"files"`
 }
 

@@ -21,7 +21,22 @@ type Snapshot struct {
 	Config  json.RawMessage   // config.json of the model folder
 	Files   map[string][]byte // further files of the model folder, such as the tokenizer's
 	Run     json.RawMessage   // what else the run must know to go on; not looked at here
+	Pins    []Pin             // the plugins that the run calls
 	Tensors []Tensor
+}
+
+// Pin is a plugin that a checkpoint was made with.
+type Pin struct {
+	Name   string `json:"name"`
+	Digest string `json:"sha256"` // of the module, hexadecimal
+}
+
+// PinsOf are the plugins of a plan.
+func PinsOf(p *plan.Plan) (list []Pin) {
+	for i := range p.Plugins {
+		list = append(list, Pin{p.Plugins[i].Name, p.Plugins[i].Digest})
+	}
+	return list
 }
 
 // Tensor is a logical tensor of a snapshot.
@@ -33,6 +48,9 @@ type Tensor struct {
 	Data  io.ReaderAt // its bytes, little-endian and row-major, from offset 0
 	Runs  []plan.Run  // of its elements, where several processes save together: those that this one saves, and Data holds
 }
+
+// Saves says whether checkpoints hold a tensor of a plan: weights and the optimizer's state, not what a teacher is made of.
+func Saves(t *plan.Tensor) bool { return t.Class == plan.Weight || t.Class == plan.State }
 
 // TensorOf is a tensor of a plan as a snapshot holds it.
 func TensorOf(t *plan.Tensor, data io.ReaderAt) Tensor {

@@ -48,7 +48,7 @@ func (f *folderWriter) write(snap *Snapshot) error {
 // manifest writes state.json, and makes the folder durable.
 func (f *folderWriter) manifest(snap *Snapshot) error {
 	slices.SortFunc(f.entries, func(a, b entry) int { return cmp.Compare(a.Name, b.Name) })
-	m := manifest{Version: version, Step: snap.Step, Plan: snap.Plan, Best: snap.Best, Run: snap.Run, Files: f.entries}
+	m := manifest{Version: version, Step: snap.Step, Plan: snap.Plan, Best: snap.Best, Run: snap.Run, Pins: snap.Pins, Files: f.entries}
 	text, err := m.text()
 	if err != nil {
 		return err

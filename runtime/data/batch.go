@@ -1,6 +1,10 @@
 package data
 
-import "github.com/gsc-project/gsc/compiler/plan"
+import (
+	"slices"
+
+	"github.com/gsc-project/gsc/compiler/plan"
+)
 
 // Batch is a global batch. Arrays are row-major; those that the plan's inputs do not name are empty. A
 // batch is made once and filled again and again: its arrays are valid until the next filling.
@@ -16,8 +20,9 @@ type Batch struct {
 	Mask      []int32 // (Rows, Length)
 	Lengths   []int32 // (Rows): valid tokens
 
-	Values  []float32 // (Rows, Outputs), when the target is values
-	Weights []float32 // like Labels, or (Rows) when the target is values
+	Values  []float32            // (Rows, Outputs), when the target is values
+	Further map[string][]float32 // each (Rows, Length, Width) or, when the target is a row, (Rows, Width): the spec's further tensors
+	Weights []float32            // like Labels, or (Rows) when the target is values
 
 	Index  []int64 // (Rows): the row of the split, −1 where a row only pads the batch; places, when the order is random
 	Weight float64 // Σw over the scored positions
@@ -26,16 +31,22 @@ type Batch struct {
 
 	ignore int32
 	target string
+	unit   int                // records of a unit that counts in the mean; 0: positions do
 	arrays map[string][]int32 // by input, of full capacity
 	valid  []int32            // (Rows): valid tokens
 }
 
 // NewBatch makes a batch of the given rows for a prepared spec.
 func NewBatch(spec plan.Data, rows int) *Batch {
-	b := &Batch{Rows: rows, ignore: int32(spec.Ignore), target: spec.Target, arrays: make(map[string][]int32),
+	b := &Batch{Rows: rows, ignore: int32(spec.Ignore), target: spec.Target, unit: plan.RecordsOf(spec.Unit), arrays: make(map[string][]int32),
 		Index: make([]int64, rows), valid: make([]int32, rows)}
 	for _, input := range spec.Inputs {
 		switch {
+		case slices.Contains(spec.Further, input):
+			if b.Further == nil {
+				b.Further = map[string][]float32{}
+			}
+			b.Further[input] = make([]float32, rows*furtherOf(&spec))
 		case input == plan.InputWeights && spec.Target == "token":
 			b.Weights = make([]float32, rows*spec.Length)
 		case input == plan.InputWeights:
@@ -52,11 +63,21 @@ func NewBatch(spec plan.Data, rows int) *Batch {
 	return b
 }
 
+// furtherOf is how many numbers a row has in each further tensor.
+func furtherOf(spec *plan.Data) int {
+	if spec.Target == "token" {
+		return spec.Length * spec.Width
+	}
+	return spec.Width
+}
+
 // BatchBytes is the memory that [NewBatch] takes.
 func BatchBytes(spec plan.Data, rows int) int64 {
 	numbers := 3 // Index and valid
 	for _, input := range spec.Inputs {
 		switch {
+		case slices.Contains(spec.Further, input):
+			numbers += furtherOf(&spec)
 		case input == plan.InputLabels && spec.Target == "values":
 			numbers += spec.Outputs
 		case input == plan.InputLengths, spec.Target != "token" && (input == plan.InputLabels || input == plan.InputWeights):
@@ -100,6 +121,9 @@ func (b *Batch) clear() {
 	}
 	clear(b.Values)
 	clear(b.Weights)
+	for _, list := range b.Further {
+		clear(list)
+	}
 	for i := range b.Labels {
 		b.Labels[i] = b.ignore
 	}
@@ -120,6 +144,8 @@ func (b *Batch) count() {
 		b.Valid += int(n)
 	}
 	switch {
+	case b.unit > 0:
+		b.countUnits()
 	case b.target == "values":
 		for _, w := range b.Weights {
 			b.weigh(w)
@@ -137,6 +163,27 @@ func (b *Batch) count() {
 			}
 		}
 		b.Weight = float64(b.Scored)
+	}
+}
+
+// countUnits counts those of which every record has a position that is scored: each weighs 1.
+func (b *Batch) countUnits() {
+	each := len(b.Labels) / b.Rows
+	for first := 0; first+b.unit <= b.Rows; first += b.unit {
+		whole := true
+		for row := first; row < first+b.unit; row++ {
+			scored := 0
+			for _, label := range b.Labels[row*each:][:each] {
+				if label != b.ignore {
+					scored++
+				}
+			}
+			whole = whole && scored > 0
+			b.Scored += scored
+		}
+		if whole {
+			b.Weight++
+		}
 	}
 }
 

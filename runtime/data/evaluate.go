@@ -1,12 +1,17 @@
 package data
 
-import "math/bits"
+import (
+	"math/bits"
+
+	"github.com/gsc-project/gsc/compiler/plan"
+)
 
 // Pass is one walk over a split for evaluation: its rows in order, none twice.
 type Pass struct {
 	set   *Set
 	split Split
 	rows  int   // a batch
+	unit  int64 // rows that stay together
 	count int64 // rows of the walk
 }
 
@@ -17,7 +22,8 @@ func (s *Set) Evaluation(split Split, rows int, limit int64) *Pass {
 	if limit > 0 {
 		count = min(count, limit)
 	}
-	return &Pass{set: s, split: split, rows: rows, count: count}
+	unit := max(1, int64(plan.RecordsOf(s.spec.Unit)))
+	return &Pass{set: s, split: split, rows: rows, unit: unit, count: count / unit * unit}
 }
 
 // Batches is how many batches the pass has.
@@ -38,9 +44,9 @@ func (p *Pass) Fill(i int64, b *Batch) {
 	p.set.fill(&p.set.parts[p.split], b, false)
 }
 
-// row is the split's row that the n-th of the pass is: n·R/count.
+// row is the split's row that the n-th of the pass is: n·R/count, counted in what stays together.
 func (p *Pass) row(n int64) int64 {
-	high, low := bits.Mul64(uint64(n), uint64(p.set.Rows(p.split)))
-	quotient, _ := bits.Div64(high, low, uint64(p.count))
-	return int64(quotient)
+	high, low := bits.Mul64(uint64(n/p.unit), uint64(p.set.Rows(p.split)/p.unit))
+	quotient, _ := bits.Div64(high, low, uint64(p.count/p.unit))
+	return int64(quotient)*p.unit + n%p.unit
 }

@@ -31,6 +31,8 @@ type given struct {
 
 	tokens, labels, types, mask, positions []int32
 	values, weights                        []float32
+	names                                  []string // of the further tensors, which are
+	further                                [][]float32
 }
 
 // form is what all files of given batches share.
@@ -39,16 +41,19 @@ type form struct {
 	columns int // values: how many a row has
 	target  string
 	has     [6]bool // of givenTensors
+	width   int     // of the further tensors
 }
 
-// readForm finds the form of a file from its header.
-func readForm(f *safetensors.File) (g given, bad string) {
+// readForm finds the form of a file from its header. The further tensors are those that the loss takes besides.
+func readForm(f *safetensors.File, further []string) (g given, bad string) {
 	for _, t := range f.Tensors() {
 		i := slices.Index(givenTensors, t.Name)
-		if i < 0 {
-			return g, fmt.Sprintf("unknown tensor %q: batches hold %s", t.Name, strings.Join(givenTensors, ", "))
+		if i < 0 && !slices.Contains(further, t.Name) {
+			return g, fmt.Sprintf("unknown tensor %q: batches hold %s", t.Name, strings.Join(append(slices.Clone(givenTensors), further...), ", "))
 		}
-		g.has[i] = true
+		if i >= 0 {
+			g.has[i] = true
+		}
 	}
 	if !g.has[0] || !g.has[1] {
 		return g, "batches need the tensors input_ids and labels"
@@ -70,7 +75,28 @@ func readForm(f *safetensors.File) (g given, bad string) {
 			return g, fmt.Sprintf("%s is of shape %v, not %v", name, got, want)
 		}
 	}
-	return g, ""
+	return g, g.readFurther(f, further, shape)
+}
+
+// readFurther finds how wide the further tensors are: numbers for each label.
+func (g *given) readFurther(f *safetensors.File, further []string, shape []int) (bad string) {
+	if g.target != "token" {
+		shape = shape[:3]
+	}
+	for _, name := range further {
+		info, ok := f.Lookup(name)
+		got := info.Shape
+		switch {
+		case !ok:
+			return fmt.Sprintf("the loss takes %s, which the batches do not hold", name)
+		case !slices.Contains([]string{"F64", "F32", "F16", "BF16"}, info.DType):
+			return fmt.Sprintf("%s is %s, and must be of floats", name, info.DType)
+		case len(got) != len(shape)+1 || !slices.Equal(got[:len(shape)], shape) || got[len(shape)] < 1 || g.width > 0 && got[len(shape)] != g.width || product(got) > math.MaxInt32:
+			return fmt.Sprintf("%s is of shape %v, not %v with the width of the logits behind it", name, got, shape)
+		}
+		g.width = got[len(shape)]
+	}
+	return ""
 }
 
 // readTarget finds what the labels belong to: whole numbers for tokens or rows, others for rows.
@@ -134,8 +160,8 @@ func (r *reader) floats(has bool, name string) []float32 {
 }
 
 // readGiven reads a file of batches whole, and checks its numbers.
-func readGiven(f *safetensors.File, ignore int) (*given, string) {
-	g, bad := readForm(f)
+func readGiven(f *safetensors.File, spec *plan.Data) (*given, string) {
+	g, bad := readForm(f, spec.Further)
 	if bad != "" {
 		return nil, bad
 	}
@@ -151,10 +177,19 @@ func readGiven(f *safetensors.File, ignore int) (*given, string) {
 	} else {
 		g.labels = r.ints(true, tensorLabels)
 	}
+	g.names = spec.Further
+	for _, name := range spec.Further {
+		g.further = append(g.further, r.floats(true, name))
+	}
 	if r.err != nil {
 		return nil, r.err.Error()
 	}
-	return &g, g.wrong(int32(ignore))
+	for i, name := range spec.Further {
+		if at := slices.IndexFunc(g.further[i], notFinite); at >= 0 {
+			return nil, fmt.Sprintf("%s: element %d is %g", name, at, g.further[i][at])
+		}
+	}
+	return &g, g.wrong(int32(spec.Ignore))
 }
 
 // wrong names the first number that cannot be.
@@ -170,15 +205,16 @@ func (g *given) wrong(ignore int32) string {
 	if i := slices.IndexFunc(g.labels, func(v int32) bool { return v != ignore && (v < 0 || v == math.MaxInt32) }); i >= 0 {
 		return fmt.Sprintf("%s: element %d is %d, no label and not the one that is ignored, %d", tensorLabels, i, g.labels[i], ignore)
 	}
-	finite := func(v float32) bool { return !math.IsNaN(float64(v)) && !math.IsInf(float64(v), 0) }
-	if i := slices.IndexFunc(g.values, func(v float32) bool { return !finite(v) }); i >= 0 {
+	if i := slices.IndexFunc(g.values, notFinite); i >= 0 {
 		return fmt.Sprintf("%s: element %d is %g", tensorLabels, i, g.values[i])
 	}
-	if i := slices.IndexFunc(g.weights, func(v float32) bool { return !finite(v) || v < 0 }); i >= 0 {
+	if i := slices.IndexFunc(g.weights, func(v float32) bool { return notFinite(v) || v < 0 }); i >= 0 {
 		return fmt.Sprintf("%s: element %d is %g", tensorWeights, i, g.weights[i])
 	}
 	return ""
 }
+
+func notFinite(v float32) bool { return math.IsNaN(float64(v)) || math.IsInf(float64(v), 0) }
 
 // vocabulary is the number that all tokens are below.
 func (g *given) vocabulary() int { return int(slices.Max(g.tokens)) + 1 }
@@ -194,7 +230,11 @@ func (g *given) outputs() int {
 func (g *given) rows() int64 { return g.steps * g.perStep }
 
 func (g *given) sizeBytes() int64 {
-	return 4 * int64(len(g.tokens)+len(g.labels)+len(g.types)+len(g.mask)+len(g.positions)+len(g.values)+len(g.weights))
+	further := 0
+	for _, list := range g.further {
+		further += len(list)
+	}
+	return 4 * int64(further+len(g.tokens)+len(g.labels)+len(g.types)+len(g.mask)+len(g.positions)+len(g.values)+len(g.weights))
 }
 
 // join appends the rows of another file.
@@ -205,13 +245,16 @@ func (g *given) join(o *given) {
 		*pair[0] = slices.Concat(*pair[0], *pair[1])
 	}
 	g.values, g.weights = slices.Concat(g.values, o.values), slices.Concat(g.weights, o.weights)
+	for i := range g.further {
+		g.further[i] = slices.Concat(g.further[i], o.further[i])
+	}
 }
 
 // openGiven reads all files of batches; what does not fit together is an error.
 func openGiven(spec *plan.Data, files []source.File) (parts [splits]*given, errs Errors) {
 	var first *given
 	for _, f := range files {
-		g, bad := openFile(f.Found, spec.Ignore)
+		g, bad := openFile(f.Found, spec)
 		if bad == "" && first != nil && g.form != first.form {
 			bad = "its tensors are not of the form of " + files[0].Path + ": the same names, length and kind of labels"
 		}
@@ -235,13 +278,13 @@ func openGiven(spec *plan.Data, files []source.File) (parts [splits]*given, errs
 	return parts, errs
 }
 
-func openFile(path string, ignore int) (*given, string) {
+func openFile(path string, spec *plan.Data) (*given, string) {
 	file, err := safetensors.Open(path)
 	if err != nil {
 		return nil, err.Error()
 	}
 	defer file.Close()
-	return readGiven(file, ignore)
+	return readGiven(file, spec)
 }
 
 // prepareGiven fills in the second part of spec for files of batches.
@@ -255,7 +298,7 @@ func prepareGiven(spec *plan.Data, files []source.File) Errors {
 		return errs
 	}
 	f := parts[Train].form
-	spec.Length, spec.Target, spec.Inputs = f.length, f.target, f.inputs()
+	spec.Length, spec.Target, spec.Inputs, spec.Width = f.length, f.target, append(f.inputs(), spec.Further...), f.width
 	for split, g := range parts {
 		if g == nil {
 			continue
@@ -304,7 +347,7 @@ func (s *Set) loadGiven(files []source.File) error {
 			continue
 		}
 		p.rows = g.rows()
-		fits := g.length == s.spec.Length && g.target == s.spec.Target && p.rows == CountOf(s.spec, Split(split)).Rows
+		fits := g.length == s.spec.Length && g.width == s.spec.Width && g.target == s.spec.Target && p.rows == CountOf(s.spec, Split(split)).Rows
 		if !fits || g.vocabulary() > s.spec.VocabularySize || g.outputs() > s.spec.Outputs {
 			return fmt.Errorf("%s: the files are not of the form that the plan says", Split(split))
 		}
@@ -363,6 +406,9 @@ func (g *given) fill(b *Batch, i int, r int64) {
 	copyRow(b.Labels, g.labels, i, r, labels)
 	copyRow(b.Weights, g.weights, i, r, labels)
 	copyRow(b.Values, g.values, i, r, g.columns)
+	for k, name := range g.names {
+		copyRow(b.Further[name], g.further[k], i, r, labels*g.width)
+	}
 }
 
 // copyRow copies row r of src into row i of dst, where both are there.

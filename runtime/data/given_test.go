@@ -200,7 +200,7 @@ func FuzzGiven(f *testing.F) {
 		if err != nil {
 			return
 		}
-		g, bad := readGiven(file, -100)
+		g, bad := readGiven(file, &plan.Data{Ignore: -100})
 		if bad != "" {
 			return
 		}

@@ -36,7 +36,7 @@ func Prepare(spec plan.Data) (plan.Data, error) {
 // forget empties the second part.
 func forget(spec *plan.Data) {
 	spec.Vocabulary, spec.VocabularySize, spec.Labels, spec.Target, spec.Outputs = nil, 0, nil, "", 0
-	spec.Inputs, spec.Files, spec.Splits, spec.Notes = nil, nil, plan.Counts{}, nil
+	spec.Inputs, spec.Files, spec.Splits, spec.Notes, spec.Width = nil, nil, plan.Counts{}, nil, 0
 }
 
 func manifest(files []source.File) []plan.File {

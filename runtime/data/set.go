@@ -130,7 +130,14 @@ func (s *Set) pick(seed uint64, step int64, i int, g int64) int64 {
 	case s.spec.Order == "random":
 		return draw(seed, uint32(step), i, p.tokens.len()-p.length)
 	case s.spec.Order == "sequential" || p.given != nil:
+		if plan.RecordsOf(s.spec.Unit) > 1 && p.rows > 1 {
+			return g % (p.rows / 2 * 2)
+		}
 		return g % p.rows
+	}
+	if plan.RecordsOf(s.spec.Unit) > 1 && p.rows > 1 { // pairs stay together; the last row of an odd number has no partner, and its turn never comes
+		pairs := p.rows / 2
+		return 2*permute(seed, uint32(g/2/pairs), g/2%pairs, pairs) + g%2
 	}
 	return permute(seed, uint32(g/p.rows), g%p.rows, p.rows)
 }

@@ -21,14 +21,17 @@
 // What calls return: GSC_OK, or why not.
 enum { GSC_OK = 0, GSC_BAD_PARAMS = 1, GSC_BAD_INPUT = 2, GSC_NO_MEMORY = 3, GSC_FAILED = 4 };
 
-// gsc_loss_call is a chunk of rows. What it points to belongs to gsc and is there during the call alone.
+// gsc_loss_call is a chunk of units, which are rows unless the manifest says "unit": "sequences" or "pairs". What it points to belongs to gsc and is there during the call alone.
 typedef struct {
 	uint32_t rows, classes;
 	const float *logits;    // [rows × classes]
-	const void *targets;    // int32_t [rows], each in [0, classes); or float [rows × classes], as the manifest says
+	const void *targets;    // int32_t [rows], each in [0, classes), or -1 in units where a row is not scored; or float [rows × classes], as the manifest says
 	const float *weights;   // [rows], for information: gsc applies them itself; NULL: all are 1
-	float *values;          // out: [rows]
-	float *gradients;       // out: [rows × classes], of each row's value by its logits; NULL: not asked for
+	float *values;          // out: one for each unit
+	float *gradients;       // out: [rows × classes], of each unit's value by its logits; NULL: not asked for
+	uint32_t length;        // rows of a sequence; a pair has two sequences, the chosen one first; 1 where units are rows
+	const int32_t *lengths; // of each sequence, up to the last row that is scored; NULL where units are rows
+	const float *const *inputs; // as many as the manifest names, each [rows × classes]; NULL where it names none
 } gsc_loss_call;
 
 // GSC_MANIFEST exports a text as the plugin's manifest.
