@@ -111,6 +111,38 @@ func keepModules(run string, p *plan.Plan) error {
 	return nil
 }
 
+// triedModule says that a run has tried a module that it keeps.
+func triedModule(run, digest string) string { return keptModule(run, digest) + ".tried" }
+
+// beginTried begins a run, if it is new, once the modules that are new to it were held to the short form of their check, and notes that they were.
+func (s *session) beginTried(r *run) error {
+	tried, err := s.try(r.dir)
+	if err == nil {
+		err = r.begin()
+	}
+	for _, digest := range tried {
+		if err == nil {
+			err = renameio.WriteFile(triedModule(r.dir, digest), nil, 0o666)
+		}
+	}
+	return err
+}
+
+// try tries the modules that a run has not tried yet, and lists them.
+func (s *session) try(run string) (digests []string, err error) {
+	for i := range s.plan.Plugins {
+		p := &s.plan.Plugins[i]
+		if _, err := os.Stat(triedModule(run, p.Digest)); err == nil {
+			continue
+		}
+		if err := s.plugins.loaded[p.Name].Try(context.Background(), p.Params); err != nil {
+			return nil, fmt.Errorf("%w; gsc plugin check %s says more", err, p.File)
+		}
+		digests = append(digests, p.Digest)
+	}
+	return digests, nil
+}
+
 // pluginHost holds the plugins of a session's plan.
 type pluginHost struct {
 	host   *plugins.Host

@@ -17,7 +17,7 @@ type tail struct {
 	nodes []*graph.Node
 	is    map[*graph.Node]bool
 	rows  int
-	unit  int // of rows that stay together
+	unit  int                           // of rows that stay together
 	made  map[*graph.Value]bool         // roots with a part for each row that the nodes make
 	inner map[*graph.Value]bool         // those of them that nothing else uses: they need not be whole
 	parts map[*graph.Value]*graph.Value // of the current chunk
@@ -51,7 +51,7 @@ func (u *unitOfWork) tail(p *graph.Program) (*tail, error) {
 			}
 			return t, nil
 		}
-		if n.Op != kernels.Activate && n.Op != kernels.Scale {
+		if n.Op != kernels.Activate && n.Op != kernels.Scale && n.Op != kernels.AllGather { // which a plugin sees whole
 			break
 		}
 		v = n.Arg("x")

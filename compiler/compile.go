@@ -185,11 +185,14 @@ func (u *unitOfWork) savesInBackground() bool {
 	return t.Checkpoint.Every > 0 && t.Checkpoint.Every < t.Steps || t.Evaluation.Every > 0 && t.Evaluation.Every < t.Steps
 }
 
-// reserveTransfer adds a buffer in host memory for a copy of all tensors; where devices have memory of their own, of those that the rank keeps.
+// reserveTransfer adds a buffer in host memory for a copy of all tensors that checkpoints hold; where devices have memory of their own, of those that the rank keeps.
 func (u *unitOfWork) reserveTransfer() {
 	var size int64
 	for i := range u.plan.Tensors {
 		t := &u.plan.Tensors[i]
+		if t.Class == plan.Taught {
+			continue
+		}
 		n := kernels.Elements(t.Shape())
 		if u.kind.Separate {
 			n = u.plan.PartLen(t)

@@ -124,11 +124,14 @@ func CopiedBytes(st *Stage, in *Instruction) int64 {
 	return total
 }
 
-// pluginRows name the plugins, what of them the plan pins, and what a rank copies for them in a step.
+// pluginRows name the plugins, what of them the plan pins, and what a rank copies for them in a step; and the teacher.
 func (p *Plan) pluginRows() (rows [][2]string) {
 	for _, plugin := range p.Plugins {
 		rows = append(rows, [2]string{plugin.Kind, fmt.Sprintf("%s %s, a plugin: %s, sha256 %.12s, %s; copies %s a step", plugin.Name, plugin.Version, plugin.File, plugin.Digest, plugin.Params,
 			FormatBytes(p.copiedBytes(plugin.Name)))})
+	}
+	if t := p.Model.Teacher; t.From != "" {
+		rows = append(rows, [2]string{"teacher", fmt.Sprintf("%s, not trained, from %s, sha256 %.12s", t.Architecture, t.From, t.Digest)})
 	}
 	return rows
 }
