@@ -138,14 +138,27 @@ func editModel(t *testing.T, folder string, edit func(map[string]tensor)) {
 	file := filepath.Join(folder, safetensors.ModelFile)
 	tensors := readTensors(t, file)
 	edit(tensors)
+	writeTensors(t, file, tensors)
+}
+
+// writeTensors writes a file of float32, but for those that are whole numbers.
+func writeTensors(t *testing.T, file string, tensors map[string]tensor, whole ...string) {
+	t.Helper()
 	var list []safetensors.Info
 	for name, x := range tensors {
 		list = append(list, safetensors.Info{Name: name, DType: safetensors.F32, Shape: x.shape})
+		if slices.Contains(whole, name) {
+			list[len(list)-1].DType = "I32"
+		}
 	}
 	var out bytes.Buffer
 	if err := safetensors.Write(&out, nil, list, func(info safetensors.Info, w io.Writer) error {
 		for _, v := range tensors[info.Name].values {
-			if err := binary.Write(w, binary.LittleEndian, float32(v)); err != nil {
+			var number any = float32(v)
+			if info.DType == "I32" {
+				number = int32(v)
+			}
+			if err := binary.Write(w, binary.LittleEndian, number); err != nil {
 				return err
 			}
 		}

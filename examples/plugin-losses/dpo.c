@@ -43,7 +43,7 @@ GSC_EXPORT(gsc_loss) int32_t loss(const gsc_loss_call *call) {
 		for (uint32_t row = 0; row < rows; row++) {
 			float *d = dz + (size_t)row * n, by = (float)(row < call->length ? slope : -slope);
 			if (labels[row] < 0) {
-				for (uint32_t v = 0; v < n; v++) d[v] = 0;
+				gsc_zero(d, n);
 				continue;
 			}
 			gsc_scale(d, n, by);

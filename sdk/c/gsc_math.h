@@ -70,17 +70,17 @@ static inline double gsc_lanes(v128_t v) {
 	return (double)wasm_f32x4_extract_lane(v, 0) + wasm_f32x4_extract_lane(v, 1) + wasm_f32x4_extract_lane(v, 2) + wasm_f32x4_extract_lane(v, 3);
 }
 
-// gsc_exp_sum is Σ e^(x − shift) over n numbers, and writes the terms to e unless that is NULL. Runs of 512 are added up in four lanes, and these as doubles.
-static inline double gsc_exp_sum(const float *x, uint32_t n, float shift, float *e) {
+// gsc_exp_sum_by is Σ e^((x − shift)·by) over n numbers, and writes the terms to e unless that is NULL. Runs of 512 are added up in four lanes, and these as doubles.
+static inline double gsc_exp_sum_by(const float *x, uint32_t n, float shift, float by, float *e) {
 	double total = 0;
 	uint32_t i = 0;
-	v128_t by = wasm_f32x4_splat(shift);
+	v128_t off = wasm_f32x4_splat(shift), times = wasm_f32x4_splat(by);
 	while (i + 8 <= n) {
 		uint32_t end = i + 512 < n ? i + 512 : n;
 		v128_t a = wasm_f32x4_splat(0), b = a;
 		for (; i + 8 <= end; i += 8) {
-			v128_t p = gsc_exp4(wasm_f32x4_sub(wasm_v128_load(x + i), by));
-			v128_t q = gsc_exp4(wasm_f32x4_sub(wasm_v128_load(x + i + 4), by));
+			v128_t p = gsc_exp4(wasm_f32x4_mul(wasm_f32x4_sub(wasm_v128_load(x + i), off), times));
+			v128_t q = gsc_exp4(wasm_f32x4_mul(wasm_f32x4_sub(wasm_v128_load(x + i + 4), off), times));
 			if (e) {
 				wasm_v128_store(e + i, p);
 				wasm_v128_store(e + i + 4, q);
@@ -91,11 +91,19 @@ static inline double gsc_exp_sum(const float *x, uint32_t n, float shift, float 
 		total += gsc_lanes(wasm_f32x4_add(a, b));
 	}
 	for (; i < n; i++) {
-		float p = gsc_exp1(x[i] - shift);
+		float p = gsc_exp1((x[i] - shift) * by);
 		if (e) e[i] = p;
 		total += p;
 	}
 	return total;
+}
+
+// gsc_exp_sum is Σ e^(x − shift).
+static inline double gsc_exp_sum(const float *x, uint32_t n, float shift, float *e) { return gsc_exp_sum_by(x, n, shift, 1, e); }
+
+// gsc_zero clears n numbers.
+static inline void gsc_zero(float *x, uint32_t n) {
+	for (uint32_t i = 0; i < n; i++) x[i] = 0;
 }
 
 // gsc_scale multiplies n numbers by a factor.
