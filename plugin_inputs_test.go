@@ -144,6 +144,28 @@ func TestInputsOfTheBatches(t *testing.T) {
 	refused(set, "teacher_logits is of shape [4 1 4 7 16], not [4 1 4 8] with the width of the logits behind it")
 }
 
+// An error names the record of the global batch and the position in it, in whatever rank, micro-batch and chunk they are.
+func TestPlaceOfAnError(t *testing.T) {
+	path := write(t, strings.Replace(gpt2, "std", "vocabulary: 16, std", 1), `{format: "safetensors", train: files: ["batches.safetensors"]}`)
+	const rows, length, record, position = 8, 8, 5, 6
+	labels := make([]float64, rows*length)
+	labels[record*length+position] = 9
+	shape := []int{1, 1, rows, length}
+	writeTensors(t, filepath.Join(filepath.Dir(path), "batches.safetensors"), map[string]tensor{"input_ids": {shape, make([]float64, rows*length)}, "labels": {shape, labels}}, "input_ids", "labels")
+	bad, err := os.ReadFile(filepath.Join("plugins", "testdata", "hostile", "label-nine.wasm"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	save(t, filepath.Join(filepath.Dir(path), "bad.wasm"), string(bad))
+	for _, way := range [][]string{nil, {"memory.loss_chunks=3"}, {"batch.micro_batches=2"}, {mesh(4)}, {mesh(2), "batch.micro_batches=2", "memory.loss_chunks=2"}, {"parallel.mesh.sequence=2"},
+		{"parallel.mesh.tensor=2"}, {"parallel.mesh.pipeline=2", "batch.micro_batches=4"}, {"compile.fuse=false"}} {
+		l := boundLab(t, planOf(t, path, append(way, plugged("bad.wasm", ""), "batch.sequences=8", "schedule.steps=1")...), 2)
+		l.check(l.set.Fill(l.plan.Training.Seed, 1, l.batch))
+		_, err := l.ranks.Train(l.batch, 1, 0.01)
+		wantError(t, err, "step 1: ", "plugin bad.wasm (hostile 1): gsc_loss: record 5 of the batch, position 6: the loss is NaN")
+	}
+}
+
 // A run goes on with the teacher that it began with: checkpoints hold none of it, and another one is refused by its digest.
 func TestTeacherIsPinned(t *testing.T) {
 	path := taught(t, llama, gpt2, stream)

@@ -63,7 +63,7 @@ func TestPluginTwin(t *testing.T) {
 		ways              [][]string
 	}{
 		{"stream", gpt2, stream, [][]string{{"memory.loss_chunks=3"}, {"compile.fuse=false"}, {mesh(2)}, {mesh(2), "parallel.zero=2", "batch.micro_batches=2"}, {"parallel.mesh.sequence=2"},
-			{"parallel.mesh.pipeline=2", "batch.micro_batches=2"}, {"parallel.mesh.tensor=2"}, {"parallel.mesh.tensor=2", "memory.loss_chunks=2"}}},
+			{"parallel.mesh.pipeline=2", "batch.micro_batches=2"}, {"parallel.mesh.tensor=2"}, {"parallel.mesh.tensor=2", "memory.loss_chunks=2"}, {"parallel.mesh.tensor=2", "model.vocabulary=257"}}},
 		{"padded", llama, padded, [][]string{{mesh(2)}}},
 		{"tags", bertTokens, tags, [][]string{{mesh(2)}}},
 	} {

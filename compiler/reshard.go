@@ -167,6 +167,10 @@ func (s *sharder) walk(n *graph.Node, v *graph.Value, list []hop, last *graph.Va
 			s.gatherUneven(n, v, h, y)
 			v = y
 			continue
+		case uneven && h.op == kernels.Copy && len(split[h.dim]) == 1:
+			s.shareUneven(n, v, h, y)
+			v = y
+			continue
 		case uneven:
 			return fmt.Errorf("%s: %s %d does not divide among the ranks along %s", v.Name, v.Dims[h.dim].Name, whole, h.axis)
 		}
@@ -181,14 +185,29 @@ func (s *sharder) walk(n *graph.Node, v *graph.Value, list []hop, last *graph.Va
 	return nil
 }
 
+// shareUneven takes the rank's part of a dim that does not divide: what pads the last part is 0.
+func (s *sharder) shareUneven(n *graph.Node, v *graph.Value, h hop, y *graph.Value) {
+	padded, real := s.roomier(v, h, y.Name, s.split(v))
+	s.emit(n, kernels.Zero, padded.Name, kernels.Attrs{}, graph.Args{"y": graph.Is(padded)})
+	s.emit(n, kernels.Copy, padded.Name+".fill", kernels.Attrs{}, graph.Args{"x": graph.Is(v), "y": graph.Is(real)})
+	part := s.graph.Slice(padded, h.dim, h.axis)
+	part.Split = y.Split
+	s.emit(n, kernels.Copy, y.Name, kernels.Attrs{}, graph.Args{"x": graph.Is(part), "y": graph.Is(y)})
+}
+
 // gatherUneven gathers a dim that does not divide: what pads the last part lies at the end, and is left behind.
 func (s *sharder) gatherUneven(n *graph.Node, v *graph.Value, h hop, y *graph.Value) {
-	padded := s.graph.Add(y.Name+".padded", plan.Workspace, v.DType, v.Dims...)
-	ways := s.degrees[h.axis]
-	padded.Dims[h.dim].Size = ceilDiv(v.Dims[h.dim].Size, ways) * ways
-	padded.Split = y.Split
+	padded, real := s.roomier(v, h, y.Name, y.Split)
 	s.emit(n, h.op, padded.Name, kernels.Attrs{Axis: h.axis, Dim: h.dim}, graph.Args{"x": graph.Is(v), "y": graph.Is(padded)})
-	real := s.graph.Slice(padded, h.dim, "")
-	real.Dims[h.dim].Size, real.Split = v.Dims[h.dim].Size, y.Split
 	s.emit(n, kernels.Copy, y.Name, kernels.Attrs{}, graph.Args{"x": graph.Is(real), "y": graph.Is(y)})
+}
+
+// roomier is room for a value whose dim was made one that divides, and what of it the value fills.
+func (s *sharder) roomier(v *graph.Value, h hop, name string, split [][]string) (padded, real *graph.Value) {
+	padded = s.graph.Add(name+".padded", plan.Workspace, v.DType, v.Dims...)
+	ways := s.degrees[h.axis]
+	padded.Dims[h.dim].Size, padded.Split = ceilDiv(v.Dims[h.dim].Size, ways)*ways, split
+	real = s.graph.Slice(padded, h.dim, "")
+	real.Dims[h.dim].Size, real.Split = v.Dims[h.dim].Size, split
+	return padded, real
 }

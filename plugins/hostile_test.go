@@ -2,6 +2,7 @@ package plugins_test
 
 import (
 	"bytes"
+	"errors"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -86,7 +87,11 @@ func attempt(h *plugins.Host, wasm []byte, limit time.Duration) error {
 		return err
 	}
 	defer l.Close()
-	run := l.Bind(b.bind(), alone)
+	rows := b.bind()
+	for range p.Manifest.Inputs {
+		rows.Inputs = append(rows.Inputs, rows.Logits)
+	}
+	run := l.Bind(rows, alone)
 	if err := run(); err != nil {
 		return err
 	}
@@ -205,6 +210,53 @@ func TestSources(t *testing.T) {
 		made, _ := os.ReadFile(out)
 		if kept, _ := os.ReadFile(strings.TrimSuffix(text, ".wat") + ".wasm"); !bytes.Equal(made, kept) {
 			t.Errorf("%s: the .wasm beside it is not what wat2wasm makes of it", text)
+		}
+	}
+}
+
+// TestFuel: a call ends at the same instruction wherever and however often it is made, whatever was left of the call before, and one that takes less does not.
+func TestFuel(t *testing.T) {
+	h := newHost(t)
+	wasm, err := os.ReadFile("../examples/plugin-losses/cross_entropy.wasm")
+	if err != nil {
+		t.Fatal(err)
+	}
+	fits := func(fuel int64, before int) bool {
+		t.Helper()
+		p, err := h.Load(ctx, "F", wasm, plugins.Limits{Fuel: fuel})
+		if err != nil {
+			t.Fatal(err)
+		}
+		l, err := p.NewLoss(ctx, []byte("{}"), 5003, 1, 1)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer l.Close()
+		small, large := newBatch(1, 5003), newBatch(6, 5003)
+		small.labels[0] = 0
+		for range before {
+			if err := l.Bind(small.bind(), alone)(); err != nil {
+				t.Fatal(err)
+			}
+		}
+		err = l.Bind(large.bind(), alone)()
+		var spent plugins.FuelError
+		if err != nil && (!errors.As(err, &spent) || spent.Limit != fuel) {
+			t.Fatal(err)
+		}
+		return err == nil
+	}
+	least, most := int64(40_000), int64(10_000_000) // of one row, and more than of all
+	for least+1 < most {
+		if mid := (least + most) / 2; fits(mid, 0) {
+			most = mid
+		} else {
+			least = mid
+		}
+	}
+	for _, before := range []int{1, 2, 7} {
+		if fits(most-1, before) || !fits(most, before) {
+			t.Errorf("with %d calls before it a call does not end at %d instructions", before, most)
 		}
 	}
 }

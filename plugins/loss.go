@@ -101,9 +101,6 @@ func (l *Loss) instance(ctx context.Context, params []byte) (*lossInstance, erro
 	if err == nil {
 		err = l.plugin.wrong(abi.Alloc, "", apart(list))
 	}
-	if err == nil {
-		err = i.pointers()
-	}
 	if err != nil {
 		return nil, errors.Join(err, made.close())
 	}
@@ -150,18 +147,16 @@ func apart(list []room) error {
 	return nil
 }
 
-// pointers writes where the inputs lie.
-func (i *lossInstance) pointers() error {
-	if len(i.inputs) == 0 {
-		return nil
+// write writes words to the guest.
+func (i *instance) write(at uint32, words []uint32) error {
+	view, err := i.bytes(at, uint32(4*len(words)))
+	if err != nil {
+		return err
 	}
-	view, err := i.bytes(i.at.Inputs, uint32(4*len(i.inputs)))
-	for k, at := range i.inputs {
-		if err == nil {
-			binary.LittleEndian.PutUint32(view[4*k:], at)
-		}
+	for k, word := range words {
+		binary.LittleEndian.PutUint32(view[4*k:], word)
 	}
-	return err
+	return nil
 }
 
 // Rows are what a loss is computed of and where the results go: tensors of float32 or float64, all of one type, and labels of int32. Absent ones have no Data.
@@ -237,10 +232,6 @@ func (b *bound) span(rows []int) string {
 
 // invoke writes the call's words and calls.
 func (i *lossInstance) invoke(b *bound) error {
-	view, err := i.bytes(i.call, abi.LossCallBytes)
-	if err != nil {
-		return err
-	}
 	at := i.at
 	at.Rows = uint32(len(i.rows))
 	if !b.weighs {
@@ -249,8 +240,9 @@ func (i *lossInstance) invoke(b *bound) error {
 	if !b.slopes {
 		at.Gradients = 0
 	}
-	for k, word := range at.Words() {
-		binary.LittleEndian.PutUint32(view[4*k:], word)
+	words := at.Words()
+	if err := errors.Join(i.write(i.call, words[:]), i.write(i.at.Inputs, i.inputs)); err != nil {
+		return err
 	}
 	i.stack[0] = uint64(i.call)
 	return i.status(i.loss, 1)
