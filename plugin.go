@@ -212,6 +212,7 @@ func (h *rankPlugins) Bind(p *plan.Plugin, c kernels.Call, device kernels.Device
 	}
 	rows := lossRows(c)
 	rows.Name = place
+	rows.Vectors, _ = device.(kernels.Vectors)
 	return h.losses[key].Bind(rows, spread), nil
 }
 

@@ -79,6 +79,12 @@ type Spreader interface {
 	Spread(pieces int, job func(piece, worker int))
 }
 
+// Vectors is a device that lends its loops over runs of numbers, too.
+type Vectors interface {
+	Scale(y, x []float32, alpha float32) // y = alpha·x
+	Sum(x []float32) float64             // Σ x; NaN or infinite where any x is
+}
+
 // Memory is one arena. ReadAt and WriteAt copy between it and the host, at byte
 // offsets, while no kernel that uses those bytes runs.
 type Memory interface {

@@ -45,9 +45,9 @@ func newBudget(ctx context.Context, limits Limits, asked *atomic.Int64) (*budget
 	return b, context.WithValue(ctx, budgetKey{}, b)
 }
 
-// begin gives a call all its time. Of fuel that is bounded nothing is left of the call before, since a call would end sooner or later for what came before it.
+// begin gives a call all its time, which counts from when it asks first: most calls never do, and looking at the clock would take longer than to call. Of fuel that is bounded nothing is left of the call before, since a call would end sooner or later for what came before it.
 func (b *budget) begin() {
-	b.used, b.spent, b.since, b.fuel, b.handed = 0, nil, time.Now(), b.limits.Fuel, 0
+	b.used, b.spent, b.since, b.fuel, b.handed = 0, nil, time.Time{}, b.limits.Fuel, 0
 	if b.tank != nil {
 		b.tank.Set(0)
 	}
@@ -57,11 +57,13 @@ func (b *budget) begin() {
 func refill(ctx context.Context, _ api.Module, stack []uint64) {
 	b := ctx.Value(budgetKey{}).(*budget)
 	b.asked.Add(1)
-	took := time.Since(b.since)
-	if b.used += min(took, longestSlice); b.used > b.limits.Time {
-		b.end(TimeError{b.limits.Time})
+	if !b.since.IsZero() {
+		took := time.Since(b.since)
+		if b.used += min(took, longestSlice); b.used > b.limits.Time {
+			b.end(TimeError{b.limits.Time})
+		}
+		b.resize(took)
 	}
-	b.resize(took)
 	b.handed = b.hand(b.handed - int64(stack[0]))
 	b.since = time.Now()
 	stack[0] = uint64(b.handed)

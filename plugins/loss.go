@@ -170,6 +170,9 @@ type Rows struct {
 	// Total and Scale are the factors of gradients: scale·w/weight. nil: 1.
 	Total, Scale *float64
 
+	// Vectors are a device's loops; nil: they are done here.
+	Vectors kernels.Vectors
+
 	// Name says which row one is, for errors; nil: by its number.
 	Name func(row int) string
 }

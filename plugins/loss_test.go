@@ -2,16 +2,22 @@ package plugins_test
 
 import (
 	"context"
+	"fmt"
 	"math"
 	"math/rand/v2"
 	"os"
+	"os/exec"
+	"path/filepath"
+	goruntime "runtime"
 	"slices"
+	"strconv"
 	"sync"
 	"testing"
 	"time"
 	"unsafe"
 
 	"github.com/gsc-project/gsc/kernels"
+	"github.com/gsc-project/gsc/kernels/cpu"
 	"github.com/gsc-project/gsc/plugins"
 )
 
@@ -216,7 +222,7 @@ func TestNothingIsAllocated(t *testing.T) {
 	}
 }
 
-// BenchmarkLoss is the example's cross entropy with everything around it, on one core.
+// BenchmarkLoss is the example's cross entropy with everything around it, on one core, with the loops of the cpu device.
 func BenchmarkLoss(b *testing.B) {
 	for _, classes := range []int{50257} {
 		h := newHost(b)
@@ -225,7 +231,14 @@ func BenchmarkLoss(b *testing.B) {
 		if err != nil {
 			b.Fatal(err)
 		}
-		run := l.Bind(newBatch(rows, classes).bind(), alone)
+		device, err := cpu.New(1)
+		if err != nil {
+			b.Fatal(err)
+		}
+		defer device.Close()
+		bound := newBatch(rows, classes).bind()
+		bound.Vectors = device
+		run := l.Bind(bound, alone)
 		least := time.Hour
 		for b.Loop() {
 			start := time.Now()
@@ -237,6 +250,61 @@ func BenchmarkLoss(b *testing.B) {
 		scored := float64(rows-(rows+4)/5) * float64(classes)
 		b.ReportMetric(float64(least.Nanoseconds())/scored, "least-ns/element")
 	}
+}
+
+// BenchmarkLossAgainstNative is the cross entropy over [1024 × 50257] with everything around it, beside the same source compiled for this processor with vectors of 128 bits, by turns: what
+// counts is the ratio. With -short it takes fewer rows.
+func BenchmarkLossAgainstNative(b *testing.B) {
+	if _, err := exec.LookPath("clang"); err != nil || goruntime.GOARCH != "amd64" {
+		b.Skip("clang, and a processor of the family amd64, are not here")
+	}
+	rows, classes := 1024, 50257
+	if testing.Short() {
+		rows = 64
+	}
+	program := filepath.Join(b.TempDir(), "native")
+	source, _ := filepath.Abs("../examples/plugin-losses/cross_entropy.c")
+	build := exec.Command("clang", "-O3", "-msse4.2", "-I", "testdata/native", "-I", "../sdk/c", fmt.Sprintf("-DSOURCE=%q", source), "-o", program, "testdata/native/main.c")
+	if out, err := build.CombinedOutput(); err != nil {
+		b.Fatalf("%v\n%s", err, out)
+	}
+	l, err := load(b, newHost(b), "cross_entropy.wasm").NewLoss(ctx, []byte("{}"), classes, 1, 1)
+	if err != nil {
+		b.Fatal(err)
+	}
+	device, err := cpu.New(1)
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer device.Close()
+	batch := newBatch(rows, classes)
+	for i := range batch.labels {
+		batch.labels[i] = int32(i * 7919 % classes)
+	}
+	bound := batch.bind()
+	bound.Vectors = device
+	run, least, native := l.Bind(bound, alone), math.Inf(1), math.Inf(1)
+	for b.Loop() {
+		out, err := exec.Command(program, strconv.Itoa(rows), strconv.Itoa(classes)).Output()
+		if err != nil {
+			b.Fatal(err)
+		}
+		var took, total float64
+		if _, err := fmt.Sscan(string(out), &took, &total); err != nil || !(total > 0) {
+			b.Fatalf("%q: %v", out, err)
+		}
+		native = min(native, took)
+		for range 3 {
+			start := time.Now()
+			if err := run(); err != nil {
+				b.Fatal(err)
+			}
+			least = min(least, float64(time.Since(start).Nanoseconds())/float64(rows*classes))
+		}
+	}
+	b.ReportMetric(least, "least-ns/element")
+	b.ReportMetric(native, "native-ns/element")
+	b.ReportMetric(least/native, "ratio")
 }
 
 // BenchmarkCall is what a call of a loss takes beside its work: one row of one class.

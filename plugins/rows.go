@@ -37,6 +37,9 @@ type matrices interface {
 
 func newBound(l *Loss, r Rows) *bound {
 	b := &bound{plugin: l.plugin, rows: r, classes: l.classes, unit: l.unit, length: l.length, whole: l.plugin.Manifest.Unit.Records() > 0, weighs: r.Weights.Data != nil, slopes: r.Gradient.Data != nil}
+	if r.Vectors == nil {
+		r.Vectors = plain{}
+	}
 	if l.plugin.Manifest.Targets == abi.Classes {
 		b.labels = kernels.Slice[int32](r.Labels)
 	}
@@ -202,6 +205,7 @@ type numbers[T float32 | float64] struct {
 	classes                            int
 	z, target, weights, losses, slopes []T
 	further                            [][]T
+	vectors                            kernels.Vectors
 }
 
 func newNumbers[T float32 | float64](r Rows, classes int) *numbers[T] {
@@ -211,7 +215,7 @@ func newNumbers[T float32 | float64](r Rows, classes int) *numbers[T] {
 		}
 		return unsafe.Slice((*T)(t.Data), kernels.Elements(t.Shape))
 	}
-	n := &numbers[T]{classes: classes, z: slice(r.Logits), target: slice(r.Targets), weights: slice(r.Weights), losses: slice(r.Loss), slopes: slice(r.Gradient)}
+	n := &numbers[T]{classes: classes, vectors: r.Vectors, z: slice(r.Logits), target: slice(r.Targets), weights: slice(r.Weights), losses: slice(r.Loss), slopes: slice(r.Gradient)}
 	for _, t := range r.Inputs {
 		n.further = append(n.further, slice(t))
 	}
@@ -227,12 +231,12 @@ func (n *numbers[T]) copy(to []float32, of []T, row int) bool {
 	from := of[row*n.classes:][:n.classes]
 	if same, ok := any(from).([]float32); ok {
 		copy(to, same)
-		return finite(to)
+	} else {
+		for c, v := range from {
+			to[c] = float32(v)
+		}
 	}
-	for c, v := range from {
-		to[c] = float32(v)
-	}
-	return finite(to)
+	return n.finite(to)
 }
 
 func (n *numbers[T]) targets(to []float32, row int) {
@@ -252,13 +256,19 @@ func (n *numbers[T]) loss(row int, value float64) {
 func (n *numbers[T]) gradient(row int, from []float32, k float64) bool {
 	to := n.slopes[row*n.classes:][:n.classes]
 	if same, ok := any(to).([]float32); ok {
-		multiply(same, from, float32(k))
+		n.vectors.Scale(same, from, float32(k))
 	} else {
 		for c, v := range from {
 			to[c] = T(k * float64(v))
 		}
 	}
-	return finite(from)
+	return n.finite(from)
+}
+
+// finite says whether no number is NaN or infinite: then their sum is neither, in float64.
+func (n *numbers[T]) finite(x []float32) bool {
+	sum := n.vectors.Sum(x)
+	return !math.IsNaN(sum) && !math.IsInf(sum, 0)
 }
 
 func (n *numbers[T]) set(row int, value float64) {
@@ -268,39 +278,32 @@ func (n *numbers[T]) set(row int, value float64) {
 	}
 }
 
-// multiply sets to = k·from, four at a time.
-func multiply(to, from []float32, k float32) {
-	to = to[:len(from)]
-	for len(from) >= 4 {
-		f, t := from[:4:4], to[:4:4]
-		t[0], t[1], t[2], t[3] = k*f[0], k*f[1], k*f[2], k*f[3]
-		from, to = from[4:], to[4:]
+// plain are the loops where no device lends its own.
+type plain struct{}
+
+// Scale sets y = alpha·x, four at a time.
+func (plain) Scale(y, x []float32, alpha float32) {
+	y = y[:len(x)]
+	for len(x) >= 4 {
+		f, t := x[:4:4], y[:4:4]
+		t[0], t[1], t[2], t[3] = alpha*f[0], alpha*f[1], alpha*f[2], alpha*f[3]
+		x, y = x[4:], y[4:]
 	}
-	for c, v := range from {
-		to[c] = k * v
+	for c, v := range x {
+		y[c] = alpha * v
 	}
 }
 
-// finite says whether no number is NaN or infinite: whether no exponent has all its bits set, looked at in two numbers at a time. Adding 1 to an exponent carries into
-// the sign's place where it has them, and nowhere else.
-func finite(x []float32) bool {
-	const exponents, one, signs = 0x7f800000_7f800000, 0x00800000_00800000, 0x80000000_80000000
-	bad := uint64(0)
-	if len(x) > 0 && uintptr(unsafe.Pointer(&x[0]))%8 != 0 {
-		bad |= uint64(math.Float32bits(x[0])&0x7f800000 + 0x00800000)
-		x = x[1:]
+// Sum adds up, in four sums.
+func (plain) Sum(x []float32) float64 {
+	var a, b, c, d float64
+	for len(x) >= 4 {
+		f := x[:4:4]
+		a, b, c, d = a+float64(f[0]), b+float64(f[1]), c+float64(f[2]), d+float64(f[3])
+		x = x[4:]
 	}
-	pairs := unsafe.Slice((*uint64)(unsafe.Pointer(unsafe.SliceData(x))), len(x)/2)
-	for len(pairs) >= 4 {
-		p := pairs[:4:4]
-		bad |= (p[0]&exponents + one) | (p[1]&exponents + one) | (p[2]&exponents + one) | (p[3]&exponents + one)
-		pairs = pairs[4:]
+	for _, v := range x {
+		a += float64(v)
 	}
-	for _, p := range pairs {
-		bad |= p&exponents + one
-	}
-	for _, v := range x[len(x)/2*2:] {
-		bad |= uint64(math.Float32bits(v)&0x7f800000 + 0x00800000)
-	}
-	return bad&signs == 0
+	return a + b + c + d
 }

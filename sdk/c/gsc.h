@@ -16,7 +16,11 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#ifdef __wasm__
 #define GSC_EXPORT(name) __attribute__((export_name(#name), visibility("default")))
+#else // the same source compiled for another processor, to time or to debug it
+#define GSC_EXPORT(name)
+#endif
 
 // What calls return: GSC_OK, or why not.
 enum { GSC_OK = 0, GSC_BAD_PARAMS = 1, GSC_BAD_INPUT = 2, GSC_NO_MEMORY = 3, GSC_FAILED = 4 };
@@ -41,6 +45,7 @@ typedef struct {
 		return (uint64_t)(sizeof manifest - 1) << 32 | (uint32_t)(uintptr_t)manifest; \
 	}
 
+#ifdef __wasm__
 extern unsigned char __heap_base;
 
 // gsc_allocate gives zeroed memory that is never freed, aligned to 16 bytes; NULL when there is no more.
@@ -59,6 +64,7 @@ static void *gsc_allocate(uint32_t bytes) {
 }
 
 GSC_EXPORT(gsc_alloc) void *gsc_alloc_export(uint32_t bytes) { return gsc_allocate(bytes); }
+#endif
 
 // gsc_number reads a number of the parameters, which are a flat JSON object, each of whose members the manifest's schema has made sure of.
 // It returns 1 where the member is there.
