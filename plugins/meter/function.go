@@ -42,9 +42,15 @@ type writer struct {
 	*reader
 	module *module
 	out    []byte
-	locals uint32 // of the function, with its parameters; what follows them is its fuel
-	cached bool   // the function keeps its fuel in a local
-	depth  uint32 // of open blocks
+	locals uint32      // of the function, with its parameters; what follows them is its fuel
+	cached bool        // the function keeps its fuel in a local
+	around []loopFrame // of the open blocks: what was put around them
+}
+
+// loopFrame is what was put around a block: nothing, or the blocks of a loop that leaves itself to ask for fuel.
+type loopFrame struct {
+	labels uint32 // that branches from within to what is outside must pass
+	price  int64
 }
 
 func (w *writer) emit(code ...byte) { w.out = append(w.out, code...) }
@@ -207,17 +213,18 @@ func (w *writer) code(loops []int64) {
 		}
 		switch in.op {
 		case opBlock, opIf:
-			w.depth++
+			w.around = append(w.around, loopFrame{})
 			w.emit(in.raw...)
 		case opLoop:
-			w.depth++
-			w.emit(in.raw...)
-			w.with(opLocalGet, w.locals)
-			w.pay(loops[0])
+			w.loop(in, loops[0])
 			loops = loops[1:]
 		case opEnd:
-			w.depth-- // that of the function wraps round, and is the last
 			w.emit(opEnd)
+			w.endLoop()
+		case opBr, opBrIf:
+			w.with(byte(in.op), w.label(in.index))
+		case opBrTable:
+			w.branches(in)
 		case opReturn:
 			w.leaveFunction()
 		case opLocalGet, opLocalSet, opLocalTee:
@@ -232,6 +239,75 @@ func (w *writer) code(loops []int64) {
 	}
 }
 
+// loop begins one, which is charged at its head. What is called to ask for fuel stands outside of it, in a loop of its own,
+//
+//	block $done loop $again block $spent loop … end br $done end ask br $again end unreachable end
+//
+// since an engine keeps what is live beside a call in memory, and would do so in every turn. A loop with parameters asks where it is.
+func (w *writer) loop(in instruction, price int64) {
+	frame := loopFrame{}
+	if kind := in.raw[1:]; len(kind) == 1 && kind[0]&0x40 != 0 { // no type of the module's
+		frame = loopFrame{labels: 3, price: price}
+		w.emit(opBlock, kind[0], opLoop, 0x40, opBlock, 0x40)
+	}
+	w.around = append(w.around, frame)
+	w.emit(in.raw...)
+	w.with(opLocalGet, w.locals)
+	if frame.labels == 0 {
+		w.pay(price)
+		return
+	}
+	w.constI64(price)
+	w.emit(opI64Sub)
+	w.with(opLocalTee, w.locals)
+	w.constI64(0)
+	w.emit(opI64LtS)
+	w.with(opBrIf, 1)
+}
+
+// endLoop closes what was put around the block that ends here. The head charges again, so that the price is given back.
+func (w *writer) endLoop() {
+	if len(w.around) == 0 { // the function's end, which is the last
+		return
+	}
+	frame := w.around[len(w.around)-1]
+	w.around = w.around[:len(w.around)-1]
+	if frame.labels == 0 {
+		return
+	}
+	w.with(opBr, 2)
+	w.emit(opEnd)
+	w.with(opLocalGet, w.locals)
+	w.with(opCall, w.module.refill())
+	w.constI64(frame.price)
+	w.emit(opI64Add)
+	w.with(opLocalSet, w.locals)
+	w.with(opBr, 0)
+	w.emit(opEnd, opUnreachable, opEnd)
+}
+
+// label is what a branch to a block out of so many open ones must name now.
+func (w *writer) label(index uint32) uint32 {
+	inner := w.around
+	if n := uint64(len(inner)); uint64(index) < n {
+		inner = inner[n-uint64(index):]
+	}
+	for _, frame := range inner {
+		index += frame.labels
+	}
+	return index
+}
+
+// branches copies a table of branches.
+func (w *writer) branches(in instruction) {
+	r := &reader{data: in.raw, at: 1}
+	n := r.u32()
+	w.out = appendU32(append(w.out, opBrTable), n)
+	for range n + 1 {
+		w.out = appendU32(w.out, w.label(r.u32()))
+	}
+}
+
 // within copies an instruction whose index must be below a number, lest it reach what was added.
 func (w *writer) within(what string, in instruction, below uint32) {
 	if in.index >= below {
@@ -243,7 +319,7 @@ func (w *writer) within(what string, in instruction, below uint32) {
 // leaveFunction copies a return: as a branch to the end of the block that stands for the function, if there is one.
 func (w *writer) leaveFunction() {
 	if w.cached {
-		w.with(opBr, w.depth)
+		w.with(opBr, w.label(uint32(len(w.around))))
 		return
 	}
 	w.emit(opReturn)

@@ -44,24 +44,29 @@ static inline double gsc_expm1(double x) {
 	return sum;
 }
 
+// What follows walks by pointers, and touches the last of a run first: then a host that checks where memory ends does so once a turn. GSC_WALK keeps the compiler from making
+// a sum of a pointer and an index for each access, which would be checked each.
+#define GSC_WALK(pointer) __asm__("" : "+r"(pointer))
+
 // gsc_max is the largest of n numbers, n > 0.
 static inline float gsc_max(const float *x, uint32_t n) {
+	const float *end = x + n;
 	float top = x[0];
-	uint32_t i = 0;
 	if (n >= 16) {
 		v128_t a = wasm_v128_load(x), b = a, c = a, d = a;
-		for (; i + 16 <= n; i += 16) {
-			a = wasm_f32x4_pmax(a, wasm_v128_load(x + i));
-			b = wasm_f32x4_pmax(b, wasm_v128_load(x + i + 4));
-			c = wasm_f32x4_pmax(c, wasm_v128_load(x + i + 8));
-			d = wasm_f32x4_pmax(d, wasm_v128_load(x + i + 12));
+		for (const float *stop = x + n / 16 * 16; x != stop; x += 16) {
+			GSC_WALK(x);
+			d = wasm_f32x4_pmax(d, wasm_v128_load(x + 12));
+			c = wasm_f32x4_pmax(c, wasm_v128_load(x + 8));
+			b = wasm_f32x4_pmax(b, wasm_v128_load(x + 4));
+			a = wasm_f32x4_pmax(a, wasm_v128_load(x));
 		}
 		a = wasm_f32x4_pmax(wasm_f32x4_pmax(a, b), wasm_f32x4_pmax(c, d));
 		float lanes[4];
 		wasm_v128_store(lanes, a);
 		for (int k = 0; k < 4; k++) top = lanes[k] > top ? lanes[k] : top;
 	}
-	for (; i < n; i++) top = x[i] > top ? x[i] : top;
+	for (; x != end; x++) top = *x > top ? *x : top;
 	return top;
 }
 
@@ -88,28 +93,37 @@ static inline v128_t gsc_term(v128_t x, v128_t off, v128_t times) {
 	return gsc_pow2(wasm_f32x4_pmax(wasm_f32x4_splat(-125.0f), wasm_f32x4_mul(wasm_f32x4_sub(x, off), times)));
 }
 
+// gsc_terms adds the terms of n numbers up, a multiple of 16 of them, and writes them to e where store says so.
+static inline double gsc_terms(const float *x, uint32_t n, v128_t off, v128_t times, float *e, int store) {
+	v128_t a = wasm_f32x4_splat(0), b = a;
+	for (const float *end = x + n; x != end; x += 16) {
+		GSC_WALK(x);
+		v128_t s = gsc_term(wasm_v128_load(x + 12), off, times), r = gsc_term(wasm_v128_load(x + 8), off, times);
+		v128_t q = gsc_term(wasm_v128_load(x + 4), off, times), p = gsc_term(wasm_v128_load(x), off, times);
+		if (store) {
+			GSC_WALK(e);
+			wasm_v128_store(e + 12, s);
+			wasm_v128_store(e + 8, r);
+			wasm_v128_store(e + 4, q);
+			wasm_v128_store(e, p);
+			e += 16;
+		}
+		a = wasm_f32x4_add(a, wasm_f32x4_add(p, q));
+		b = wasm_f32x4_add(b, wasm_f32x4_add(r, s));
+	}
+	return gsc_lanes(wasm_f32x4_add(a, b));
+}
+
 // gsc_exp_sum_by is Σ e^((x − shift)·by) over n numbers, none of which is larger than shift, and writes the terms to e unless that is NULL; by > 0. A term's error is at
-// most 7e-8 of the largest, or 1e-7 of itself and as much again for each unit of its exponent. Runs of 512 are added up in four lanes, and these as doubles.
+// most 1e-7 of the largest, or 1e-7 of itself and as much again for each unit of its exponent. Runs of 512 are added up in four lanes, and these as doubles.
 static inline double gsc_exp_sum_by(const float *x, uint32_t n, float shift, float by, float *e) {
 	double total = 0;
 	uint32_t i = 0;
 	v128_t off = wasm_f32x4_splat(shift), times = wasm_f32x4_splat(by * 1.44269504f);
 	while (i + 16 <= n) {
-		uint32_t end = i + 512 < n ? i + 512 : n;
-		v128_t a = wasm_f32x4_splat(0), b = a;
-		for (; i + 16 <= end; i += 16) {
-			v128_t s = gsc_term(wasm_v128_load(x + i + 12), off, times), r = gsc_term(wasm_v128_load(x + i + 8), off, times);
-			v128_t q = gsc_term(wasm_v128_load(x + i + 4), off, times), p = gsc_term(wasm_v128_load(x + i), off, times);
-			if (e) {
-				wasm_v128_store(e + i + 12, s);
-				wasm_v128_store(e + i + 8, r);
-				wasm_v128_store(e + i + 4, q);
-				wasm_v128_store(e + i, p);
-			}
-			a = wasm_f32x4_add(a, wasm_f32x4_add(p, q));
-			b = wasm_f32x4_add(b, wasm_f32x4_add(r, s));
-		}
-		total += gsc_lanes(wasm_f32x4_add(a, b));
+		uint32_t run = (n - i < 512 ? n - i : 512) / 16 * 16;
+		total += e ? gsc_terms(x + i, run, off, times, e + i, 1) : gsc_terms(x + i, run, off, times, NULL, 0);
+		i += run;
 	}
 	for (; i < n; i++) {
 		float p = wasm_f32x4_extract_lane(gsc_term(wasm_f32x4_splat(x[i]), off, times), 0);
@@ -129,16 +143,17 @@ static inline void gsc_zero(float *x, uint32_t n) {
 
 // gsc_scale multiplies n numbers by a factor.
 static inline void gsc_scale(float *x, uint32_t n, float factor) {
-	uint32_t i = 0;
+	const float *end = x + n;
 	v128_t by = wasm_f32x4_splat(factor);
-	for (; i + 16 <= n; i += 16) {
-		v128_t d = wasm_v128_load(x + i + 12), c = wasm_v128_load(x + i + 8), b = wasm_v128_load(x + i + 4), a = wasm_v128_load(x + i);
-		wasm_v128_store(x + i + 12, wasm_f32x4_mul(d, by));
-		wasm_v128_store(x + i + 8, wasm_f32x4_mul(c, by));
-		wasm_v128_store(x + i + 4, wasm_f32x4_mul(b, by));
-		wasm_v128_store(x + i, wasm_f32x4_mul(a, by));
+	for (const float *stop = x + n / 16 * 16; x != stop; x += 16) {
+		GSC_WALK(x);
+		v128_t d = wasm_v128_load(x + 12), c = wasm_v128_load(x + 8), b = wasm_v128_load(x + 4), a = wasm_v128_load(x);
+		wasm_v128_store(x + 12, wasm_f32x4_mul(d, by));
+		wasm_v128_store(x + 8, wasm_f32x4_mul(c, by));
+		wasm_v128_store(x + 4, wasm_f32x4_mul(b, by));
+		wasm_v128_store(x, wasm_f32x4_mul(a, by));
 	}
-	for (; i < n; i++) x[i] *= factor;
+	for (; x != end; x++) *x *= factor;
 }
 
 #endif
