@@ -92,6 +92,8 @@ func TestSame(t *testing.T) {
 		args     []uint64
 	}{
 		"sum": {{"sum", []uint64{1000}}, {"find", []uint64{144}}, {"find", []uint64{145}}, {"nested", []uint64{7}}, {"fib", []uint64{15}}, {"two", []uint64{0}}, {"two", []uint64{3}}},
+		"loops": {{"table", []uint64{3}}, {"table", []uint64{500}}, {"leave", []uint64{1200}}, {"leave", []uint64{2401}}, {"leave", []uint64{47}}, {"result", []uint64{1}}, {"result", []uint64{900}},
+			{"parameter", []uint64{5}}, {"parameter", []uint64{250}}},
 		"bulk": {{"count", nil}, {"apply", []uint64{1, 21}}, {"apply", []uint64{2, 21}}, {"apply", []uint64{3, 21}}, {"apply", []uint64{99, 21}}, {"table", []uint64{10}}, {"apply", []uint64{7, 3}},
 			{"fill", []uint64{100, 7, 3 * MiB}}, {"fill", []uint64{200, 8, MiB}}, {"fill", []uint64{80*65536 - 10, 1, 11}}, {"fill", []uint64{1 << 20, 1, 0xffffffff}}, {"fill", []uint64{80 * 65536, 1, 0}},
 			{"init", []uint64{4 * MiB, 10}}, {"init", []uint64{0, 11}}, {"copy", []uint64{50, 4*MiB - 3, 600_000}}, {"copy", []uint64{1000, 20, 3*MiB + 17}}, {"copy", []uint64{20, 1000, 2*MiB + 1}},
@@ -111,7 +113,7 @@ func TestSame(t *testing.T) {
 			if want != got {
 				t.Errorf("%s: %s%v: %s, rewritten %s", name, c.function, c.args, want, got)
 			}
-			if name == "sum" { // it has no memory
+			if name != "bulk" { // it has no memory
 				continue
 			}
 			a, _ := plain.Memory().Read(0, plain.Memory().Size())

@@ -21,7 +21,7 @@
       (local.set $j (i32.const 0))
       (loop $columns
         (if (i32.eq (i32.mul (local.get $i) (local.get $j)) (local.get $n)) (then (return (i32.add (local.get $i) (i32.const 1000)))))
-        (if (i32.gt_u (i32.add (local.get $i) (local.get $j)) (i32.const 90)) (then (br 4 (i32.const 7))))
+        (if (i32.gt_u (i32.add (local.get $i) (local.get $j)) (i32.const 90)) (then (br 3 (i32.const 7))))
         (local.set $j (i32.add (local.get $j) (i32.const 1)))
         (br_if $columns (i32.lt_u (local.get $j) (i32.const 50))))
       (local.set $i (i32.add (local.get $i) (i32.const 1)))
