@@ -112,7 +112,8 @@ func TestRows(t *testing.T) {
 		{"generate-f32", 0, shown},
 		{"generate-int8", 0, notMet}, // half of the bandwidth
 		{"curve-bf16", 1, met},
-		{"bert", 0, skipped}, // the fakes' loss is not that of nine labels
+		{"bert", 0, skipped},   // the fakes' loss is not that of nine labels
+		{"plugin", 0, skipped}, // nor that of a vocabulary
 		{"llmc", 0, skipped},
 		{"predicted", 0, skipped},
 	} {

@@ -23,6 +23,7 @@ func init() {
 		{"gpt2-t64-bf16", "GPT-2 124M step, 4 × 64 tokens, bf16", "≥ 1.50 × gsc's fp32", narrowSteps(gpt2(64), 1.5)},
 		{"char6-bf16", "6 layers of 384, 8 × 256 characters, bf16", "≥ 1.50 × gsc's fp32", narrowSteps(char6, 1.5)},
 		{"bert-bf16", "BERT-base token labels, 8 × 128 tokens, bf16", "≥ 1.70 × gsc's fp32", narrowSteps(bert, 1.7)},
+		{"plugin", "GPT-2 124M step, 4 × 64 tokens, fp32, the loss a plugin", "≥ 0.93 × gsc's own loss", pluginSteps(gpt2(64), 0.93)},
 		{"curve-bf16", "loss of 500 steps, bf16 beside fp32", "within 1 %", curve},
 		{"nanogpt", "nanoGPT's small CPU configuration, 2,000 steps", "≤ 0.55 × the peer's time", nanoGPT},
 		{"generate-int8", "GPT-2 124M, a token at a time, int8 weights", "≥ 85 % of read bandwidth", generation(0.85, "--weights", "int8")},

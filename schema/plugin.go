@@ -134,8 +134,6 @@ func (s *Strategy) unitFits() *Error {
 		return s.Wrong("parallel.mesh.sequence", fmt.Sprintf("ranks would share the tokens of a row out, and %s must see %s whole", p.Name, of), "use parallel.mesh.data, tensor or pipeline with it")
 	case records > 1 && (s.Data.Rows == "stream" || s.Data.Rows == "packed"):
 		return s.Wrong("data.rows", fmt.Sprintf("%s compares two records, and rows are %q", p.Name, s.Data.Rows), `use "padded", whose rows 2i and 2i+1 are a pair`)
-	case records > 1 && s.Data.Order == "random":
-		return s.Wrong("data.order", fmt.Sprintf("%s compares neighbours, and the order is %q", p.Name, s.Data.Order), `use "shuffled" or "sequential"`)
 	case rows%records != 0 && s.Batch.MicroBatches > 1:
 		return s.Wrong("batch.micro_batches", fmt.Sprintf("%d rows of a micro-batch are no whole number of pairs, which %s compares", rows, p.Name), "use fewer micro-batches")
 	case rows%records != 0:

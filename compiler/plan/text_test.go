@@ -60,6 +60,9 @@ func TestOddValuesRoundTrip(t *testing.T) {
 	p.Name, p.Strategy, p.Device = "a \"name\"\nof two lines", "", "länger"
 	p.Mesh = []plan.Axis{{Name: "data", Degree: 4}, {Name: "two words", Degree: 2}}
 	p.Model.From, p.Model.Config = "/a folder/<b>&", []byte(`{"text":"a\u2028b<&>","n":1.50}`)
+	p.Model.Teacher = plan.Teacher{Architecture: "gpt2", From: "a \"folder\"", Digest: "00"}
+	p.Data.Unit, p.Data.Further, p.Data.Width = plan.UnitPairs, []string{"teacher_logits", "two words"}, 7
+	p.Plugins = []plan.Plugin{{Kind: plan.PluginLoss, Name: "a", Params: []byte("{}")}, {Kind: "odd", Name: "fuel 3", Fuel: 1 << 62, Unit: "unit", Inputs: []string{"input", "a b"}, Params: []byte(`{"x":1}`)}}
 	p.Training.Seed = 1<<64 - 1
 	p.Data.Vocabulary = []string{"a", "\n", "\u2028", "<", "\"", "ü"}
 	p.Data.Files = append(p.Data.Files, plan.File{})

@@ -161,3 +161,28 @@ func BenchmarkSave(b *testing.B) {
 		}
 	}
 }
+
+// A checkpoint holds the digests of the plugins that it was made with, and an error names both.
+func TestPluginsArePinned(t *testing.T) {
+	s := store(t, 1)
+	snap := snapshot(3)
+	first, second := strings.Repeat("1a", 32), strings.Repeat("2b", 32)
+	snap.Pins = []Pin{{"focal", first}, {"other", first}}
+	if err := s.Save(snap); err != nil {
+		t.Fatal(err)
+	}
+	saved, _, err := s.Newest()
+	if err != nil || saved == nil {
+		t.Fatal(saved, err)
+	}
+	defer saved.Close()
+	of := func(digest string) *plan.Plan {
+		return &plan.Plan{Plugins: []plan.Plugin{{Name: "focal", Digest: digest}}}
+	}
+	if err := saved.CheckPins(of(first)); err != nil || !slices.Equal(saved.Pins[:1], PinsOf(of(first))) {
+		t.Errorf("the same module: %v, pins %v", err, saved.Pins)
+	}
+	if err := saved.CheckPins(of(second)); err == nil || !strings.Contains(err.Error(), "plugin focal: its sha256 is "+first+", the plan's is "+second) {
+		t.Errorf("another module: %v", err)
+	}
+}

@@ -30,6 +30,7 @@ func Prepare(spec plan.Data) (plan.Data, error) {
 	}
 	spec.Files = manifest(files)
 	noteOverlap(&spec)
+	notePairs(&spec)
 	return spec, nil
 }
 
@@ -189,6 +190,15 @@ func noteOverlap(spec *plan.Data) {
 	for _, pair := range []string{"train and validation", "train and test", "validation and test"} {
 		if n := shared[pair]; n > 0 {
 			spec.Notes = append(spec.Notes, fmt.Sprintf("%d files are in both %s", n, pair))
+		}
+	}
+}
+
+// notePairs tells of the rows that are left over where they are compared by twos.
+func notePairs(spec *plan.Data) {
+	for split := Train; split < splits; split++ {
+		if n := CountOf(*spec, split).Rows; plan.RecordsOf(spec.Unit) > 1 && n%2 > 0 {
+			spec.Notes = append(spec.Notes, fmt.Sprintf("%s has %d rows, the last of which has none to be paired with", split, n))
 		}
 	}
 }

@@ -270,3 +270,48 @@ func TestNameOfSplits(t *testing.T) {
 		t.Error(got)
 	}
 }
+
+// Rows that are compared by twos stay neighbours in every order, and each pair weighs 1; one that is left over, or of which a row has nothing to score, weighs nothing.
+func TestPairs(t *testing.T) {
+	var lines strings.Builder
+	for i := range 11 {
+		fmt.Fprintf(&lines, "{\"text\": \"row %c\"}\n", 'a'+i)
+	}
+	for _, order := range []string{"shuffled", "sequential"} {
+		s := mustOpen(t, plan.Data{Format: "jsonl", Field: "text", Tokenizer: "bytes", Train: []string{"a.jsonl"}, Validation: []string{"a.jsonl"}, Base: write(t, "a.jsonl", lines.String()),
+			Rows: "padded", Order: order, Length: 8, Task: "next", Ignore: -100, Unit: plan.UnitPairs})
+		seen := map[int64]int{}
+		for step := range int64(5) {
+			b := fillAt(t, s, 7, step+1, 4)
+			for i := 0; i < 4; i += 2 {
+				if b.Index[i]%2 != 0 || b.Index[i+1] != b.Index[i]+1 {
+					t.Errorf("%s, step %d: rows %v are no pairs", order, step+1, b.Index)
+				}
+				seen[b.Index[i]]++
+			}
+			if b.Weight != 2 {
+				t.Errorf("%s, step %d: two pairs weigh %v", order, step+1, b.Weight)
+			}
+		}
+		if len(seen) != 5 || seen[0] != 2 || seen[8] != 2 {
+			t.Errorf("%s: two epochs take the pairs %v", order, seen)
+		}
+		pass, b, weight := s.Evaluation(Validation, 4, 7), NewBatch(s.spec, 4), 0.0
+		for i := range pass.Batches() {
+			pass.Fill(i, b)
+			weight += b.Weight
+		}
+		if weight != 3 || pass.Rows() != 6 {
+			t.Errorf("%s: of at most 7 rows %v pairs in %d rows are evaluated", order, weight, pass.Rows())
+		}
+		for i := range 8 {
+			b.Labels[i] = -100 // of the first row
+		}
+		if b.count(); b.Weight != 0 {
+			t.Errorf("a pair of which one row has nothing to score weighs %v", b.Weight)
+		}
+		if !slices.ContainsFunc(s.spec.Notes, func(note string) bool { return strings.Contains(note, "11 rows, the last of which has none to be paired with") }) {
+			t.Errorf("the notes say %q", s.spec.Notes)
+		}
+	}
+}
