@@ -30,7 +30,7 @@ func pluginFits(s *schema.Strategy, data plan.Data, kind kernels.Kind) error {
 }
 
 // A plugin's time is priced by what a cross entropy with vector instructions takes, bounds included, and by what is copied for it.
-const pluginSecondsPerLogit = 2.5e-9
+const pluginSecondsPerLogit = 1.5e-9
 
 // plugin is the time of an instruction that is a plugin's.
 func (p *Profile) plugin(threads int, sizes kernels.Sizes, copiedBytes int64) float64 {

@@ -310,7 +310,9 @@ func TestPairs(t *testing.T) {
 		if b.count(); b.Weight != 0 {
 			t.Errorf("a pair of which one row has nothing to score weighs %v", b.Weight)
 		}
-		if !slices.ContainsFunc(s.spec.Notes, func(note string) bool { return strings.Contains(note, "11 rows, the last of which has none to be paired with") }) {
+		if !slices.ContainsFunc(s.spec.Notes, func(note string) bool {
+			return strings.Contains(note, "11 rows, the last of which has none to be paired with")
+		}) {
 			t.Errorf("the notes say %q", s.spec.Notes)
 		}
 	}
