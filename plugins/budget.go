@@ -30,7 +30,8 @@ type budget struct {
 	limit time.Duration
 	used  time.Duration
 	slice int64
-	since time.Time // the slice began
+	since time.Time // it was last looked at the clock
+	began time.Time // the slice began
 	spent bool
 	asked *atomic.Int64 // counts all askings of a host
 }
@@ -43,20 +44,29 @@ func newBudget(ctx context.Context, limit time.Duration, asked *atomic.Int64) (*
 }
 
 // begin gives a call all its time.
-func (b *budget) begin() { b.used, b.spent, b.since = 0, false, time.Now() }
+func (b *budget) begin() {
+	b.used, b.spent, b.since = 0, false, time.Now()
+	b.began = b.since
+}
 
-// refill is what the rewritten module calls. It is the place where Go's scheduler and collector get hold of the goroutine.
-func refill(ctx context.Context, _ api.Module, stack []uint64) {
-	b := ctx.Value(budgetKey{}).(*budget)
+// ask looks at the clock, and ends the guest where its time is used up.
+func (b *budget) ask() {
 	b.asked.Add(1)
-	took := time.Since(b.since)
-	b.used += min(took, longestSlice)
+	now := time.Now()
+	b.used += min(now.Sub(b.since), longestSlice)
+	b.since = now
 	if b.used > b.limit {
 		b.spent = true
 		panic(errSpent)
 	}
-	b.resize(took)
-	b.since = time.Now()
+}
+
+// refill is what the rewritten module calls. It is the place where Go's scheduler and collector get hold of the goroutine.
+func refill(ctx context.Context, _ api.Module, stack []uint64) {
+	b := ctx.Value(budgetKey{}).(*budget)
+	b.ask()
+	b.resize(b.since.Sub(b.began))
+	b.began = b.since
 	stack[0] = uint64(b.slice)
 }
 

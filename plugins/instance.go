@@ -19,6 +19,7 @@ type instance struct {
 	module api.Module
 	ctx    context.Context // holds the budget
 	budget *budget
+	system *system
 	stack  [2]uint64 // arguments and result of a call
 }
 
@@ -26,21 +27,28 @@ type instance struct {
 func (p *Plugin) instance(ctx context.Context) (*instance, error) {
 	i := &instance{plugin: p}
 	i.budget, i.ctx = newBudget(ctx, p.limits.Time, &p.host.asked)
-	i.budget.begin()
+	i.system, i.ctx = newSystem(i.ctx, p, i.budget)
+	i.system.begin()
 	var err error
-	i.module, err = p.host.runtime.InstantiateModule(i.ctx, p.code, wazero.NewModuleConfig().WithName("").WithStartFunctions("_initialize"))
+	i.module, err = p.host.runtime.InstantiateModule(i.ctx, p.code, wazero.NewModuleConfig().WithName("").WithStartFunctions(initialize))
 	if err != nil {
 		return nil, p.wrong("", "start", i.cause(err))
 	}
 	return i, nil
 }
 
-func (i *instance) close() error { return i.module.Close(i.ctx) }
+func (i *instance) close() error {
+	i.system.printed.flush()
+	return i.module.Close(i.ctx)
+}
 
 // cause puts what ended a call into words.
 func (i *instance) cause(err error) error {
 	if i.budget.spent || errors.Is(err, errSpent) {
 		return TimeError{i.plugin.limits.Time}
+	}
+	if e := (ended{}); errors.As(err, &e) {
+		return e.error
 	}
 	line := firstLine(err)
 	if _, trap, ok := strings.Cut(line, "wasm error: "); ok {
@@ -51,7 +59,7 @@ func (i *instance) cause(err error) error {
 
 // call calls an export with the first n words of the stack. Its result is the first.
 func (i *instance) call(f api.Function, n int) error {
-	i.budget.begin()
+	i.system.begin()
 	if err := f.CallWithStack(i.ctx, i.stack[:max(n, 1)]); err != nil {
 		return i.cause(err)
 	}
@@ -71,11 +79,7 @@ func (i *instance) status(f api.Function, n int) error {
 
 // bytes are some of the guest's memory, as they lie there, until its next call.
 func (i *instance) bytes(at, size uint32) ([]byte, error) {
-	view, ok := i.module.Memory().Read(at, size)
-	if !ok {
-		return nil, fmt.Errorf("its pointer %#x to %d bytes leads out of its memory, which has %d", at, size, i.module.Memory().Size())
-	}
-	return view, nil
+	return region(i.module.Memory(), at, uint64(size))
 }
 
 // manifest asks the module what it is.
