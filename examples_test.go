@@ -34,8 +34,14 @@ func exampleTags(t *testing.T, dir string) map[string][]string {
 		"go-source":     {"goroot=" + dir},
 		"llama-auto":    {"text=" + filepath.Join(dir, "plays.txt")},
 		"plugin-losses": {"text=" + filepath.Join(dir, "plays.txt")},
-		"ranks":         {"text=" + filepath.Join(dir, "plays.txt")},
-		"shakespeare":   {"text=" + filepath.Join(dir, "plays.txt")},
+
+		"plugin-assemblyscript": {"text=" + filepath.Join(dir, "plays.txt")},
+		"plugin-go":             {"text=" + filepath.Join(dir, "plays.txt")},
+		"plugin-rust":           {"text=" + filepath.Join(dir, "plays.txt")},
+		"plugin-zig":            {"text=" + filepath.Join(dir, "plays.txt")},
+
+		"ranks":       {"text=" + filepath.Join(dir, "plays.txt")},
+		"shakespeare": {"text=" + filepath.Join(dir, "plays.txt")},
 	}
 }
 
@@ -50,6 +56,9 @@ func TestExamples(t *testing.T) {
 	for _, path := range found {
 		name := filepath.Base(filepath.Dir(path))
 		t.Run(name, func(t *testing.T) {
+			if name == "plugin-go" {
+				path = goExample(t, dir)
+			}
 			o := gsc.Options{Tags: tags[name]}
 			p, err := gsc.Plan(path, o)
 			if err != nil {

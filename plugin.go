@@ -146,6 +146,13 @@ func (s *session) openPlugins() error {
 	return nil
 }
 
+// tell has what plugins print shown among what is told of a run.
+func (s *session) tell(r *recorder) {
+	if s.plugins != nil {
+		s.plugins.host.Log(func(line string) { r.Note("%s", line) })
+	}
+}
+
 // Progress is that of all plugins.
 func (h *pluginHost) Progress() int64 { return h.host.Progress() }
 

@@ -54,7 +54,7 @@ func (i *instance) cause(err error) error {
 	if _, trap, ok := strings.Cut(line, "wasm error: "); ok {
 		line = trap
 	}
-	return TrapError{line}
+	return TrapError{line, i.system.printed.said()}
 }
 
 // call calls an export with the first n words of the stack. Its result is the first.

@@ -54,19 +54,6 @@ type systemCall struct {
 // ended is how such a function ends its guest.
 type ended struct{ error }
 
-// ExitError is a plugin that ended itself, as runtimes of languages do when they fail.
-type ExitError struct {
-	Code uint32
-	Said string // the first line that the call printed as an error; empty: none
-}
-
-func (e ExitError) Error() string {
-	if e.Said == "" {
-		return fmt.Sprintf("it ended itself with the code %d", e.Code)
-	}
-	return fmt.Sprintf("it ended itself with the code %d, and said: %s", e.Code, e.Said)
-}
-
 const (
 	wasiModule = "wasi_snapshot_preview1"
 	envModule  = "env"
@@ -192,5 +179,5 @@ func abort(c *systemCall) uint64 {
 		}
 		return printable(string(utf16.Decode(units)))
 	}
-	panic(ended{TrapError{fmt.Sprintf("abort: %s (%s:%d:%d)", text(c.u32(0)), text(c.u32(1)), c.u32(2), c.u32(3))}})
+	panic(ended{TrapError{Trap: fmt.Sprintf("abort: %s (%s:%d:%d)", text(c.u32(0)), text(c.u32(1)), c.u32(2), c.u32(3))}})
 }

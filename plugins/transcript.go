@@ -17,10 +17,10 @@ const (
 
 // transcript is what an instance prints. Whole lines are told, as far as the limit.
 type transcript struct {
-	tell  func(line string)
-	line  []byte
+	tell    func(line string)
+	line    []byte
 	failing []byte // the first line that the present call wrote to standard error, with what follows it
-	left  int    // bytes; below 0: it was said that the limit is reached
+	left    int    // bytes; below 0: it was said that the limit is reached
 }
 
 // write takes what the guest prints. It takes no longer for what is beyond the limit.

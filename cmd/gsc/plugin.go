@@ -14,7 +14,7 @@ func pluginCommand() *cobra.Command {
 		Use:   "plugin",
 		Short: "Look at plugins: losses of your own, as WebAssembly",
 	}
-	cmd.AddCommand(pluginCheckCommand())
+	cmd.AddCommand(pluginCheckCommand(), pluginNewCommand())
 	return cmd
 }
 
