@@ -191,6 +191,26 @@ func lossRows(c kernels.Call) plugins.Rows {
 		Loss: arg("loss"), Gradient: arg("dlogits"), Total: (*float64)(arg("weight").Data), Scale: (*float64)(arg("scale").Data)}
 }
 
+// PluginKind is what kind of plugin a module says it is; empty: it cannot be loaded. Its error is that it could not be looked at.
+func PluginKind(ctx context.Context, file string) (kind string, err error) {
+	wasm, err := os.ReadFile(file)
+	if err != nil {
+		return "", err
+	}
+	host, err := plugins.NewHost(ctx)
+	if err != nil {
+		return "", err
+	}
+	defer func() { err = errors.Join(err, host.Close()) }()
+	p, err := host.Load(ctx, filepath.Base(file), wasm, plugins.Limits{})
+	if wrong := (*plugins.Error)(nil); errors.As(err, &wrong) {
+		return "", nil
+	} else if err != nil {
+		return "", err
+	}
+	return string(p.Manifest.Kind), nil
+}
+
 // Finding is what a check of a plugin found.
 type Finding = plugins.Finding
 
