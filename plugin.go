@@ -218,6 +218,7 @@ type Finding = plugins.Finding
 type PluginOptions struct {
 	Params string // in CUE, such as "gamma: 2"
 	Limits plugins.Limits
+	Print  func(line string) // told of what the plugin prints; may be nil
 }
 
 // CheckPlugin holds a module to the contract of plugins. Its error is that it could not be looked at; what is wrong with it is in the findings.
@@ -231,5 +232,8 @@ func CheckPlugin(ctx context.Context, file string, o PluginOptions) (list []Find
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, host.Close()) }()
+	if o.Print != nil {
+		host.Log(o.Print)
+	}
 	return host.Check(ctx, filepath.Base(file), wasm, o.Limits, func(m abi.Manifest) ([]byte, error) { return schema.Params(m.Params, o.Params) }), nil
 }

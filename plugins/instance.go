@@ -48,13 +48,25 @@ func (i *instance) cause(err error) error {
 		return TimeError{i.plugin.limits.Time}
 	}
 	if e := (ended{}); errors.As(err, &e) {
-		return e.error
+		return i.short(e.error)
 	}
 	line := firstLine(err)
 	if _, trap, ok := strings.Cut(line, "wasm error: "); ok {
 		line = trap
 	}
-	return TrapError{line, i.system.printed.said()}
+	return i.short(TrapError{line, i.system.printed.said()})
+}
+
+// short adds to what ended a guest that it had most of the memory it may have: runtimes of languages end themselves where they get no more.
+func (i *instance) short(err error) error {
+	if i.module == nil {
+		return err
+	}
+	has, most := int64(i.module.Memory().Size()), i.plugin.limits.MemoryBytes
+	if has < most/4*3 {
+		return err
+	}
+	return fmt.Errorf("%w; it has %d of at most %d bytes of memory: if it needs more, give it more with memory", err, has, most)
 }
 
 // call calls an export with the first n words of the stack. Its result is the first.
