@@ -239,14 +239,8 @@ func TestPluginSmoothing(t *testing.T) {
 	}
 }
 
-// What a plugin prints stands in the run's log, with the plugin's name before it; why it ended itself in the error.
-func TestPluginPrints(t *testing.T) {
-	c, dir := find(t, "go"), t.TempDir()
-	if err := (sdk.Project{Language: "go", Kind: "loss", Name: "talks"}).Write(dir); err != nil {
-		t.Fatal(err)
-	}
-	project := filepath.Join(dir, "talks")
-	const program = `package main
+// talking is a plugin in Go that prints, and misbehaves as its parameter says.
+const talking = `package main
 
 import (
 	"fmt"
@@ -256,38 +250,69 @@ import (
 )
 
 func init() {
-	gsc.Loss(gsc.Manifest{Name: "talks", Version: "1", Targets: gsc.Classes, Params: "panics: *0 | 1"}, func(p gsc.Params) (gsc.RowLoss, error) {
+	gsc.Loss(gsc.Manifest{Name: "talks", Version: "1", Targets: gsc.Classes, Params: "does: *0 | int"}, func(p gsc.Params) (gsc.RowLoss, error) {
 		begun := time.Now()
 		time.Sleep(time.Hour)
 		fmt.Println("slept for an hour:", time.Since(begun) > time.Hour)
 		return func(r *gsc.Row) float32 {
-			if p.Number("panics") == 1 {
-				panic("no more")
-			}
 			clear(r.Gradient)
-			return 0
+			return does(int(p.Number("does")), 0)
 		}, nil
 	})
 }
 
+var kept [][]byte
+
+func does(what, depth int) float32 {
+	switch what {
+	case 1:
+		panic("no more")
+	case 2:
+		for {
+		}
+	case 3:
+		return 1 + does(what, depth+1)
+	case 4:
+		for {
+			kept = append(kept, make([]byte, 1<<20))
+		}
+	}
+	return 0
+}
+
 func main() {}
 `
-	save(t, filepath.Join(project, "main.go"), program)
+
+// Go's runtime is held to the bounds of any plugin. What a plugin prints stands in the run's log, with its name before it, and what it says on failing in the error, too.
+func TestPluginPrints(t *testing.T) {
+	c, dir := find(t, "go"), t.TempDir()
+	if err := (sdk.Project{Language: "go", Kind: "loss", Name: "talks"}).Write(dir); err != nil {
+		t.Fatal(err)
+	}
+	project := filepath.Join(dir, "talks")
+	save(t, filepath.Join(project, "main.go"), talking)
 	c.make(t, project)
 	text, err := filepath.Abs(filepath.Join("cmd", "gsc", "testdata", "common", "plays.txt"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	for panics, want := range []string{"talks.wasm (talks 1): slept for an hour: true", "gsc_loss: rows 0 to 255: it trapped: unreachable, and said: panic: no more"} {
+	const loss = "failed: step 1: loss+grad (plugin_loss, ./train.cue:16:2): plugin talks.wasm (talks 1): gsc_loss: rows 0 to 255: "
+	for does, want := range []string{
+		"talks.wasm (talks 1): slept for an hour: true",
+		loss + "it trapped: unreachable, and said: panic: no more",
+		loss + "it takes longer than 1s",
+		loss + "it trapped: unreachable, and said: runtime: out of memory",
+		loss + "it trapped: unreachable, and said: runtime: out of memory",
+	} {
 		run := filepath.Join(t.TempDir(), "run")
 		err := gsc.Train(t.Context(), filepath.Join(project, "train.cue"), gsc.TrainOptions{Run: run, Out: io.Discard, Options: gsc.Options{Tags: []string{"text=" + text},
-			Set: []string{"model.layers=1", "batch.sequences=4", "schedule={kind: \"constant\", peak: 1e-3, steps: 2}", fmt.Sprintf("objective.loss.params={panics: %d}", panics)}}})
-		if (err != nil) != (panics == 1) {
+			Set: []string{"model.layers=1", "batch.sequences=4", "schedule={kind: \"constant\", peak: 1e-3, steps: 2}", `objective.loss.time="1s"`, fmt.Sprintf("objective.loss.params={does: %d}", does)}}})
+		if (err != nil) != (does > 0) {
 			t.Error(err)
 		}
 		log, err := os.ReadFile(filepath.Join(run, "log.txt"))
 		if err != nil || !strings.Contains(string(log), want) {
-			t.Errorf("the log lacks %q: %v\n%s", want, err, log)
+			t.Errorf("the log lacks %q: %v\n%s", want, err, log[max(0, len(log)-800):])
 		}
 	}
 }
