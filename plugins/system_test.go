@@ -2,7 +2,6 @@ package plugins_test
 
 import (
 	"bytes"
-	"fmt"
 	"os"
 	"slices"
 	"strings"
@@ -155,7 +154,7 @@ func FuzzPrinted(f *testing.F) {
 		size := 0
 		plugins.Print(text, piece, func(line string) {
 			if size += len(line); len(line) > 3<<10 || strings.ContainsAny(line, "\n\r\x1b\x00") {
-				t.Fatal(fmt.Sprintf("%d bytes: %q", len(line), line))
+				t.Fatalf("%d bytes: %q", len(line), line)
 			}
 		})
 		if size > 3*(64<<10)+100 {

@@ -66,7 +66,7 @@ func TestLoss(t *testing.T) {
 		k = p.Number("k")
 		return func(*Row) float32 { return 0 }, nil
 	})
-	if err := initialise(`{"k": 3}`); err != nil || k != 3 {
+	if err := initialise(`{"k": 3}`); err != nil || k != 3 || losses == nil {
 		t.Errorf("k is %v: %v", k, err)
 	}
 	defer func() {

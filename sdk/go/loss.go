@@ -36,6 +36,8 @@ func Loss(m Manifest, prepare func(Params) (RowLoss, error)) {
 
 // lossCall is a call as it lies in memory, with its pointers as numbers.
 type lossCall struct {
-	rows, classes                               uint32
-	logits, targets, weights, values, gradients uint32
+	rows, classes     uint32
+	logits, targets   uint32
+	_                 uint32 // weights, which gsc applies itself
+	values, gradients uint32
 }
