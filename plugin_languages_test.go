@@ -316,3 +316,53 @@ func TestPluginPrints(t *testing.T) {
 		}
 	}
 }
+
+// libC is a plugin in C that takes memory of its own from a C library, prints, and looks for a file.
+const libC = `#include <stdio.h>
+#include "gsc.h"
+GSC_MANIFEST("{\"abi\": 1, \"kind\": \"loss\", \"name\": \"libc\", \"version\": \"1\", \"targets\": \"values\"}")
+static float *differences;
+GSC_EXPORT(gsc_init) int32_t init(const char *params, uint32_t length) {
+	FILE *file = fopen("/etc/passwd", "r");
+	printf("%.*s, and %s\n", (int)length, params, file ? "a file" : "no file");
+	fflush(stdout);
+	return GSC_OK;
+}
+GSC_EXPORT(gsc_loss) int32_t loss(const gsc_loss_call *call) {
+	uint32_t n = call->classes;
+	if (!differences) differences = malloc(n * sizeof *differences);
+	for (uint32_t row = 0; row < call->rows; row++) {
+		double sum = 0;
+		for (uint32_t v = 0; v < n; v++) {
+			float d = call->logits[row * n + v] - ((const float *)call->targets)[row * n + v];
+			differences[v] = d;
+			sum += 0.5 * d * d;
+		}
+		if (call->gradients) memcpy(call->gradients + row * n, differences, n * sizeof *differences);
+		call->values[row] = (float)sum;
+	}
+	return GSC_OK;
+}
+`
+
+// A plugin in C may be linked with a C library, whose memory and gsc's do not get into each other's way.
+func TestPluginWithCLibrary(t *testing.T) {
+	find(t, "c")
+	if _, err := os.Stat("/usr/lib/wasm32-wasi/libc.a"); err != nil {
+		t.Skip("SKIPPED: no C library for WASI (Debian: wasi-libc) is here")
+	}
+	source, out := filepath.Join(t.TempDir(), "libc.c"), filepath.Join(t.TempDir(), "libc.wasm")
+	save(t, source, libC)
+	build := exec.Command("clang", "--target=wasm32-wasi", "-mexec-model=reactor", "-O3", "-Wall", "-nodefaultlibs", "-I", filepath.Join("sdk", "c"), "-o", out, source, "-lc")
+	if message, err := build.CombinedOutput(); err != nil || len(message) > 0 {
+		t.Fatalf("%v\n%s", err, message)
+	}
+	right(t, out)
+	var printed []string
+	if _, err := gsc.CheckPlugin(t.Context(), out, gsc.PluginOptions{Print: func(line string) { printed = append(printed, line) }}); err != nil {
+		t.Fatal(err)
+	}
+	if len(printed) == 0 || printed[0] != "libc.wasm (libc 1): {}, and no file" {
+		t.Errorf("it printed %q", printed)
+	}
+}
