@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 
 	"github.com/gsc-project/gsc"
 	"github.com/gsc-project/gsc/examples"
@@ -93,7 +94,8 @@ func (s *Suite) check(ctx context.Context, at int, m module) error {
 		if f.Err != nil {
 			mark = markWrong
 			if row.Pass {
-				row.Pass, row.Why = false, f.Check+": "+f.Err.Error()
+				line, _, _ := strings.Cut(f.Err.Error(), "\n")
+				row.Pass, row.Why = false, f.Check+": "+line
 			}
 		}
 		row.Marks = append(row.Marks, mark)

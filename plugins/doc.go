@@ -4,6 +4,8 @@
 // whether they may go on. A [Plugin] is a module with its manifest; a [Loss] is one with parameters, ready to be called, with an instance for each thread, so that
 // threads share nothing.
 //
+// What runtimes of languages import, a clock, random bytes, something to print on, a host gives them in a form that is the same in every instance and leads nowhere; [Host.Log] has what they print.
+//
 // Nothing that a plugin does takes the process down. A trap, an overrun, a status, a number that is not finite or a pointer that leads nowhere is an [Error], which says
 // what plugin did it, in which export and, of losses, in which row.
 package plugins

@@ -22,7 +22,7 @@ computes is right, and is there to be replaced.`,
 			if err := p.Write("."); err != nil {
 				return err
 			}
-			_, err := fmt.Fprintf(cmd.OutOrStdout(), "%s holds a %s in %s. Next:\n    make -C %[1]s\n    gsc plugin check %[1]s/%[1]s.wasm\n", p.Name, p.Kind, p.Language)
+			_, err := fmt.Fprintf(cmd.OutOrStdout(), "%s holds a %s in %s. Next:\n    make -C %[1]s\n    gsc plugin check %[1]s/%[1]s.wasm\n    gsc train -t text=FILE %[1]s/train.cue\n", p.Name, p.Kind, p.Language)
 			return err
 		},
 	}

@@ -11,6 +11,13 @@ export function text(manifest: string): u64 {
   return (<u64>bytes.byteLength << 32) | changetype<usize>(bytes);
 }
 
+// member is a text in a manifest.
+export function member(manifest: string, name: string): string {
+  const key = "\"" + name + "\"";
+  const from = manifest.indexOf("\"", manifest.indexOf(key) + key.length) + 1;
+  return manifest.substring(from, manifest.indexOf("\"", from));
+}
+
 // params are those that gsc wrote at a place.
 export function params(at: usize, length: i32): Params { return new Params(String.UTF8.decodeUnsafe(at, length)); }
 

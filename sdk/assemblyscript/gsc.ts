@@ -7,7 +7,7 @@
 //     row(logits: Floats, n: i32, target: Target, gradient: Floats | null): f32
 //                                                        a row's loss, and its gradient where one is asked for
 //
-// and loss.ts in this folder, which is what is compiled, makes gsc's exports of them.
+// and loss.ts in this folder, which is what is compiled, makes gsc's exports of them. Memory is never freed (asc's --runtime stub): what a row needs is allocated once.
 
 // Floats are numbers in memory, and know not how many they are.
 @unmanaged

@@ -1,6 +1,6 @@
 // A plugin of the kind loss: what is compiled.
 import { manifest, init, row } from "../index";
-import { OK, BAD_PARAMS, alloc, params, text } from "./exports";
+import { OK, BAD_PARAMS, alloc, member, params, text } from "./exports";
 import { Floats, Target } from "./gsc";
 
 export function gsc_manifest(): u64 { return text(manifest); }
@@ -19,7 +19,7 @@ class Call {
   gradients: Floats | null;
 }
 
-const overValues = manifest.includes("\"values\"");
+const overValues = member(manifest, "targets") == "values";
 
 export function gsc_loss(call: Call): i32 {
   const n = call.classes, gradients = call.gradients;
