@@ -33,10 +33,10 @@ const (
 func Plugins(ctx context.Context, o PluginOptions) (Report, error) {
 	r := Report{Device: "cpu"}
 	list, done, err := modules(o.Folders)
+	defer done()
 	if err != nil {
 		return r, err
 	}
-	defer done()
 	byKind, err := kinds(ctx, list)
 	if err != nil {
 		return r, err
@@ -125,18 +125,17 @@ func sorted(byKind map[string][]module) []string {
 	return names
 }
 
-// modules finds those of folders, or unpacks the examples', until done.
+// modules finds those of folders, or unpacks the examples', until done, which is never nil.
 func modules(folders []string) (list []module, done func(), err error) {
 	done = func() {}
 	if len(folders) == 0 {
 		dir, err := os.MkdirTemp("", "gsc-plugins-")
 		if err != nil {
-			return nil, nil, err
+			return nil, done, err
 		}
 		done = func() { os.RemoveAll(dir) }
 		if err := os.CopyFS(dir, examples.Plugins); err != nil {
-			done()
-			return nil, nil, err
+			return nil, done, err
 		}
 		list, err = within(dir, dir)
 		return list, done, err
@@ -144,10 +143,10 @@ func modules(folders []string) (list []module, done func(), err error) {
 	for _, folder := range folders {
 		found, err := within(folder, "")
 		if err != nil {
-			return nil, nil, err
+			return nil, done, err
 		}
 		if len(found) == 0 {
-			return nil, nil, fmt.Errorf("%s holds no plugin: there is no .wasm in it, nor in its folders", folder)
+			return nil, done, fmt.Errorf("%s holds no plugin: there is no .wasm in it, nor in its folders", folder)
 		}
 		list = append(list, found...)
 	}

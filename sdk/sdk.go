@@ -17,7 +17,7 @@ import (
 	"strings"
 )
 
-//go:embed all:assemblyscript all:c all:go all:project all:rust all:zig
+//go:embed all:assemblyscript all:c all:go all:project rust/Cargo.toml rust/src all:rust/template all:zig
 var files embed.FS
 
 // The names of what means something.
