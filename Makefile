@@ -56,6 +56,10 @@ BENCH = go run ./bench -rows "$(or $(ROWS),*)" -n $(or $(N),5) -out "$(or $(OUT)
 mpi: ## run what takes an MPI: its transport, and jobs of processes (skipped where there is none)
 	@scripts/mpi
 
+.PHONY: sdk
+sdk: ## build the projects and examples of plugins from clean, in every language whose toolchain is here or can be installed
+	@scripts/sdk
+
 .PHONY: bench
 bench: build ## compare gsc with its peers by ratio; bench/README.md tells of ROWS, N, TORCH, LLMC, TEXT and OUT
 	@$(BENCH)

@@ -43,6 +43,9 @@ func exampleTags(t *testing.T, dir string) map[string][]string {
 func TestExamples(t *testing.T) {
 	dir := t.TempDir()
 	tags := exampleTags(t, dir)
+	for _, e := range languageExamples {
+		tags["plugin-"+e.language] = tags["plugin-losses"]
+	}
 	found, err := filepath.Glob(filepath.Join("examples", "*", "*.cue"))
 	if err != nil || len(found) == 0 {
 		t.Fatal(found, err)
@@ -50,6 +53,9 @@ func TestExamples(t *testing.T) {
 	for _, path := range found {
 		name := filepath.Base(filepath.Dir(path))
 		t.Run(name, func(t *testing.T) {
+			if name == "plugin-go" {
+				path = goExample(t, dir)
+			}
 			o := gsc.Options{Tags: tags[name]}
 			p, err := gsc.Plan(path, o)
 			if err != nil {

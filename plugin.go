@@ -187,6 +187,13 @@ func (s *session) openPlugins() error {
 	return nil
 }
 
+// tell has what plugins print shown among what is told of a run.
+func (s *session) tell(r *recorder) {
+	if s.plugins != nil {
+		s.plugins.host.Log(func(line string) { r.Note("%s", line) })
+	}
+}
+
 // Progress is that of all plugins.
 func (h *pluginHost) Progress() int64 { return h.host.Progress() }
 
@@ -234,6 +241,26 @@ func lossRows(c kernels.Call) plugins.Rows {
 		Loss: arg("loss"), Gradient: arg("dlogits"), Total: (*float64)(arg("weight").Data), Scale: (*float64)(arg("scale").Data)}
 }
 
+// PluginKind is what kind of plugin a module says it is; empty: it cannot be loaded. Its error is that it could not be looked at.
+func PluginKind(ctx context.Context, file string) (kind string, err error) {
+	wasm, err := os.ReadFile(file)
+	if err != nil {
+		return "", err
+	}
+	host, err := plugins.NewHost(ctx)
+	if err != nil {
+		return "", err
+	}
+	defer func() { err = errors.Join(err, host.Close()) }()
+	p, err := host.Load(ctx, filepath.Base(file), wasm, plugins.Limits{})
+	if wrong := (*plugins.Error)(nil); errors.As(err, &wrong) {
+		return "", nil
+	} else if err != nil {
+		return "", err
+	}
+	return string(p.Manifest.Kind), nil
+}
+
 // Finding is what a check of a plugin found.
 type Finding = plugins.Finding
 
@@ -241,6 +268,7 @@ type Finding = plugins.Finding
 type PluginOptions struct {
 	Params string // in CUE, such as "gamma: 2"
 	Limits plugins.Limits
+	Print  func(line string) // told of what the plugin prints; may be nil
 }
 
 // CheckPlugin holds a module to the contract of plugins. Its error is that it could not be looked at; what is wrong with it is in the findings.
@@ -254,5 +282,8 @@ func CheckPlugin(ctx context.Context, file string, o PluginOptions) (list []Find
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, host.Close()) }()
+	if o.Print != nil {
+		host.Log(o.Print)
+	}
 	return host.Check(ctx, filepath.Base(file), wasm, o.Limits, func(m abi.Manifest) ([]byte, error) { return schema.Params(m.Params, o.Params) }), nil
 }

@@ -58,6 +58,7 @@ func Train(ctx context.Context, path string, o TrainOptions) (err error) {
 	if err != nil {
 		return err
 	}
+	s.tell(recorder)
 	summary, err := s.train(ctx, r.dir, recorder, o.Timeline)
 	if err := recorder.Close(err); err != nil {
 		return err

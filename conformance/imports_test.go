@@ -46,6 +46,7 @@ var importRules = []importRule{
 	{from: module + "/plugins/meter", to: module + "/...", reason: "a rewriter of modules knows nothing of what they are for"},
 	{from: module + "/plugins/...", to: module + "/compiler/...", deep: true, reason: "the host runs modules, whatever plan calls them"},
 	{from: module + "/plugins/...", to: module + "/runtime/...", deep: true, reason: "the host runs modules, whatever plan calls them"},
+	{from: module + "/sdk/...", to: module + "/...", deep: true, reason: "what plugins are made of goes into projects without gsc"},
 	{from: module + "/runtime/...", to: module + "/plugins/...", deep: true, reason: "plugins are wired in by the front door"},
 	{from: module + "/...", to: "github.com/spf13/cobra", exempt: module + "/cmd/gsc", reason: "only the command line parses commands"},
 	{from: module + "/...", to: "github.com/mmcloughlin/avo/...", exempt: module + "/kernels/cpu/...", reason: "assembly is generated for the cpu device only"},

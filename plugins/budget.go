@@ -33,7 +33,8 @@ type budget struct {
 	tank   api.MutableGlobal // the instance's count; nil until there is one, and where fuel has no bound
 	slice  int64             // wanted
 	handed int64             // what was handed out of it
-	since  time.Time         // the slice began
+	since  time.Time         // it was last looked at the clock; zero: not in this call
+	began  time.Time         // the slice began; zero: none was handed out in this call
 	spent  error             // what ended the call
 	asked  *atomic.Int64     // counts all askings of a host
 }
@@ -47,25 +48,33 @@ func newBudget(ctx context.Context, limits Limits, asked *atomic.Int64) (*budget
 
 // begin gives a call all its time, which counts from when it asks first: most calls never do, and looking at the clock would take longer than to call. Of fuel that is bounded nothing is left of the call before, since a call would end sooner or later for what came before it.
 func (b *budget) begin() {
-	b.used, b.spent, b.since, b.fuel, b.handed = 0, nil, time.Time{}, b.limits.Fuel, 0
+	b.used, b.spent, b.since, b.began, b.fuel, b.handed = 0, nil, time.Time{}, time.Time{}, b.limits.Fuel, 0
 	if b.tank != nil {
 		b.tank.Set(0)
+	}
+}
+
+// ask looks at the clock, and ends the guest where its time is used up.
+func (b *budget) ask() {
+	b.asked.Add(1)
+	now := time.Now()
+	if !b.since.IsZero() {
+		b.used += min(now.Sub(b.since), longestSlice)
+	}
+	if b.since = now; b.used > b.limits.Time {
+		b.end(TimeError{b.limits.Time})
 	}
 }
 
 // refill is what the rewritten module calls, with what is left, a negative number. It is the place where Go's scheduler and collector get hold of the goroutine.
 func refill(ctx context.Context, _ api.Module, stack []uint64) {
 	b := ctx.Value(budgetKey{}).(*budget)
-	b.asked.Add(1)
-	if !b.since.IsZero() {
-		took := time.Since(b.since)
-		if b.used += min(took, longestSlice); b.used > b.limits.Time {
-			b.end(TimeError{b.limits.Time})
-		}
-		b.resize(took)
+	b.ask()
+	if !b.began.IsZero() {
+		b.resize(b.since.Sub(b.began))
 	}
 	b.handed = b.hand(b.handed - int64(stack[0]))
-	b.since = time.Now()
+	b.began = b.since
 	stack[0] = uint64(b.handed)
 }
 

@@ -4,6 +4,8 @@
 // whether they may go on. A [Plugin] is a module with its manifest; a [Loss] is one with parameters, ready to be called, with an instance for each thread, so that
 // threads share nothing.
 //
+// What runtimes of languages import, a clock, random bytes, something to print on, a host gives them in a form that is the same in every instance and leads nowhere; [Host.Log] has what they print.
+//
 // Nothing that a plugin does takes the process down. A trap, an overrun, a status, a number that is not finite or a pointer that leads nowhere is an [Error], which says
 // what plugin did it, in which export and, of losses, in which row.
 package plugins
@@ -63,9 +65,29 @@ type StatusError struct{ Status abi.Status }
 func (e StatusError) Error() string { return "it returned " + e.Status.String() }
 
 // TrapError is a call that WebAssembly ended.
-type TrapError struct{ Trap string }
+type TrapError struct {
+	Trap string
+	Said string // the first line that the call printed as an error; empty: none
+}
 
-func (e TrapError) Error() string { return "it trapped: " + e.Trap }
+func (e TrapError) Error() string { return "it trapped: " + e.Trap + andSaid(e.Said) }
+
+// ExitError is a plugin that ended itself, as runtimes of languages do when they fail.
+type ExitError struct {
+	Code uint32
+	Said string // as that of a [TrapError]
+}
+
+func (e ExitError) Error() string {
+	return fmt.Sprintf("it ended itself with the code %d", e.Code) + andSaid(e.Said)
+}
+
+func andSaid(line string) string {
+	if line == "" {
+		return ""
+	}
+	return ", and said: " + line
+}
 
 // TimeError is a call that took longer than it may.
 type TimeError struct{ Limit time.Duration }

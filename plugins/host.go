@@ -26,6 +26,7 @@ type Host struct {
 	runtime wazero.Runtime
 	cache   wazero.CompilationCache
 	asked   atomic.Int64
+	log
 }
 
 // NewHost makes a host. Compiled modules are kept in the user's cache folder, where there is one that can be written.
@@ -34,6 +35,9 @@ func NewHost(ctx context.Context) (*Host, error) {
 	h.runtime = wazero.NewRuntimeWithConfig(ctx, wazero.NewRuntimeConfig().WithCompilationCache(h.cache).WithDebugInfoEnabled(false))
 	_, err := h.runtime.NewHostModuleBuilder(meter.RefillModule).NewFunctionBuilder().
 		WithGoModuleFunction(api.GoModuleFunc(refill), []api.ValueType{api.ValueTypeI64}, []api.ValueType{api.ValueTypeI64}).Export(meter.RefillName).Instantiate(ctx)
+	if err == nil {
+		err = h.offer(ctx)
+	}
 	if err != nil {
 		return nil, errors.Join(err, h.Close())
 	}
@@ -48,6 +52,9 @@ func cache() wazero.CompilationCache {
 	}
 	return wazero.NewCompilationCache()
 }
+
+// Log has what plugins print told to somebody, a line at a time with the plugin's name before it, and one line at a time from whatever goroutine.
+func (h *Host) Log(to func(line string)) { h.listen(to) }
 
 // Progress is a number that changes every few milliseconds while a plugin computes. It may be asked for at any time.
 func (h *Host) Progress() int64 { return h.asked.Load() }
@@ -112,8 +119,10 @@ func (p *Plugin) compile(ctx context.Context, wasm []byte) error {
 	if err != nil {
 		return fmt.Errorf("this is no module that gsc takes: %w", err)
 	}
-	if len(imports) > 0 {
-		return fmt.Errorf("it imports the %s %s.%s: a plugin may import nothing", imports[0].Kind, imports[0].Module, imports[0].Name)
+	for _, i := range imports {
+		if err := allowed(i.Module, i.Name, i.Kind); err != nil {
+			return err
+		}
 	}
 	counted, err := meter.Rewrite(wasm, limits)
 	if err != nil {
@@ -122,8 +131,14 @@ func (p *Plugin) compile(ctx context.Context, wasm []byte) error {
 	if p.code, err = p.host.runtime.CompileModule(ctx, counted); err != nil {
 		return fmt.Errorf("this is no valid module: %s", firstLine(err))
 	}
+	if err := fitting(p.code); err != nil {
+		return err
+	}
 	return p.exports()
 }
+
+// initialize is what runtimes of languages export to be called before all else.
+const initialize = "_initialize"
 
 // signature is what an export's type must be.
 type signature struct {
@@ -140,6 +155,9 @@ var (
 func (p *Plugin) exports() error {
 	if p.code.ExportedMemories()[abi.Memory] == nil {
 		return fmt.Errorf("it does not export its memory as %q", abi.Memory)
+	}
+	if f := p.code.ExportedFunctions()[initialize]; f != nil && len(f.ParamTypes())+len(f.ResultTypes()) > 0 {
+		return fmt.Errorf("its export %s has the type %s, not %s", initialize, typeText(f.ParamTypes(), f.ResultTypes()), typeText(nil, nil))
 	}
 	return p.has(common)
 }

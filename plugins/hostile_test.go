@@ -22,7 +22,7 @@ func TestHostile(t *testing.T) {
 	h := newHost(t)
 	beside := load(t, h, "cross_entropy.wasm")
 	texts, err := filepath.Glob("testdata/hostile/*.wat")
-	if err != nil || len(texts) < 15 {
+	if err != nil || len(texts) < 46 {
 		t.Fatal(texts, err)
 	}
 	for _, text := range texts {

@@ -20,6 +20,7 @@ type instance struct {
 	module api.Module
 	ctx    context.Context // holds the budget
 	budget *budget
+	system *system
 	stack  [2]uint64 // arguments and result of a call
 }
 
@@ -27,9 +28,10 @@ type instance struct {
 func (p *Plugin) instance(ctx context.Context) (*instance, error) {
 	i := &instance{plugin: p}
 	i.budget, i.ctx = newBudget(ctx, p.limits, &p.host.asked)
-	i.budget.begin()
+	i.system, i.ctx = newSystem(i.ctx, p, i.budget)
+	i.system.begin()
 	var err error
-	i.module, err = p.host.runtime.InstantiateModule(i.ctx, p.code, wazero.NewModuleConfig().WithName("").WithStartFunctions("_initialize"))
+	i.module, err = p.host.runtime.InstantiateModule(i.ctx, p.code, wazero.NewModuleConfig().WithName("").WithStartFunctions(initialize))
 	if err != nil {
 		return nil, p.wrong("", "start", i.cause(err))
 	}
@@ -39,23 +41,41 @@ func (p *Plugin) instance(ctx context.Context) (*instance, error) {
 	return i, nil
 }
 
-func (i *instance) close() error { return i.module.Close(i.ctx) }
+func (i *instance) close() error {
+	i.system.printed.flush()
+	return i.module.Close(i.ctx)
+}
 
 // cause puts what ended a call into words.
 func (i *instance) cause(err error) error {
 	if i.budget.spent != nil {
 		return i.budget.spent
 	}
+	if e := (ended{}); errors.As(err, &e) {
+		return i.short(e.error)
+	}
 	line := firstLine(err)
 	if _, trap, ok := strings.Cut(line, "wasm error: "); ok {
 		line = trap
 	}
-	return TrapError{line}
+	return i.short(TrapError{line, i.system.printed.said()})
+}
+
+// short adds to what ended a guest that it had most of the memory it may have: runtimes of languages end themselves where they get no more.
+func (i *instance) short(err error) error {
+	if i.module == nil {
+		return err
+	}
+	has, most := int64(i.module.Memory().Size()), i.plugin.limits.MemoryBytes
+	if has < most/4*3 {
+		return err
+	}
+	return fmt.Errorf("%w; it has %d of at most %d bytes of memory: if it needs more, give it more with memory", err, has, most)
 }
 
 // call calls an export with the first n words of the stack. Its result is the first.
 func (i *instance) call(f api.Function, n int) error {
-	i.budget.begin()
+	i.system.begin()
 	if err := f.CallWithStack(i.ctx, i.stack[:max(n, 1)]); err != nil {
 		return i.cause(err)
 	}
@@ -75,11 +95,7 @@ func (i *instance) status(f api.Function, n int) error {
 
 // bytes are some of the guest's memory, as they lie there, until its next call.
 func (i *instance) bytes(at, size uint32) ([]byte, error) {
-	view, ok := i.module.Memory().Read(at, size)
-	if !ok {
-		return nil, fmt.Errorf("its pointer %#x to %d bytes leads out of its memory, which has %d", at, size, i.module.Memory().Size())
-	}
-	return view, nil
+	return region(i.module.Memory(), at, uint64(size))
 }
 
 // manifest asks the module what it is.

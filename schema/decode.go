@@ -296,6 +296,9 @@ func (w *wire) open(s *Strategy) []string {
 	return open
 }
 
+// SizeBytes is a size as strategies write it, such as "16MiB", in bytes.
+func SizeBytes(text string) (int64, error) { return sizeBytes(text) }
+
 // sizeBytes is a size in bytes: a number, or a string with a unit.
 func sizeBytes(size any) (int64, error) {
 	switch x := size.(type) {

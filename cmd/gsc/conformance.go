@@ -30,7 +30,7 @@ func conformanceCommand() *cobra.Command {
 	f.IntVar(&c.threads, "threads", 0, "`N` threads; 0: as many as processors")
 	f.BoolVar(&c.json, "json", false, "print a report as JSON instead of a table")
 	cmd.Flags().IntVar(&c.kernels.CasesPerOp, "cases", 0, "`N` random cases for each operation; 0: the default")
-	cmd.AddCommand(c.referenceCommand(), c.kernelsCommand(), c.strategiesCommand())
+	cmd.AddCommand(c.referenceCommand(), c.kernelsCommand(), c.strategiesCommand(), c.pluginsCommand())
 	return cmd
 }
 
@@ -103,6 +103,29 @@ func (c *conformanceFlags) strategiesCommand() *cobra.Command {
 	f.IntVar(&o.Seeds, "seeds", conformance.DefaultSeeds, "`N` random strategies")
 	f.IntVar(&o.First, "first", 1, "the first `SEED`")
 	return cmd
+}
+
+func (c *conformanceFlags) pluginsCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:         "plugins [FOLDER...]",
+		Annotations: together,
+		Short:       "Hold plugins, the examples' where no folder is given, to their contract",
+		Args:        atLeast(0),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			ctx, stop := interruptible()
+			defer stop()
+			o := conformance.PluginOptions{Folders: args}
+			t := &table{w: cmd.OutOrStdout()}
+			if !c.json {
+				o.Tell = t.tell
+			}
+			report, err := conformance.Plugins(ctx, o)
+			if err != nil || c.json {
+				return c.print(cmd.OutOrStdout(), report, err)
+			}
+			return verdict(report, t.end(report))
+		},
+	}
 }
 
 func (c *conformanceFlags) kernelsCommand() *cobra.Command {

@@ -2,11 +2,13 @@ package main
 
 import (
 	"fmt"
+	"io"
 	"text/tabwriter"
 
 	"github.com/spf13/cobra"
 
 	"github.com/gsc-project/gsc"
+	"github.com/gsc-project/gsc/schema"
 )
 
 func pluginCommand() *cobra.Command {
@@ -14,12 +16,12 @@ func pluginCommand() *cobra.Command {
 		Use:   "plugin",
 		Short: "Look at plugins: losses of your own, as WebAssembly",
 	}
-	cmd.AddCommand(pluginCheckCommand())
+	cmd.AddCommand(pluginCheckCommand(), pluginNewCommand())
 	return cmd
 }
 
 func pluginCheckCommand() *cobra.Command {
-	o := gsc.PluginOptions{}
+	o, memory := gsc.PluginOptions{}, ""
 	cmd := &cobra.Command{
 		Use:   "check FILE.wasm",
 		Short: "Hold a plugin to its contract",
@@ -30,6 +32,13 @@ its gradients are those of its losses, against finite differences.`,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			ctx, stop := interruptible()
 			defer stop()
+			var err error
+			if memory != "" {
+				if o.Limits.MemoryBytes, err = schema.SizeBytes(memory); err != nil {
+					return fmt.Errorf("--memory: %w: write it as 16MiB", err)
+				}
+			}
+			o.Print = firstLines(cmd.ErrOrStderr())
 			list, err := gsc.CheckPlugin(ctx, args[0], o)
 			if err != nil {
 				return err
@@ -54,6 +63,22 @@ its gradients are those of its losses, against finite differences.`,
 		},
 	}
 	cmd.Flags().StringVar(&o.Params, "params", "", "the plugin's parameters in `CUE`, such as 'gamma: 2'")
+	cmd.Flags().StringVar(&memory, "memory", "", "how much memory an instance may have, such as `16MiB`; empty: as much as in a strategy that says nothing")
 	cmd.Flags().DurationVar(&o.Limits.Time, "time", 0, "how long a call may take; 0: as long as in a strategy that says nothing")
 	return cmd
+}
+
+// printedLines is how much of what a plugin prints is shown: it may print the same for each check.
+const printedLines = 10
+
+// firstLines shows the first lines of what a plugin prints.
+func firstLines(w io.Writer) func(line string) {
+	shown := 0
+	return func(line string) {
+		if shown++; shown <= printedLines {
+			fmt.Fprintln(w, line)
+		} else if shown == printedLines+1 {
+			fmt.Fprintln(w, "(it prints more)")
+		}
+	}
 }

@@ -1,7 +1,7 @@
 // Package abi is the contract between gsc and its plugins, version 1, and its names in Go.
 //
-// A plugin is a WebAssembly module (2.0, with vector instructions) that imports nothing and exports its memory and the functions below. It sees its arguments
-// and its memory: no files, no network, no clock, no randomness. What it returns must follow from its parameters and the arguments of the call alone, never from earlier calls, since gsc
+// A plugin is a WebAssembly module (2.0, with vector instructions) that exports its memory and the functions below, and imports at most what the runtime of its language needs. It sees its
+// arguments and its memory: no files, no network, no time, no chance. What it returns must follow from its parameters and the arguments of the call alone, never from earlier calls, since gsc
 // makes several instances of a plugin, shares calls out among them in any way, and throws an instance away when it likes.
 //
 // # What every plugin exports
@@ -16,6 +16,24 @@
 //
 // The parameters are a JSON object: what the strategy gives, checked against the manifest's schema and with the schema's defaults filled in. "{}" where the
 // manifest has none.
+//
+// # What a plugin may import
+//
+// Nothing, or functions by which runtimes of languages begin, print and end; any other import is refused by its name. A module that exports _initialize, without arguments and results, has it
+// called before all else. What these functions tell is the same in every instance, whatever the machine and the day. A pointer of theirs that leads out of memory ends the call.
+//
+//	wasi_snapshot_preview1    WASI, preview 1:
+//	  clock_time_get, _res_get  all clocks are one, which begins at 0 and goes on by 1 ms with each reading
+//	  poll_oneoff               comes back at once; the clock then shows the time that was waited for
+//	  random_get                bytes that follow from the module's digest, from the first one in every instance
+//	  args_…, environ_…         there are none
+//	  fd_write                  to 1 and 2: lines of gsc's log, 64 KiB of an instance at most, what follows is left out. What a call that fails wrote to 2 stands in the error
+//	  proc_exit                 ends the call with an error, whatever the code
+//	  sched_yield, fd_close, fd_fdstat_get, fd_fdstat_set_flags   as of a terminal that 0, 1 and 2 are
+//	  other fd_…, path_…        there is no such file (EBADF), there are no paths (ENOSYS)
+//	env                       what AssemblyScript imports:
+//	  abort(message, file, line, column)   ends the call with an error that has the message
+//	  seed() → f64              a random number as above, in [0, 1)
 //
 // # Memory
 //

@@ -234,7 +234,7 @@ func (m *module) readMemories(r *reader) {
 	n := r.count("memories", 1)
 	out := appendU32(nil, uint32(n))
 	for range n {
-		out = r.limits().lower(r, out, "pages of memory", m.limits.MemoryPages)
+		out = r.limits().lower(r, out, "pages of 64 KiB of memory", m.limits.MemoryPages)
 		m.memories++
 	}
 	m.replace(r, memorySection, out)

@@ -10,6 +10,10 @@
 // It is built without a C library:
 //
 //     clang --target=wasm32 -O3 -msimd128 -mbulk-memory -ffreestanding -nostdlib -Wl,--no-entry -I sdk/c -o mine.wasm mine.c
+//
+// or with one (Debian: wasi-libc), whose memory then is where gsc_allocate takes from; what it prints stands in gsc's log:
+//
+//     clang --target=wasm32-wasi -mexec-model=reactor -O3 -msimd128 -mbulk-memory -nodefaultlibs -I sdk/c -o mine.wasm mine.c -lc
 #ifndef GSC_H
 #define GSC_H
 
@@ -45,11 +49,20 @@ typedef struct {
 		return (uint64_t)(sizeof manifest - 1) << 32 | (uint32_t)(uintptr_t)manifest; \
 	}
 
+#ifdef __wasi__
+#include <stdlib.h>
+#include <string.h>
+#endif
+
 #ifdef __wasm__
 extern unsigned char __heap_base;
 
 // gsc_allocate gives zeroed memory that is never freed, aligned to 16 bytes; NULL when there is no more.
 static void *gsc_allocate(uint32_t bytes) {
+#ifdef __wasi__
+	void *room = bytes > 0xfffffff0u ? NULL : aligned_alloc(16, (bytes + 15) & ~15u);
+	return room ? memset(room, 0, bytes) : NULL;
+#else
 	static uint64_t next = 0;
 	if (next == 0) next = ((uint32_t)(uintptr_t)&__heap_base + 15) & ~15u;
 	uint64_t end = (next + bytes + 15) & ~(uint64_t)15;
@@ -61,6 +74,7 @@ static void *gsc_allocate(uint32_t bytes) {
 	void *at = (void *)(uintptr_t)next;
 	next = end;
 	return at;
+#endif
 }
 
 GSC_EXPORT(gsc_alloc) void *gsc_alloc_export(uint32_t bytes) { return gsc_allocate(bytes); }

@@ -1,5 +1,5 @@
 ;; It asks for the function that gives fuel.
-;; want: plugin F: it imports the function gsc:meter.refill: a plugin may import nothing
+;; want: plugin F: it imports the function gsc:meter.refill: a plugin may import only what the runtimes of languages need, which package plugins/abi lists
 (module
   (import "gsc:meter" "refill" (func (param i64) (result i64)))
   (memory (export "memory") 40)

@@ -1,5 +1,5 @@
 ;; It asks for 4 GiB at once.
-;; want: plugin F: this is no module that gsc takes: section memory: it asks for 65536 pages of memory, more than 64
+;; want: plugin F: this is no module that gsc takes: section memory: it asks for 65536 pages of 64 KiB of memory, more than 64
 (module
   (memory (export "memory") 65536)
   (data (i32.const 16) "{\22abi\22: 1, \22kind\22: \22loss\22, \22name\22: \22hostile\22, \22version\22: \221\22, \22targets\22: \22classes\22}")

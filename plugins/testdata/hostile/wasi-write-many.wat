@@ -1,7 +1,7 @@
-;; It asks for a clock.
-;; want: plugin F: it imports the function wasi_snapshot_preview1.clock_time_get: a plugin may import nothing
+;; It prints half a billion texts at once.
+;; want: plugin F (hostile 1): gsc_loss: rows 0 to 2: wasi_snapshot_preview1.fd_write: its pointer 0x800 to 4294967288 bytes leads out of its memory, which has 2621440
 (module
-  (import "wasi_snapshot_preview1" "clock_time_get" (func (param i32 i64 i32) (result i32)))
+  (import "wasi_snapshot_preview1" "fd_write" (func $fd_write (param i32 i32 i32 i32) (result i32)))
   (memory (export "memory") 40)
   (data (i32.const 16) "{\22abi\22: 1, \22kind\22: \22loss\22, \22name\22: \22hostile\22, \22version\22: \221\22, \22targets\22: \22classes\22}")
   (func (export "gsc_manifest") (result i64) (i64.const 356482285584))
@@ -11,4 +11,4 @@
     (i32.sub (global.get $next) (i32.and (i32.add (local.get $n) (i32.const 15)) (i32.const -16))))
   (func (export "gsc_init") (param i32 i32) (result i32) (i32.const 0))
   (func (export "gsc_loss") (param $call i32) (result i32)
-    (i32.const 0)))
+    (call $fd_write (i32.const 1) (i32.const 2048) (i32.const 0x1fffffff) (i32.const 2056))))

@@ -1,0 +1,170 @@
+package conformance
+
+import (
+	"context"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/gsc-project/gsc"
+	"github.com/gsc-project/gsc/examples"
+)
+
+// PluginOptions say which plugins are looked at.
+type PluginOptions struct {
+	Folders []string               // whose modules are; empty: the examples'
+	Tell    func(s *Suite, at int) // told of each row as it is done, by its place in the suite, which has the names of all; may be nil
+}
+
+// module is a plugin to be checked.
+type module struct{ name, file string }
+
+// Marks of a check in a plugin's row.
+const (
+	markRight   = "ok"
+	markWrong   = "wrong"
+	markNotDone = "·" // since one before it failed
+)
+
+// Plugins holds plugins to their contract, as gsc plugin check does: a suite for each kind, a row for each plugin, and a column for each check.
+func Plugins(ctx context.Context, o PluginOptions) (Report, error) {
+	r := Report{Device: "cpu"}
+	list, done, err := modules(o.Folders)
+	defer done()
+	if err != nil {
+		return r, err
+	}
+	byKind, err := kinds(ctx, list)
+	if err != nil {
+		return r, err
+	}
+	for _, kind := range sorted(byKind) {
+		s := Suite{Name: "plugins of the kind " + kind}
+		if kind == "" {
+			s.Name = "plugins that do not load"
+		}
+		if err := s.checkAll(ctx, byKind[kind], o.Tell); err != nil {
+			return r, err
+		}
+		r.add(s)
+	}
+	return r, ctx.Err()
+}
+
+// checkAll fills in a suite. A row is told as it is done once a plugin went through all checks, and so named the columns.
+func (s *Suite) checkAll(ctx context.Context, list []module, tell func(*Suite, int)) error {
+	for _, m := range list {
+		s.Rows = append(s.Rows, Row{Name: m.name})
+	}
+	told, named := 0, false
+	for i, m := range list {
+		if err := s.check(ctx, i, m); err != nil {
+			return err
+		}
+		named = named || s.Rows[i].Pass || i == len(list)-1
+		for ; named && told <= i; told++ {
+			row := &s.Rows[told]
+			for len(row.Marks) < len(s.Columns) {
+				row.Marks = append(row.Marks, markNotDone)
+			}
+			if tell != nil {
+				tell(s, told)
+			}
+		}
+	}
+	return nil
+}
+
+// check fills in a row, as far as its checks go. Why it does not pass is the first that fails.
+func (s *Suite) check(ctx context.Context, at int, m module) error {
+	findings, err := gsc.CheckPlugin(ctx, m.file, gsc.PluginOptions{})
+	if err != nil {
+		return err
+	}
+	row := &s.Rows[at]
+	row.Pass = true
+	for i, f := range findings {
+		if i == len(s.Columns) {
+			s.Columns = append(s.Columns, f.Check)
+		}
+		mark := markRight
+		if f.Err != nil {
+			mark = markWrong
+			if row.Pass {
+				line, _, _ := strings.Cut(f.Err.Error(), "\n")
+				row.Pass, row.Why = false, f.Check+": "+line
+			}
+		}
+		row.Marks = append(row.Marks, mark)
+	}
+	return nil
+}
+
+// kinds groups plugins by what they say they are; "": they say nothing.
+func kinds(ctx context.Context, list []module) (map[string][]module, error) {
+	byKind := map[string][]module{}
+	for _, m := range list {
+		kind, err := gsc.PluginKind(ctx, m.file)
+		if err != nil {
+			return nil, err
+		}
+		byKind[kind] = append(byKind[kind], m)
+	}
+	return byKind, nil
+}
+
+func sorted(byKind map[string][]module) []string {
+	var names []string
+	for kind := range byKind {
+		names = append(names, kind)
+	}
+	slices.Sort(names)
+	return names
+}
+
+// modules finds those of folders, or unpacks the examples', until done, which is never nil.
+func modules(folders []string) (list []module, done func(), err error) {
+	done = func() {}
+	if len(folders) == 0 {
+		dir, err := os.MkdirTemp("", "gsc-plugins-")
+		if err != nil {
+			return nil, done, err
+		}
+		done = func() { os.RemoveAll(dir) }
+		if err := os.CopyFS(dir, examples.Plugins); err != nil {
+			return nil, done, err
+		}
+		list, err = within(dir, dir)
+		return list, done, err
+	}
+	for _, folder := range folders {
+		found, err := within(folder, "")
+		if err != nil {
+			return nil, done, err
+		}
+		if len(found) == 0 {
+			return nil, done, fmt.Errorf("%s holds no plugin: there is no .wasm in it, nor in its folders", folder)
+		}
+		list = append(list, found...)
+	}
+	return list, done, nil
+}
+
+// within finds the modules of a folder and of those in it, named as seen from base.
+func within(folder, base string) (list []module, err error) {
+	err = filepath.WalkDir(folder, func(path string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() || filepath.Ext(path) != ".wasm" {
+			return err
+		}
+		name := path
+		if base != "" {
+			name, err = filepath.Rel(base, path)
+		}
+		list = append(list, module{filepath.ToSlash(name), path})
+		return err
+	})
+	return list, err
+}

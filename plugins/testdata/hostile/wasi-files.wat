@@ -1,0 +1,20 @@
+;; It looks for files, and traps if there are any.
+;; want: nothing
+(module
+  (import "wasi_snapshot_preview1" "fd_prestat_get" (func $fd_prestat_get (param i32 i32) (result i32)))
+  (import "wasi_snapshot_preview1" "path_open" (func $path_open (param i32 i32 i32 i32 i32 i64 i64 i32 i32) (result i32)))
+  (import "wasi_snapshot_preview1" "fd_read" (func $fd_read (param i32 i32 i32 i32) (result i32)))
+  (memory (export "memory") 40)
+  (data (i32.const 16) "{\22abi\22: 1, \22kind\22: \22loss\22, \22name\22: \22hostile\22, \22version\22: \221\22, \22targets\22: \22classes\22}")
+  (func (export "gsc_manifest") (result i64) (i64.const 356482285584))
+  (global $next (mut i32) (i32.const 4096))
+  (func (export "gsc_alloc") (param $n i32) (result i32)
+    (global.set $next (i32.add (global.get $next) (i32.and (i32.add (local.get $n) (i32.const 15)) (i32.const -16))))
+    (i32.sub (global.get $next) (i32.and (i32.add (local.get $n) (i32.const 15)) (i32.const -16))))
+  (func (export "gsc_init") (param i32 i32) (result i32) (i32.const 0))
+  (func (export "gsc_loss") (param $call i32) (result i32)
+    (if (i32.ne (call $fd_prestat_get (i32.const 3) (i32.const 2048)) (i32.const 8)) (then (unreachable)))
+    (if (i32.ne (call $path_open (i32.const 3) (i32.const 0) (i32.const 512) (i32.const 11) (i32.const 0) (i64.const -1) (i64.const -1) (i32.const 0) (i32.const 2048)) (i32.const 52)) (then (unreachable)))
+    (if (i32.ne (call $fd_read (i32.const 7) (i32.const 2048) (i32.const 1) (i32.const 2056)) (i32.const 8)) (then (unreachable)))
+    (i32.const 0))
+  (data (i32.const 512) "/etc/passwd"))

@@ -1,0 +1,109 @@
+// For authors of plugins of gsc in AssemblyScript: gsc's package plugins/abi is what they are held to.
+//
+// A loss is a module beside this folder, index.ts, which exports
+//
+//     manifest: string                                   what the plugin says of itself, in JSON
+//     init(params: Params): bool                         gets the parameters, once; false: there is no loss for them
+//     row(logits: Floats, n: i32, target: Target, gradient: Floats | null): f32
+//                                                        a row's loss, and its gradient where one is asked for
+//
+// and loss.ts in this folder, which is what is compiled, makes gsc's exports of them. Memory is never freed (asc's --runtime stub): what a row needs is allocated once.
+
+// Floats are numbers in memory, and know not how many they are.
+@unmanaged
+export class Floats {
+  @inline @operator("[]") get(i: i32): f32 { return load<f32>(changetype<usize>(this) + (<usize>i << 2)); }
+  @inline @operator("[]=") set(i: i32, value: f32): void { store<f32>(changetype<usize>(this) + (<usize>i << 2), value); }
+
+  // lanes are four of them, from the i-th on.
+  @inline lanes(i: i32): v128 { return v128.load(changetype<usize>(this) + (<usize>i << 2)); }
+  @inline setLanes(i: i32, value: v128): void { v128.store(changetype<usize>(this) + (<usize>i << 2), value); }
+
+  // from are those from the i-th on.
+  @inline from(i: i32): Floats { return changetype<Floats>(changetype<usize>(this) + (<usize>i << 2)); }
+}
+
+// Target is what a row's logits are compared with.
+@unmanaged
+export class Target {
+  // label is that of a loss over classes: an index of the logits.
+  @inline get label(): i32 { return load<i32>(changetype<usize>(this)); }
+
+  // values are those of a loss over values: one for each logit.
+  @inline get values(): Floats { return changetype<Floats>(this); }
+}
+
+// Params are what the strategy gives: a JSON object, which holds to the schema in the manifest, and in which the schema's defaults are filled in.
+export class Params {
+  constructor(readonly text: string) {}
+
+  // number is a member that the schema says is a number; NaN where there is none by that name.
+  number(name: string): f64 {
+    const key = "\"" + name + "\"";
+    let at = this.text.indexOf(key);
+    if (at < 0) return NaN;
+    at += key.length;
+    while (at < this.text.length && (this.text.charAt(at) == " " || this.text.charAt(at) == ":")) at++;
+    return parseFloat(this.text.substring(at));
+  }
+}
+
+// exp4 is e^x for four x in [-87, 88], what is outside being moved to the nearest end: 2^n·e^r with n = round(x/ln 2), and the Taylor polynomial of degree 6, whose error
+// for |r| ≤ ln 2/2 is below 1.2e-7.
+// @ts-ignore: decorator
+@inline
+export function exp4(x: v128): v128 {
+  x = f32x4.pmax(f32x4.splat(-87), f32x4.pmin(f32x4.splat(88), x));
+  const n = f32x4.nearest(f32x4.mul(x, f32x4.splat(1.44269504)));
+  let r = f32x4.sub(x, f32x4.mul(n, f32x4.splat(0.693359375))); // ln 2 in two parts, the first of few bits,
+  r = f32x4.sub(r, f32x4.mul(n, f32x4.splat(-2.12194440e-4))); // so that its multiples are exact
+  let p = f32x4.add(f32x4.mul(f32x4.splat(1.0 / 720), r), f32x4.splat(1.0 / 120));
+  p = f32x4.add(f32x4.mul(p, r), f32x4.splat(1.0 / 24));
+  p = f32x4.add(f32x4.mul(p, r), f32x4.splat(1.0 / 6));
+  p = f32x4.add(f32x4.mul(p, r), f32x4.splat(0.5));
+  p = f32x4.add(f32x4.mul(p, r), f32x4.splat(1));
+  p = f32x4.add(f32x4.mul(p, r), f32x4.splat(1));
+  return i32x4.add(p, i32x4.shl(i32x4.trunc_sat_f32x4_s(n), 23));
+}
+
+// exp1 is e^x for one x, as exp4 computes it.
+export function exp1(x: f32): f32 { return f32x4.extract_lane(exp4(f32x4.splat(x)), 0); }
+
+// max is the largest of n numbers, n > 0.
+export function max(x: Floats, n: i32): f32 {
+  let tops = f32x4.splat(x[0]), i = 0;
+  for (; i + 4 <= n; i += 4) tops = f32x4.pmax(tops, x.lanes(i));
+  let top = Mathf.max(Mathf.max(f32x4.extract_lane(tops, 0), f32x4.extract_lane(tops, 1)), Mathf.max(f32x4.extract_lane(tops, 2), f32x4.extract_lane(tops, 3)));
+  for (; i < n; i++) top = Mathf.max(top, x[i]);
+  return top;
+}
+
+// expSum is Σ e^(x − shift) over n numbers, and writes the terms to e unless that is null. Runs of 512 are added up in four lanes, and these as doubles.
+export function expSum(x: Floats, n: i32, shift: f32, e: Floats | null): f64 {
+  const by = f32x4.splat(shift);
+  let total: f64 = 0, i = 0;
+  while (i + 4 <= n) {
+    const end = min(i + 512, n);
+    let sums = f32x4.splat(0);
+    for (; i + 4 <= end; i += 4) {
+      const terms = exp4(f32x4.sub(x.lanes(i), by));
+      if (e) e.setLanes(i, terms);
+      sums = f32x4.add(sums, terms);
+    }
+    total += <f64>f32x4.extract_lane(sums, 0) + <f64>f32x4.extract_lane(sums, 1) + <f64>f32x4.extract_lane(sums, 2) + <f64>f32x4.extract_lane(sums, 3);
+  }
+  for (; i < n; i++) {
+    const term = exp1(x[i] - shift);
+    if (e) e[i] = term;
+    total += <f64>term;
+  }
+  return total;
+}
+
+// scale multiplies n numbers by a factor.
+export function scale(x: Floats, n: i32, factor: f32): void {
+  const by = f32x4.splat(factor);
+  let i = 0;
+  for (; i + 4 <= n; i += 4) x.setLanes(i, f32x4.mul(x.lanes(i), by));
+  for (; i < n; i++) x[i] *= factor;
+}
