@@ -20,6 +20,9 @@ func (d *diagnosis) task() {
 		return
 	}
 	fits := formats[task]
+	if task == "tokens" && d.given("data.transforms") { // which may label tokens; when modules are looked at one must
+		fits = slices.Concat(formats["causal"], fits[:1])
+	}
 	d.wrongIf(!slices.Contains(fits, format), []string{"data.format", "model.task"}, "use one of "+quotedList(fits),
 		"%s", noLabels(format, task))
 	label := d.given("data.label")

@@ -34,6 +34,9 @@ func (s *Strategy) with(sets []string) (*Strategy, error) {
 	if p := s.Objective.Plugin; p != nil { // its module was looked at
 		sized.Objective.Plugin, sized.Data.Task = p, s.Data.Task
 	}
+	if len(s.Transforms) > 0 { // and so were theirs
+		sized.Transforms, sized.Data.Transforms, sized.Data.Task = s.Transforms, s.Data.Transforms, s.Data.Task
+	}
 	sized.Digest, sized.Evaluated, sized.Positions, sized.Open = s.Digest, s.Evaluated, s.Positions, s.Open
 	return sized, nil
 }

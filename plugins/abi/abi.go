@@ -64,11 +64,12 @@ const Version = 1
 
 // The names of exports.
 const (
-	Memory   = "memory"
-	Describe = "gsc_manifest"
-	Alloc    = "gsc_alloc"
-	Init     = "gsc_init"
-	Loss     = "gsc_loss"
+	Memory    = "memory"
+	Describe  = "gsc_manifest"
+	Alloc     = "gsc_alloc"
+	Init      = "gsc_init"
+	Loss      = "gsc_loss"
+	Transform = "gsc_transform"
 )
 
 // Align is what pointers are multiples of.
@@ -89,7 +90,7 @@ const (
 // Kind is what a plugin does.
 type Kind string
 
-// The kinds. Transforms and policies have no exports yet.
+// The kinds. Policies have no exports yet.
 const (
 	LossKind      Kind = "loss"
 	TransformKind Kind = "transform"

@@ -16,6 +16,8 @@ type Manifest struct {
 	Params  string  `json:"params"`  // the fields of its parameters, as CUE text; "": it takes none
 	Targets Targets `json:"targets"` // of a loss
 	Unit    string  `json:"unit"`    // of a loss: "rows", which "" stands for
+
+	TransformManifest
 }
 
 // MaxManifestBytes bounds the text.
@@ -37,7 +39,7 @@ func ParseManifest(text []byte) (Manifest, error) {
 	return m, m.check()
 }
 
-func (m Manifest) check() error {
+func (m *Manifest) check() error {
 	switch {
 	case m.ABI != Version:
 		return fmt.Errorf("the manifest's abi is %d: this gsc knows version %d", m.ABI, Version)
@@ -45,10 +47,15 @@ func (m Manifest) check() error {
 		return fmt.Errorf("the manifest's name is %q: use up to 64 of letters, digits and _.-, no others", m.Name)
 	case !nameForm.MatchString(m.Version):
 		return fmt.Errorf("the manifest's version is %q: use up to 64 of letters, digits and _.-, no others", m.Version)
-	case m.Kind == TransformKind, m.Kind == PolicyKind:
-		return fmt.Errorf("%s is a %s: this gsc runs plugins of the kind loss alone", m.Name, m.Kind)
-	case m.Kind != LossKind:
-		return fmt.Errorf(`the manifest's kind is %q: use "loss"`, m.Kind)
+	case m.Kind == PolicyKind:
+		return fmt.Errorf("%s is a %s: this gsc runs plugins of the kinds loss and transform", m.Name, m.Kind)
+	case m.Kind != LossKind && m.Kind != TransformKind:
+		return fmt.Errorf(`the manifest's kind is %q: use "loss" or "transform"`, m.Kind)
+	}
+	if err := m.checkTransform(); err != nil || m.Kind == TransformKind {
+		return err
+	}
+	switch {
 	case m.Unit != "" && m.Unit != "rows":
 		return fmt.Errorf(`the loss %s works on %q: this gsc gives losses "rows" alone`, m.Name, m.Unit)
 	case m.Targets != Classes && m.Targets != Values:

@@ -1,6 +1,9 @@
 package data
 
-import "github.com/gsc-project/gsc/compiler/plan"
+import (
+	"github.com/gsc-project/gsc/compiler/plan"
+	"github.com/gsc-project/gsc/record"
+)
 
 // Batch is a global batch. Arrays are row-major; those that the plan's inputs do not name are empty. A
 // batch is made once and filled again and again: its arrays are valid until the next filling.
@@ -28,6 +31,7 @@ type Batch struct {
 	target string
 	arrays map[string][]int32 // by input, of full capacity
 	valid  []int32            // (Rows): valid tokens
+	rows   record.Rows        // as transforms see it
 }
 
 // NewBatch makes a batch of the given rows for a prepared spec.

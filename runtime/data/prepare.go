@@ -12,7 +12,13 @@ import (
 
 // Prepare finds and reads the data that the strategy's part of spec names, and
 // returns spec with its second part filled in. Its error is [Errors].
-func Prepare(spec plan.Data) (plan.Data, error) {
+func Prepare(spec plan.Data) (plan.Data, error) { return PrepareWith(spec, nil) }
+
+// PrepareWith is [Prepare] with the transforms that the spec names.
+func PrepareWith(spec plan.Data, with Transforms) (plan.Data, error) {
+	if err := transformsFit(&spec, with); err != nil {
+		return spec, err
+	}
 	forget(&spec)
 	errs := check(&spec)
 	files, missing := source.Resolve(spec)
@@ -23,7 +29,7 @@ func Prepare(spec plan.Data) (plan.Data, error) {
 	if spec.Rows == "given" {
 		errs = append(errs, prepareGiven(&spec, files)...)
 	} else {
-		errs = append(errs, prepareRecords(&spec, files, len(missing) == 0)...)
+		errs = append(errs, prepareRecords(&spec, files, len(missing) == 0, with)...)
 	}
 	if err := errs.Err(); err != nil {
 		return spec, err
@@ -37,6 +43,10 @@ func Prepare(spec plan.Data) (plan.Data, error) {
 func forget(spec *plan.Data) {
 	spec.Vocabulary, spec.VocabularySize, spec.Labels, spec.Target, spec.Outputs = nil, 0, nil, "", 0
 	spec.Inputs, spec.Files, spec.Splits, spec.Notes = nil, nil, plan.Counts{}, nil
+	spec.Transforms = slices.Clone(spec.Transforms)
+	for i := range spec.Transforms {
+		spec.Transforms[i].Digest = ""
+	}
 }
 
 func manifest(files []source.File) []plan.File {
@@ -49,9 +59,12 @@ func manifest(files []source.File) []plan.File {
 
 // prepareRecords reads all formats but safetensors. Whether a split is empty is
 // told only where all its files were found.
-func prepareRecords(spec *plan.Data, files []source.File, complete bool) Errors {
+func prepareRecords(spec *plan.Data, files []source.File, complete bool, with Transforms) Errors {
 	t := newTally(spec)
-	errs := source.Scan(*spec, files, t)
+	digests, errs := scan(*spec, files, t, with)
+	for i, d := range digests {
+		spec.Transforms[i].Digest = d
+	}
 	spec.Target, spec.Inputs = targetOf(spec.Task), inputsOf(spec)
 	t.fillVocabulary()
 	t.fillOutputs()

@@ -1,0 +1,230 @@
+package plugins
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"unsafe"
+
+	"github.com/tetratelabs/wazero/api"
+
+	"github.com/gsc-project/gsc/plugins/abi"
+	"github.com/gsc-project/gsc/record"
+)
+
+// extent is a part of the guest's memory that gsc writes to.
+type extent struct{ at, size uint32 }
+
+// transformInstance is an instance with room for the calls of a transform.
+type transformInstance struct {
+	*instance
+	transform api.Function
+	call      uint32 // where the call's words lie
+	rooms     []extent
+}
+
+// transformer checks that a plugin transforms what it is asked to.
+func (p *Plugin) transformer(on abi.On) error {
+	switch {
+	case p.Manifest.Kind != abi.TransformKind:
+		return p.wrong("", "", fmt.Errorf("it is a %s, not a transform", p.Manifest.Kind))
+	case p.Manifest.On != on:
+		return p.wrong("", "", fmt.Errorf("it transforms %s, not %s", p.Manifest.On, on))
+	}
+	return p.wrong("", "", p.has(ofTransform))
+}
+
+// newTransform makes an instance, with room for the words of a call.
+func (p *Plugin) newTransform(ctx context.Context, params []byte, words int) (*transformInstance, error) {
+	made, err := p.instance(ctx)
+	if err != nil {
+		return nil, err
+	}
+	i := &transformInstance{instance: made, transform: made.module.ExportedFunction(abi.Transform)}
+	if err = i.init(params); err == nil {
+		err = i.room(&i.call, uint32(words)*4)
+	}
+	if err != nil {
+		return nil, errors.Join(err, made.close())
+	}
+	return i, nil
+}
+
+// room has the plugin give room, which must be apart from all that it gave before.
+func (i *transformInstance) room(at *uint32, size uint32) (err error) {
+	if *at, err = i.alloc(size); err != nil {
+		return err
+	}
+	for _, r := range i.rooms {
+		if uint64(*at) < uint64(r.at)+uint64(r.size) && uint64(r.at) < uint64(*at)+uint64(size) {
+			return i.plugin.wrong(abi.Alloc, "", fmt.Errorf("it gave the bytes at %#x twice", max(*at, r.at)))
+		}
+	}
+	i.rooms = append(i.rooms, extent{*at, size})
+	return nil
+}
+
+// elements are n elements of the guest's memory, in which gsc allocated them, until its next call.
+func elements[T int32 | uint32 | float32 | uint64 | float64 | record.Span | abi.RowsCall | abi.RecordsCall](i *instance, at uint32, n int) []T {
+	var one T
+	bytes, err := i.bytes(at, uint32(n)*uint32(unsafe.Sizeof(one)))
+	if err != nil {
+		panic(err) // memory never shrinks, and what was allocated was in it
+	}
+	return unsafe.Slice((*T)(unsafe.Pointer(unsafe.SliceData(bytes))), n)
+}
+
+// column is room in the guest's memory that grows.
+type column struct{ at, size uint32 }
+
+// leastColumn is the least room that is asked for.
+const leastColumn = 4 << 10
+
+// write copies a column of a batch into the guest's memory, and says where it lies; 0 for one that is not there.
+func write[T byte | int32 | uint32 | uint64 | float64 | record.Span](i *transformInstance, c *column, data []T) (uint32, error) {
+	if data == nil {
+		return 0, nil
+	}
+	var one T
+	need := uint64(len(data)) * uint64(unsafe.Sizeof(one))
+	if need > uint64(i.plugin.limits.MemoryBytes) {
+		return 0, fmt.Errorf("%d bytes do not fit into a memory of %d: give it more with memory", need, i.plugin.limits.MemoryBytes)
+	}
+	if c.at == 0 || need > uint64(c.size) {
+		c.size = max(uint32(need), min(2*c.size, uint32(i.plugin.limits.MemoryBytes/4)), leastColumn)
+		if err := i.room(&c.at, c.size); err != nil {
+			return 0, err
+		}
+	}
+	to, err := i.bytes(c.at, uint32(need))
+	if err != nil {
+		return 0, err
+	}
+	copy(to, unsafe.Slice((*byte)(unsafe.Pointer(unsafe.SliceData(data))), need))
+	return c.at, nil
+}
+
+// Records is a transform of records with its parameters, and an instance for each worker.
+type Records struct {
+	plugin    *Plugin
+	instances []*recordsInstance
+}
+
+// recordsInstance is an instance with the columns of a batch.
+type recordsInstance struct {
+	*transformInstance
+	content, ends, names, nameEnds, labels, labelEnds, numbers, numberEnds, spans, spanEnds, seeds column
+}
+
+// NewRecords makes the instances of a transform of records: as many as there are workers, or one where it must see all records.
+func (p *Plugin) NewRecords(ctx context.Context, params []byte, workers int) (*Records, error) {
+	if err := p.transformer(abi.Records); err != nil {
+		return nil, err
+	}
+	if p.Manifest.Order == abi.Sequential {
+		workers = 1
+	}
+	r := &Records{plugin: p}
+	for range workers {
+		i, err := p.newTransform(ctx, params, abi.RecordsCallWords)
+		if err != nil {
+			return nil, errors.Join(err, r.Close())
+		}
+		r.instances = append(r.instances, &recordsInstance{transformInstance: i})
+	}
+	return r, nil
+}
+
+// Workers is how many batches may be transformed at once.
+func (r *Records) Workers() int { return len(r.instances) }
+
+// LimitBytes is how long a record may be.
+func (r *Records) LimitBytes() int64 { return r.plugin.Manifest.RecordBytes }
+
+// Close drops the instances.
+func (r *Records) Close() error {
+	var errs []error
+	for _, i := range r.instances {
+		errs = append(errs, i.close())
+	}
+	return errors.Join(errs...)
+}
+
+// Apply transforms a batch. What comes out lies in the guest's memory, and has been looked at.
+func (r *Records) Apply(worker int, in *record.Batch, out *record.Result) error {
+	i := r.instances[worker]
+	if len(in.Ends) == 0 {
+		*out = record.Result{Origins: []uint32{}}
+		return nil
+	}
+	call, err := i.invoke(in)
+	if err != nil {
+		return r.plugin.wrong(abi.Transform, places(in.Places), err)
+	}
+	read := reader{memory: i.module.Memory(), limit: uint64(r.plugin.limits.MemoryBytes), in: in, call: call}
+	at, err := read.result(out)
+	if err == nil {
+		return nil
+	}
+	where := places(in.Places)
+	if at >= 0 {
+		where = places(in.Places[at : at+1])
+	}
+	return r.plugin.wrong(abi.Transform, where, err)
+}
+
+// places names records.
+func places(list []record.Place) string {
+	if len(list) == 1 {
+		return "record " + list[0].String()
+	}
+	return fmt.Sprintf("records %v to %v", list[0], list[len(list)-1])
+}
+
+// invoke writes a batch and the call's words, calls, and gives the words as the plugin left them.
+func (i *recordsInstance) invoke(in *record.Batch) (call abi.RecordsCall, err error) {
+	put := func(to *uint32, at uint32, failed error) {
+		if err == nil {
+			*to, err = at, failed
+		}
+	}
+	c := &call.In
+	c.Records, c.NameCount, call.Unit = uint32(len(in.Ends)), uint32(len(in.NameEnds)), 1
+	if in.IDs != nil {
+		call.Unit = 4
+		at, failed := write(i.transformInstance, &i.content, in.IDs)
+		put(&c.Content, at, failed)
+	} else {
+		at, failed := write(i.transformInstance, &i.content, in.Text)
+		put(&c.Content, at, failed)
+	}
+	for _, w := range []struct {
+		to   *uint32
+		into *column
+		data []uint32
+	}{{&c.Ends, &i.ends, in.Ends}, {&c.NameEnds, &i.nameEnds, in.NameEnds}, {&c.Labels, &i.labels, in.Labels}, {&c.LabelEnds, &i.labelEnds, in.LabelEnds},
+		{&c.NumberEnds, &i.numberEnds, in.NumberEnds}, {&c.SpanEnds, &i.spanEnds, in.SpanEnds}} {
+		at, failed := write(i.transformInstance, w.into, w.data)
+		put(w.to, at, failed)
+	}
+	at, failed := write(i.transformInstance, &i.names, in.Names)
+	put(&c.Names, at, failed)
+	at, failed = write(i.transformInstance, &i.numbers, in.Numbers)
+	put(&c.Numbers, at, failed)
+	at, failed = write(i.transformInstance, &i.spans, in.Spans)
+	put(&c.Spans, at, failed)
+	at, failed = write(i.transformInstance, &i.seeds, in.Seeds)
+	put(&call.Seeds, at, failed)
+	call.Out.Records = call.In.Records
+	if err != nil {
+		return call, err
+	}
+	words := elements[abi.RecordsCall](i.instance, i.call, 1)
+	words[0] = call
+	i.stack[0] = uint64(i.call)
+	if err := i.status(i.transform, 1); err != nil {
+		return call, err
+	}
+	call.Out, call.Origins = elements[abi.RecordsCall](i.instance, i.call, 1)[0].Out, elements[abi.RecordsCall](i.instance, i.call, 1)[0].Origins
+	return call, nil
+}
