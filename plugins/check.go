@@ -49,16 +49,12 @@ func (h *Host) Check(ctx context.Context, name string, wasm []byte, l Limits, co
 	}
 	defer p.code.Close(ctx)
 	m := p.Manifest
-	note("manifest", fmt.Sprintf("%s %s, a %s of %s, sha256 %.12s, %d bytes", m.Name, m.Version, m.Kind, m.Targets, p.Digest, len(wasm)), nil)
+	note("manifest", fmt.Sprintf("%s %s, a %s, sha256 %.12s, %d bytes", m.Name, m.Version, m.Brief(), p.Digest, len(wasm)), nil)
 	params, err := complete(m)
 	if !note("parameters", string(params), err) {
 		return list
 	}
-	c := &checker{ctx: ctx, plugin: p, params: params}
-	for _, check := range []struct {
-		name string
-		run  func() (string, error)
-	}{{"allocation", c.allocation}, {"values", c.values}, {"gradient", c.gradient}, {"rows", c.rows}, {"repeated", c.repeated}, {"instances", c.instances}, {"time", c.time}} {
+	for _, check := range checksOf(&checker{ctx: ctx, plugin: p, params: params}) {
 		found, err := check.run()
 		if !note(check.name, found, err) && check.name == "allocation" {
 			return list
@@ -67,7 +63,24 @@ func (h *Host) Check(ctx context.Context, name string, wasm []byte, l Limits, co
 	return list
 }
 
-// checker tries a loss.
+// check is one thing that is looked at.
+type check struct {
+	name string
+	run  func() (string, error)
+}
+
+// checksOf are those of a plugin's kind, in order. Without the first the others make no sense.
+func checksOf(c *checker) []check {
+	switch m := &c.plugin.Manifest; {
+	case m.Kind == abi.TransformKind && m.On == abi.Records:
+		return (&recordsChecker{checker: c}).checks()
+	case m.Kind == abi.TransformKind:
+		return (&rowsChecker{checker: c}).checks()
+	}
+	return []check{{"allocation", c.allocation}, {"values", c.values}, {"gradient", c.gradient}, {"rows", c.rows}, {"repeated", c.repeated}, {"instances", c.instances}, {"time", c.time}}
+}
+
+// checker tries a plugin; its own methods try a loss.
 type checker struct {
 	ctx    context.Context
 	plugin *Plugin

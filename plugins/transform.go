@@ -153,10 +153,6 @@ func (r *Records) Close() error {
 // Apply transforms a batch. What comes out lies in the guest's memory, and has been looked at.
 func (r *Records) Apply(worker int, in *record.Batch, out *record.Result) error {
 	i := r.instances[worker]
-	if len(in.Ends) == 0 {
-		*out = record.Result{Origins: []uint32{}}
-		return nil
-	}
 	call, err := i.invoke(in)
 	if err != nil {
 		return r.plugin.wrong(abi.Transform, places(in.Places), err)
@@ -175,7 +171,10 @@ func (r *Records) Apply(worker int, in *record.Batch, out *record.Result) error 
 
 // places names records.
 func places(list []record.Place) string {
-	if len(list) == 1 {
+	switch len(list) {
+	case 0:
+		return "no records"
+	case 1:
 		return "record " + list[0].String()
 	}
 	return fmt.Sprintf("records %v to %v", list[0], list[len(list)-1])

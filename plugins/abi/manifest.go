@@ -64,6 +64,17 @@ func (m *Manifest) check() error {
 	return nil
 }
 
+// Brief is what the plugin does, in a few words.
+func (m *Manifest) Brief() string {
+	switch {
+	case m.Kind == LossKind:
+		return fmt.Sprintf("%s of %s", m.Kind, m.Targets)
+	case m.On == Records:
+		return fmt.Sprintf("%s of records, %s", m.Kind, map[Order]string{AnyOrder: "in any order", Sequential: "in the order of the files"}[m.Order])
+	}
+	return fmt.Sprintf("%s of %s", m.Kind, m.On)
+}
+
 // words are those of the statuses.
 var words = map[Status]string{BadParams: "it does not take these parameters", BadInput: "it does not take this input", NoMemory: "it has no memory left", Failed: "it failed"}
 
