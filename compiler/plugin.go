@@ -3,6 +3,7 @@ package compiler
 import (
 	"fmt"
 
+	"github.com/gsc-project/gsc/compiler/plan"
 	"github.com/gsc-project/gsc/kernels"
 	"github.com/gsc-project/gsc/schema"
 )
@@ -22,6 +23,19 @@ func pluginFits(s *schema.Strategy, kind kernels.Kind) error {
 		return s.Wrong("parallel", fmt.Sprintf("it is left open, which the loss %s does not go with yet: a candidate may share the vocabulary out", p.Name), "say how the work is shared out")
 	}
 	return nil
+}
+
+// rowInstances are those of a transform of rows: batches of training and of an evaluation are made at the same time.
+const rowInstances = 2
+
+// instances is how many of a plugin a rank has: one for each thread, also while data are opened, or those that make batches.
+func (u *unitOfWork) instances(p *plan.Plugin) int {
+	for _, t := range u.plan.Data.Transforms {
+		if t.Plugin == p.Name && t.On == plan.OnRows {
+			return rowInstances
+		}
+	}
+	return u.plan.RankThreads(u.strategy.Devices.Threads)
 }
 
 // A plugin's time is priced by what a cross entropy with vector instructions takes, bounds included, and by what is copied for it.

@@ -123,7 +123,11 @@ type Transform struct {
 	On      string   `json:"on"`     // OnRecords or OnRows
 	Splits  []string `json:"splits"`
 	Weights bool     `json:"weights,omitempty"` // of rows: it changes the weights of tokens
-	Digest  string   `json:"digest,omitempty"`  // of records: xxhash64 of what it gave, hexadecimal; of the second part
+
+	// What it did with the records of the files, of the second part.
+	Taken  int64  `json:"taken,omitempty"`  // records that it was given
+	Given  int64  `json:"given,omitempty"`  // and that it gave
+	Digest string `json:"digest,omitempty"` // xxhash64 of these, hexadecimal
 }
 
 // What transforms work on.

@@ -39,7 +39,11 @@ func (v *verifier) transforms() {
 func (p *Plan) transformRows() (rows [][2]string) {
 	for _, t := range p.Data.Transforms {
 		if plugin := p.Plugin(t.Plugin); plugin != nil {
-			rows = append(rows, [2]string{"  transform", fmt.Sprintf("%s %s, a plugin on %s of %s: %s, sha256 %.12s, %s", plugin.Name, plugin.Version, t.On, strings.Join(t.Splits, ", "), plugin.File, plugin.Digest, plugin.Params)})
+			text := fmt.Sprintf("%s %s, a plugin on %s of %s: %s, sha256 %.12s, %s", plugin.Name, plugin.Version, t.On, strings.Join(t.Splits, ", "), plugin.File, plugin.Digest, plugin.Params)
+			if t.On == OnRecords {
+				text += fmt.Sprintf("; %d records in, %d out", t.Taken, t.Given)
+			}
+			rows = append(rows, [2]string{"  transform", text})
 		}
 	}
 	return rows

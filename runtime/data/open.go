@@ -165,14 +165,14 @@ func (s *Set) load(files []source.File, with Transforms) error {
 	for split := Train; split < splits; split++ {
 		s.reserve(split)
 	}
-	digests, errs := scan(s.spec, files, l, with)
+	did, errs := scan(s.spec, files, l, with)
 	if err := compare(s.spec.Files, files, true); err != nil {
 		return err
 	}
 	if err := errs.Err(); err != nil {
 		return err
 	}
-	if err := sameDigests(&s.spec, digests); err != nil {
+	if err := didTheSame(&s.spec, did); err != nil {
 		return err
 	}
 	if int(l.maxID) >= s.spec.VocabularySize {

@@ -45,7 +45,8 @@ func forget(spec *plan.Data) {
 	spec.Inputs, spec.Files, spec.Splits, spec.Notes = nil, nil, plan.Counts{}, nil
 	spec.Transforms = slices.Clone(spec.Transforms)
 	for i := range spec.Transforms {
-		spec.Transforms[i].Digest = ""
+		t := &spec.Transforms[i]
+		t.Taken, t.Given, t.Digest = 0, 0, ""
 	}
 }
 
@@ -61,10 +62,8 @@ func manifest(files []source.File) []plan.File {
 // told only where all its files were found.
 func prepareRecords(spec *plan.Data, files []source.File, complete bool, with Transforms) Errors {
 	t := newTally(spec)
-	digests, errs := scan(*spec, files, t, with)
-	for i, d := range digests {
-		spec.Transforms[i].Digest = d
-	}
+	did, errs := scan(*spec, files, t, with)
+	spec.Transforms = did
 	spec.Target, spec.Inputs = targetOf(spec.Task), inputsOf(spec)
 	t.fillVocabulary()
 	t.fillOutputs()

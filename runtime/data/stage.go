@@ -39,6 +39,7 @@ type stage struct {
 	slots   []*slot // one for each worker, in turn
 	filling int     // the one that takes records
 	past    bool    // the record that is open is of a split that the transform is not for
+	given   int64   // records that came out
 	seen    int64   // records, so far
 	known   map[string]string
 	raw     []byte
@@ -322,6 +323,7 @@ func (s *stage) record(b *slot, j, origin int) error {
 	if err != nil {
 		return err
 	}
+	s.given++
 	s.next.Begin(b.split, b.in.Places[origin])
 	if b.in.IDs != nil {
 		err = s.giveIDs(record.Part(from.IDs, from.Ends, at))

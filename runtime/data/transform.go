@@ -57,9 +57,9 @@ func checkTransforms(spec *plan.Data, errs *Errors) {
 	}
 }
 
-// scan reads the files, has the transforms of records change what they hold, and gives what comes out to the sink. digests are those of what each transform gave; empty for others.
-func scan(spec plan.Data, files []source.File, sink source.Sink, with Transforms) (digests []string, errs Errors) {
-	digests = make([]string, len(spec.Transforms))
+// scan reads the files, has the transforms of records change what they hold, and gives what comes out to the sink. did is the transforms with what they did.
+func scan(spec plan.Data, files []source.File, sink source.Sink, with Transforms) (did []plan.Transform, errs Errors) {
+	did = slices.Clone(spec.Transforms)
 	var stages []*stage
 	for i, t := range slices.Backward(spec.Transforms) {
 		if t.On != plan.OnRecords {
@@ -79,18 +79,19 @@ func scan(spec plan.Data, files []source.File, sink source.Sink, with Transforms
 		if err := s.finish(); err != nil && len(errs) == 0 { // what a stage gives next to nothing is the fault of the one before it
 			errs.Add(transformPath(s.number), "", "%v", err)
 		}
-		digests[s.number] = fmt.Sprintf("%016x", s.digest.Sum64())
+		t := &did[s.number]
+		t.Taken, t.Given, t.Digest = s.seen, s.given, fmt.Sprintf("%016x", s.digest.Sum64())
 	}
-	return digests, errs
+	return did, errs
 }
 
 // errDiffers is the error of a transform that gave other records the second time.
 var errDiffers = errors.New("it gave other records than when the plan was made, of the same files: what a transform gives must follow from records, parameters and seeds alone")
 
-// sameDigests holds what transforms gave against what the plan says.
-func sameDigests(spec *plan.Data, digests []string) error {
+// didTheSame holds what transforms did against what the plan says.
+func didTheSame(spec *plan.Data, did []plan.Transform) error {
 	for i, t := range spec.Transforms {
-		if t.Digest != digests[i] {
+		if d := did[i]; t.Digest != d.Digest || t.Taken != d.Taken || t.Given != d.Given {
 			return fmt.Errorf("data: transform %s: %w", t.Plugin, errDiffers)
 		}
 	}
