@@ -3,7 +3,7 @@
 #include "gsc.h"
 
 GSC_MANIFEST("{\"abi\": 1, \"kind\": \"transform\", \"name\": \"mask\", \"version\": \"1.0.0\", \"on\": \"rows\", \"evaluates\": true, \"labels\": \"tokens\", "
-             "\"params\": \"share: *0.15 | number & >0 & <1, mask: *-1 | int & >=-1, masked: *0.8 | number & >=0 & <=1, random: *0.1 | number & >=0 & <=(1-masked)\"}")
+             "\"params\": \"share: *0.15 | number & >=0.001 & <=1, mask: *-1 | int & >=-1, masked: *0.8 | number & >=0 & <=1, random: *0.1 | number & >=0 & <=(1-masked)\"}")
 
 static double share = 0.15, mask_token = -1, masked = 0.8, random_ = 0.1;
 

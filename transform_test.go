@@ -1,0 +1,82 @@
+package gsc_test
+
+import (
+	"math"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/gsc-project/gsc"
+	"github.com/gsc-project/gsc/runtime/data"
+)
+
+// cleaned and masked are data that go through plugins: records, and rows at each step.
+const (
+	bertMasked = `schema.#BERT & {task: "tokens", layers: 2, heads: 2, width: 12, context: 32, std: 0.3, epsilon: 1e-3, dropout: {hidden: 0.1, attention: 0.1}}`
+	cleaned    = `{format: "jsonl", train: files: ["lines.jsonl"], rows: "packed", length: 16, transforms: [{plugin: "quality.wasm", params: bytes: 8}, {plugin: "dedup.wasm"}]}`
+	maskedRows = `{train: files: ["plays.txt"], split: {by: "bytes", validation: 0.1}, length: 24, transforms: [{plugin: "mask.wasm", params: share: 0.3}]}`
+)
+
+// With transforms of both kinds ranks, threads and micro-batches are what they are without: threads change no bit, ranks and micro-batches what sums in another order do.
+func TestTransformsOnRanks(t *testing.T) {
+	const steps = 5
+	for _, c := range []struct{ name, model, data string }{{"records", gpt2, cleaned}, {"rows", bertMasked, maskedRows}, {"packed rows", bertMasked, strings.Replace(maskedRows, "length: 24", `rows: "packed", length: 24`, 1)}} {
+		t.Run(c.name, func(t *testing.T) {
+			path := withPlugins(t, write(t, c.model, c.data))
+			one := boundLab(t, planOf(t, path, `devices.kind="ref"`), 1)
+			want := one.train(steps)
+			for _, set := range [][]string{{mesh(2)}, {"batch.micro_batches=2"}, {mesh(4), "parallel.zero=1"}} {
+				got := boundLab(t, planOf(t, path, append(set, `devices.kind="ref"`)...), 2).train(steps)
+				if far := farthest(got, want); !(far <= 1e-9) {
+					t.Errorf("%v: losses %v, of one rank %v", set, got, want)
+				}
+			}
+			one = boundLab(t, planOf(t, path), 1)
+			want = one.train(steps)
+			for _, threads := range []int{2, 3} {
+				l := boundLab(t, planOf(t, path), threads)
+				if got := l.train(steps); !slices.Equal(got, want) || l.digest() != one.digest() {
+					t.Errorf("%d threads: losses %v, with one %v", threads, got, want)
+				}
+			}
+		})
+	}
+}
+
+// A masked language model learns to fill the gaps: better than by how often each character is seen. Its evaluation has the same gaps each time.
+func TestMaskedModelLearns(t *testing.T) {
+	path := withPlugins(t, write(t, bertMasked, maskedRows))
+	l := boundLab(t, planOf(t, path, "schedule.peak=1e-2", "batch.sequences=16"), 2)
+	first := l.evaluate(data.Validation)
+	if again := l.evaluate(data.Validation); again != first {
+		t.Errorf("evaluating again gives %v, not %v", again, first)
+	}
+	l.train(60)
+	if last := l.evaluate(data.Validation); !(last < 0.9*first) || math.IsNaN(last) {
+		t.Errorf("the loss goes from %v to %v", first, last)
+	}
+}
+
+// A step whose rows are transformed allocates nothing, nor does making its batch.
+func TestTransformedStepAllocatesNothing(t *testing.T) {
+	l := boundLab(t, planOf(t, withPlugins(t, write(t, bertMasked, maskedRows))), 2)
+	l.train(1)
+	l.allocatesNothing(5)
+	if n := testing.AllocsPerRun(10, func() {
+		if err := l.set.Fill(1, 2, l.batch); err != nil {
+			t.Error(err)
+		}
+	}); n >= 1 {
+		t.Errorf("%v allocations a batch", n)
+	}
+}
+
+// A module that is gone, and was kept nowhere, is one error.
+func TestTransformThatIsGone(t *testing.T) {
+	path := withPlugins(t, write(t, gpt2, cleaned))
+	p := planOf(t, path)
+	p.Plugins[1].File = "gone.wasm"
+	if _, _, err := gsc.OpenData(p, "", 1); err == nil || !strings.Contains(err.Error(), "plugin dedup: open ") {
+		t.Errorf("got %v", err)
+	}
+}
