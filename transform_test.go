@@ -2,6 +2,8 @@ package gsc_test
 
 import (
 	"math"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -78,5 +80,29 @@ func TestTransformThatIsGone(t *testing.T) {
 	p.Plugins[1].File = "gone.wasm"
 	if _, _, err := gsc.OpenData(p, "", 1); err == nil || !strings.Contains(err.Error(), "plugin dedup: open ") {
 		t.Errorf("got %v", err)
+	}
+}
+
+// A transform that changes weights gives the batch some, which count: 3 for the first of its first row here, and 1 for others.
+func TestTransformOfWeights(t *testing.T) {
+	module, err := os.ReadFile(filepath.Join("plugins", "testdata", "transforms", "weights.wasm"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, c := range map[string]struct{ model, data string }{"stream": {gpt2, stream}, "packed": {gpt2, packed}, "padded": {gpt2, padded}, "classes": {bertRows, kinds}, "tags": {bertTokens, tags}} {
+		t.Run(name, func(t *testing.T) {
+			path := write(t, c.model, strings.TrimSuffix(c.data, "}")+`, transforms: [{plugin: "weights.wasm"}]}`)
+			save(t, filepath.Join(filepath.Dir(path), "weights.wasm"), string(module))
+			l := boundLab(t, planOf(t, path), 1)
+			l.check(l.set.Fill(1, 1, l.batch))
+			first := 0.0
+			if l.batch.Labels[0] != -100 {
+				first = 2
+			}
+			if want := float64(l.batch.Scored) + first; l.batch.Weight != want {
+				t.Errorf("the batch weighs %v, want %v", l.batch.Weight, want)
+			}
+			l.train(3)
+		})
 	}
 }

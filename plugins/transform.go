@@ -107,6 +107,8 @@ func write[T byte | int32 | uint32 | uint64 | float64 | record.Span](i *transfor
 // Records is a transform of records with its parameters, and an instance for each worker.
 type Records struct {
 	plugin    *Plugin
+	ctx       context.Context
+	params    []byte
 	instances []*recordsInstance
 }
 
@@ -124,15 +126,23 @@ func (p *Plugin) NewRecords(ctx context.Context, params []byte, workers int) (*R
 	if p.Manifest.Order == abi.Sequential {
 		workers = 1
 	}
-	r := &Records{plugin: p}
+	r := &Records{plugin: p, ctx: ctx, params: params}
 	for range workers {
-		i, err := p.newTransform(ctx, params, abi.RecordsCallWords)
+		i, err := r.instance()
 		if err != nil {
 			return nil, errors.Join(err, r.Close())
 		}
-		r.instances = append(r.instances, &recordsInstance{transformInstance: i})
+		r.instances = append(r.instances, i)
 	}
 	return r, nil
+}
+
+func (r *Records) instance() (*recordsInstance, error) {
+	i, err := r.plugin.newTransform(r.ctx, r.params, abi.RecordsCallWords)
+	if err != nil {
+		return nil, err
+	}
+	return &recordsInstance{transformInstance: i}, nil
 }
 
 // Workers is how many batches may be transformed at once.
@@ -155,7 +165,7 @@ func (r *Records) Apply(worker int, in *record.Batch, out *record.Result) error 
 	i := r.instances[worker]
 	call, err := i.invoke(in)
 	if err != nil {
-		return r.plugin.wrong(abi.Transform, places(in.Places), err)
+		return r.blame(in, err)
 	}
 	read := reader{memory: i.module.Memory(), limit: uint64(r.plugin.limits.MemoryBytes), in: in, call: call}
 	at, err := read.result(out)
@@ -167,6 +177,25 @@ func (r *Records) Apply(worker int, in *record.Batch, out *record.Result) error 
 		where = places(in.Places[at : at+1])
 	}
 	return r.plugin.wrong(abi.Transform, where, err)
+}
+
+// blame names the record that a call failed for: in any order, the first for which one that gets it alone fails, too.
+func (r *Records) blame(in *record.Batch, err error) error {
+	whole := r.plugin.wrong(abi.Transform, places(in.Places), err)
+	if r.plugin.Manifest.Order == abi.Sequential || len(in.Ends) < 2 {
+		return whole
+	}
+	i, failed := r.instance()
+	if failed != nil {
+		return whole
+	}
+	defer i.close()
+	for k := range in.Ends {
+		if _, err := i.invoke(in.One(k)); err != nil {
+			return r.plugin.wrong(abi.Transform, places(in.Places[k:k+1]), err)
+		}
+	}
+	return whole
 }
 
 // places names records.

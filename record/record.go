@@ -50,6 +50,21 @@ type Batch struct {
 	Seeds  []uint64 // of each: functions of the run's seed and of how many records went before it
 }
 
+// One is a batch of record k alone.
+func (b *Batch) One(k int) *Batch {
+	one := &Batch{Columns: Columns{Names: b.Names, NameEnds: b.NameEnds}, Places: b.Places[k : k+1], Seeds: b.Seeds[k : k+1]}
+	one.Text, one.IDs, one.Spans = Part(b.Text, b.Ends, k), Part(b.IDs, b.Ends, k), Part(b.Spans, b.SpanEnds, k)
+	one.Labels, one.Numbers = Part(b.Labels, b.LabelEnds, k), Part(b.Numbers, b.NumberEnds, k)
+	one.Ends = []uint32{uint32(len(one.Text) + len(one.IDs))}
+	if b.LabelEnds != nil {
+		one.LabelEnds, one.NumberEnds = []uint32{uint32(len(one.Labels))}, []uint32{uint32(len(one.Numbers))}
+	}
+	if b.SpanEnds != nil {
+		one.SpanEnds = []uint32{uint32(len(one.Spans))}
+	}
+	return one
+}
+
 // Result is what a transform made of a batch. It may be read until the transform is called again.
 type Result struct {
 	Columns          // Ends nil: each record is what its origin is

@@ -1,5 +1,5 @@
 ;; A call that never returns.
-;; want: plugin F (hostile 1): gsc_transform: records trial:1 to trial:3: it takes longer than 200ms: give it more with time, or mend it
+;; want: plugin F (hostile 1): gsc_transform: record trial:1: it takes longer than 200ms: give it more with time, or mend it
 ;; data: text
 (module
   (memory (export "memory") 40)

@@ -1,5 +1,5 @@
 ;; It takes memory until there is no more, and says so.
-;; want: plugin F (hostile 1): gsc_transform: records trial:1 to trial:3: it returned status 3 (it has no memory left)
+;; want: plugin F (hostile 1): gsc_transform: record trial:1: it returned status 3 (it has no memory left)
 ;; data: text
 (module
   (memory (export "memory") 40)

@@ -1,5 +1,5 @@
 ;; A status of its own.
-;; want: plugin F (hostile 1): gsc_transform: records trial:1 to trial:3: it returned status 77, which is the plugin's own
+;; want: plugin F (hostile 1): gsc_transform: record trial:1: it returned status 77, which is the plugin's own
 ;; data: text
 (module
   (memory (export "memory") 40)

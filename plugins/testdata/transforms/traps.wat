@@ -1,5 +1,5 @@
 ;; A call that ends itself.
-;; want: plugin F (hostile 1): gsc_transform: records trial:1 to trial:3: it trapped: unreachable
+;; want: plugin F (hostile 1): gsc_transform: record trial:1: it trapped: unreachable
 ;; data: text
 (module
   (memory (export "memory") 40)
