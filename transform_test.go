@@ -1,6 +1,7 @@
 package gsc_test
 
 import (
+	"fmt"
 	"math"
 	"os"
 	"path/filepath"
@@ -104,5 +105,37 @@ func TestTransformOfWeights(t *testing.T) {
 			}
 			l.train(3)
 		})
+	}
+}
+
+// Records are what a transform wrote, in order, whatever became of those around them.
+func TestTransformThatRewrites(t *testing.T) {
+	path := withPlugins(t, write(t, gpt2, `{format: "jsonl", train: files: ["code.jsonl"], rows: "packed", length: 16, transforms: [{plugin: "dedent.wasm", params: tabs: 2}, {plugin: "dedup.wasm"}]}`))
+	var lines strings.Builder
+	var want []string
+	seen := map[string]bool{}
+	for i := range 3000 {
+		text := strings.Repeat("\t", i%4) + fmt.Sprintf("x := %d\n\t\tend\tof\n\n", i%1000)
+		if line := strings.Repeat("  ", i%4) + fmt.Sprintf("x := %d\n    end\tof\n\n", i%1000); !seen[line] {
+			seen[line], want = true, append(want, line)
+		}
+		fmt.Fprintf(&lines, "{\"text\": %q}\n", text)
+	}
+	save(t, filepath.Join(filepath.Dir(path), "code.jsonl"), lines.String())
+	for _, threads := range []int{1, 3} {
+		set, closer, err := gsc.OpenData(planOf(t, path), "", threads)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var got []string
+		for i := range set.Documents(data.Train) {
+			got = append(got, string(set.Tokenizer().Decode(set.Document(data.Train, i))))
+		}
+		if !slices.Equal(got, want) {
+			t.Errorf("%d threads: %d records, want %d; the first %q, want %q", threads, len(got), len(want), got[0], want[0])
+		}
+		if err := closer.Close(); err != nil {
+			t.Error(err)
+		}
 	}
 }

@@ -213,13 +213,13 @@ func walk(t *testing.T, in *record.Batch, out *record.Result) {
 // TestCheckTransforms: the examples pass, and a transform that remembers what it may not is found.
 func TestCheckTransforms(t *testing.T) {
 	h := transformHost(t)
-	for file, want := range map[string]string{"../examples/plugin-transforms/mask.wasm": "", "../examples/plugin-transforms/dedup.wasm": "", "../examples/plugin-transforms/quality.wasm": "",
+	for file, want := range map[string]string{"../examples/plugin-transforms/mask.wasm": "", "../examples/plugin-transforms/dedup.wasm": "", "../examples/plugin-transforms/dedent.wasm": "", "../examples/plugin-transforms/quality.wasm": "",
 		"testdata/transforms/harmless.wasm": "", "testdata/transforms/state.wasm": "batches", "testdata/transforms/traps.wasm": "allocation"} {
 		wasm, err := os.ReadFile(file)
 		if err != nil {
 			t.Fatal(err)
 		}
-		params := map[bool]string{true: `{"share":0.15,"mask":-1,"masked":0.8,"random":0.1}`, false: `{"bytes":16,"letters":0.6,"run":8}`}[strings.Contains(file, "mask")]
+		params := map[bool]string{true: `{"share":0.15,"mask":-1,"masked":0.8,"random":0.1}`, false: `{"bytes":16,"letters":0.6,"run":8,"tabs":4}`}[strings.Contains(file, "mask")]
 		list := h.Check(t.Context(), filepath.Base(file), wasm, Limits{}, func(abi.Manifest) ([]byte, error) { return []byte(params), nil })
 		var failed []string
 		for _, f := range list {
