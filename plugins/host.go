@@ -107,7 +107,7 @@ func (p *Plugin) wrong(export, place string, err error) error {
 
 // compile rewrites the module, and has what came of it compiled.
 func (p *Plugin) compile(ctx context.Context, wasm []byte) error {
-	limits := meter.Limits{MemoryPages: uint32(min(p.limits.MemoryBytes/pageBytes, 1<<16))}
+	limits := meter.Limits{MemoryPages: uint32(min(max(1, p.limits.MemoryBytes/pageBytes), 1<<16))}
 	imports, err := meter.Imports(wasm, limits)
 	if err != nil {
 		return fmt.Errorf("this is no module that gsc takes: %w", err)

@@ -92,7 +92,7 @@ func (r *RowTransform) Apply(rows *record.Rows) error {
 	for from := 0; from < n; from += most {
 		to := min(n, from+most)
 		if err := i.invoke(rows, from, to); err != nil {
-			return r.plugin.wrong(abi.Transform, rowSpan(from, to), err)
+			return i.blame(rows, from, to, err)
 		}
 		for row := from; row < to; row++ {
 			if err := i.take(rows, row, row-from); err != nil {
@@ -101,6 +101,16 @@ func (r *RowTransform) Apply(rows *record.Rows) error {
 		}
 	}
 	return nil
+}
+
+// blame names the row that a call failed for: the first that fails alone, too.
+func (i *rowsInstance) blame(rows *record.Rows, from, to int, err error) error {
+	for row := from; row < to && to-from > 1; row++ {
+		if err := i.invoke(rows, row, row+1); err != nil {
+			return i.plugin.wrong(abi.Transform, rowSpan(row, row+1), err)
+		}
+	}
+	return i.plugin.wrong(abi.Transform, rowSpan(from, to), err)
 }
 
 // rowSpan names the rows [from, to).

@@ -34,6 +34,9 @@ func PrepareWith(spec plan.Data, with Transforms) (plan.Data, error) {
 	if err := errs.Err(); err != nil {
 		return spec, err
 	}
+	if errs = tryRows(&spec, with); len(errs) > 0 {
+		return spec, errs
+	}
 	spec.Files = manifest(files)
 	noteOverlap(&spec)
 	return spec, nil

@@ -35,6 +35,27 @@ func rowStages(spec *plan.Data, with Transforms) (list []rowStage, err error) {
 	return list, nil
 }
 
+// tryRows has each transform of rows change one row of the first token, so that what it does not take is known before the first step.
+func tryRows(spec *plan.Data, with Transforms) (errs Errors) {
+	for i, t := range spec.Transforms {
+		if t.On != plan.OnRows {
+			continue
+		}
+		b := NewBatch(*spec, 1)
+		b.clear()
+		b.valid[0] = int32(spec.Length)
+		b.view(spec)
+		made, err := with.Rows(t, spec.Length)
+		if err == nil {
+			err = made.Apply(&b.rows)
+		}
+		if err != nil {
+			errs.Add(transformPath(i), "", "on a row that holds the first token alone: %v", err)
+		}
+	}
+	return errs
+}
+
 // change has the transforms of rows change a batch of a split; step is 0 in evaluation.
 func (s *Set) change(split Split, step int64, b *Batch) error {
 	for i := range s.rows {

@@ -1,5 +1,5 @@
 ;; Rows that never come back.
-;; want: plugin F (hostile 1): gsc_transform: rows 0 to 3: it takes longer than 200ms: give it more with time, or mend it
+;; want: plugin F (hostile 1): gsc_transform: row 0: it takes longer than 200ms: give it more with time, or mend it
 ;; data: rows
 (module
   (memory (export "memory") 40)
