@@ -134,27 +134,11 @@ func (r *Records) run(b *record.Batch, first int) ([]string, error) {
 	if err := r.Apply(0, b, &out); err != nil {
 		return nil, err
 	}
-	n := len(b.Ends)
-	switch {
-	case out.Origins != nil:
-		n = len(out.Origins)
-	case out.Ends != nil:
-		n = len(out.Ends)
-	}
-	list := make([]string, n)
+	list := make([]string, out.Len(b))
 	for j := range list {
-		origin := j
-		if out.Origins != nil {
-			origin = int(out.Origins[j])
-		}
-		content, at, label, labelAt := &out.Columns, j, &out.Columns, j
-		if out.Ends == nil {
-			content, at = &b.Columns, origin
-		}
-		if out.LabelEnds == nil {
-			label, labelAt = &b.Columns, origin
-		}
-		list[j] = fmt.Sprintf("%d %s %s %v %s", first+origin, contentOf(content, at), namesOf(label, record.Part(label.Labels, label.LabelEnds, labelAt)), record.Part(label.Numbers, label.NumberEnds, labelAt),
+		content, at := out.Content(b, j)
+		label, labelAt := out.Label(b, j)
+		list[j] = fmt.Sprintf("%d %s %s %v %s", first+out.Origin(j), contentOf(content, at), namesOf(label, record.Part(label.Labels, label.LabelEnds, labelAt)), record.Part(label.Numbers, label.NumberEnds, labelAt),
 			spansOf(content, at))
 	}
 	return list, nil

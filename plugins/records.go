@@ -22,96 +22,103 @@ type reader struct {
 	limit  uint64 // of the bytes that come out
 	in     *record.Batch
 	call   abi.RecordsCall
+	err    error
 }
 
-// array is n elements at a pointer.
-func array[T byte | int32 | uint32 | float64 | record.Span](m memory, what string, at, n uint32) ([]T, error) {
-	if n == 0 {
-		return []T{}, nil
-	}
+// array is n elements at a pointer. The first error stays, and nothing is read after it.
+func array[T byte | int32 | uint32 | float64 | record.Span](r *reader, what string, at, n uint32) []T {
 	var one T
 	size := uint64(n) * uint64(unsafe.Sizeof(one))
 	switch {
+	case r.err != nil:
+		return nil
+	case n == 0:
+		return []T{}
 	case at == 0:
-		return nil, fmt.Errorf("its %s are missing: %d are needed", what, n)
+		r.err = fmt.Errorf("its %s are missing: %d are needed", what, n)
+		return nil
 	case at%abi.Align != 0:
-		return nil, fmt.Errorf("its pointer %#x to %s is not a multiple of %d", at, what, abi.Align)
-	case size > math.MaxUint32:
-		return nil, fmt.Errorf("its %s are %d, more than memory holds", what, n)
+		r.err = fmt.Errorf("its pointer %#x to %s is not a multiple of %d", at, what, abi.Align)
+		return nil
 	}
-	view, ok := m.Read(at, uint32(size))
-	if !ok {
-		return nil, fmt.Errorf("its pointer %#x to %d bytes of %s leads out of its memory", at, size, what)
+	if size <= math.MaxUint32 {
+		if view, ok := r.memory.Read(at, uint32(size)); ok {
+			return unsafe.Slice((*T)(unsafe.Pointer(unsafe.SliceData(view))), n)
+		}
 	}
-	return unsafe.Slice((*T)(unsafe.Pointer(unsafe.SliceData(view))), n), nil
+	r.err = fmt.Errorf("its pointer %#x to %d bytes of %s leads out of its memory", at, size, what)
+	return nil
 }
 
 // ends is a column of ends, which must not descend, and the last of them.
-func ends(m memory, what string, at, n uint32) ([]uint32, uint32, error) {
-	list, err := array[uint32](m, what, at, n)
-	last := uint32(0)
+func (r *reader) ends(what string, at, n uint32) (list []uint32, last uint32) {
+	list = array[uint32](r, what, at, n)
 	for i, end := range list {
-		if end < last {
-			return nil, 0, fmt.Errorf("its %s descend: element %d is %d, the one before it %d", what, i, end, last)
+		if end < last && r.err == nil {
+			r.err = fmt.Errorf("its %s descend: element %d is %d, the one before it %d", what, i, end, last)
 		}
 		last = end
 	}
-	return list, last, err
+	return list, last
+}
+
+// optionalEnds are those of a column that a transform may leave out, in which case no record has any of it.
+func (r *reader) optionalEnds(what string, at, n uint32) ([]uint32, uint32) {
+	if at == 0 && r.err == nil {
+		return make([]uint32, n), 0
+	}
+	return r.ends(what, at, n)
 }
 
 // result reads all columns. at is the record of the batch that an error is about; −1: it is about all.
 func (r *reader) result(out *record.Result) (at int, err error) {
 	*out = record.Result{}
-	c := &r.call.Out
-	if r.call.Origins != 0 || c.Records == 0 {
-		if out.Origins, err = array[uint32](r.memory, "origins", r.call.Origins, c.Records); err == nil {
-			err = ascend(out.Origins, len(r.in.Ends))
-		}
-	} else if int(c.Records) != len(r.in.Ends) {
-		err = fmt.Errorf("it gives %d records for %d, and does not say of which they are made: give origins", c.Records, len(r.in.Ends))
+	r.origins(out)
+	switch c := &r.call.Out; {
+	case r.err != nil:
+	case c.Ends == 0 && c.Records > 0:
+		r.kept(out)
+	default:
+		r.columns(out)
 	}
-	if err != nil {
-		return -1, err
-	}
-	if c.Ends == 0 && c.Records > 0 {
-		return -1, r.kept(out)
-	}
-	if err := r.columns(out); err != nil {
-		return -1, err
+	if r.err != nil {
+		return -1, r.err
 	}
 	for j := range out.Ends {
 		if err := r.record(out, j); err != nil {
-			return r.origin(out, j), err
+			return out.Origin(j), err
 		}
 	}
 	return -1, nil
 }
 
-func (r *reader) origin(out *record.Result, j int) int {
-	if out.Origins == nil {
-		return j
+// origins reads what records are made of.
+func (r *reader) origins(out *record.Result) {
+	records, given := r.call.Out.Records, len(r.in.Ends)
+	if r.call.Origins == 0 && records > 0 {
+		if int64(records) != int64(given) {
+			r.err = fmt.Errorf("it gives %d records for %d, and does not say of which they are made: give origins", records, given)
+		}
+		return
 	}
-	return int(out.Origins[j])
-}
-
-// ascend holds origins against the records that there were.
-func ascend(origins []uint32, records int) error {
+	out.Origins = array[uint32](r, "origins", r.call.Origins, records)
 	last := uint32(0)
-	for i, o := range origins {
-		if o < last || int64(o) >= int64(records) {
-			return fmt.Errorf("origin %d is %d: origins are numbers of the %d records that it was given, and do not descend", i, o, records)
+	for i, o := range out.Origins {
+		if o < last || int64(o) >= int64(given) {
+			r.err = fmt.Errorf("origin %d is %d: origins are numbers of the %d records that it was given, and do not descend", i, o, given)
+			return
 		}
 		last = o
 	}
-	return nil
 }
 
 // kept: what comes out is records that went in, whole, of which there may not be more than fit into the plugin's memory.
-func (r *reader) kept(out *record.Result) error {
+func (r *reader) kept(out *record.Result) {
 	c := r.call.Out
 	c.Records = 0
 	if c != (abi.Columns{}) {
-		return errors.New("it gives columns of records without their ends")
+		r.err = errors.New("it gives columns of records without their ends")
+		return
 	}
 	total := uint64(0)
 	for _, o := range out.Origins {
@@ -120,74 +127,53 @@ func (r *reader) kept(out *record.Result) error {
 			from = r.in.Ends[o-1]
 		}
 		if total += uint64(r.in.Ends[o] - from); total*uint64(r.call.Unit) > r.limit {
-			return fmt.Errorf("it gives more than the %d bytes that its memory may have", r.limit)
+			r.err = fmt.Errorf("it gives more than the %d bytes that its memory may have", r.limit)
+			return
 		}
 	}
-	return nil
 }
 
 // columns reads what records consist of.
-func (r *reader) columns(out *record.Result) error {
-	c, m := &r.call.Out, r.memory
-	var errs [9]error
-	var content, names, labels, numbers, spans uint32
-	out.Ends, content, errs[0] = ends(m, "ends", c.Ends, c.Records)
-	if out.NameEnds, names, errs[1] = ends(m, "ends of names", c.NameEnds, c.NameCount); errs[1] == nil {
-		out.Names, errs[2] = array[byte](m, "names", c.Names, names)
+func (r *reader) columns(out *record.Result) {
+	c := &r.call.Out
+	switch labels := c.LabelEnds != 0 || c.NumberEnds != 0; {
+	case labels && r.in.LabelEnds == nil:
+		r.err = errors.New("it labels records, and this data has no labels")
+	case c.SpanEnds != 0 && r.in.SpanEnds == nil:
+		r.err = errors.New("it gives spans to records, and this data has none")
 	}
+	var size uint32
+	out.Ends, size = r.ends("ends", c.Ends, c.Records)
 	if r.call.Unit == 4 {
-		out.IDs, errs[3] = array[int32](m, "ids", c.Content, content)
+		out.IDs = array[int32](r, "ids", c.Content, size)
 	} else {
-		out.Text, errs[3] = array[byte](m, "bytes", c.Content, content)
+		out.Text = array[byte](r, "bytes", c.Content, size)
 	}
+	out.NameEnds, size = r.ends("ends of names", c.NameEnds, c.NameCount)
+	out.Names = array[byte](r, "names", c.Names, size)
+	r.names(out)
 	if c.LabelEnds != 0 || c.NumberEnds != 0 {
-		if r.in.LabelEnds == nil {
-			return errors.New("it labels records, and this data has no labels")
-		}
-		out.LabelEnds, labels, errs[4] = optionalEnds(m, "ends of labels", c.LabelEnds, c.Records)
-		out.NumberEnds, numbers, errs[5] = optionalEnds(m, "ends of numbers", c.NumberEnds, c.Records)
-		if errs[4] == nil && errs[5] == nil {
-			out.Labels, errs[4] = array[uint32](m, "labels", c.Labels, labels)
-			out.Numbers, errs[5] = array[float64](m, "numbers", c.Numbers, numbers)
-		}
+		out.LabelEnds, size = r.optionalEnds("ends of labels", c.LabelEnds, c.Records)
+		out.Labels = array[uint32](r, "labels", c.Labels, size)
+		out.NumberEnds, size = r.optionalEnds("ends of numbers", c.NumberEnds, c.Records)
+		out.Numbers = array[float64](r, "numbers", c.Numbers, size)
 	}
 	if c.SpanEnds != 0 {
-		if r.in.SpanEnds == nil {
-			return errors.New("it gives spans to records, and this data has none")
-		}
-		if out.SpanEnds, spans, errs[6] = ends(m, "ends of spans", c.SpanEnds, c.Records); errs[6] == nil {
-			out.Spans, errs[7] = array[record.Span](m, "spans", c.Spans, spans)
-		}
+		out.SpanEnds, size = r.ends("ends of spans", c.SpanEnds, c.Records)
+		out.Spans = array[record.Span](r, "spans", c.Spans, size)
 	}
-	errs[8] = utf8Names(out)
-	for _, err := range errs {
-		if err != nil {
-			return err
-		}
-	}
-	return nil
 }
 
-// optionalEnds are those of a column that a transform may leave out, in which case no record has any of it.
-func optionalEnds(m memory, what string, at, n uint32) ([]uint32, uint32, error) {
-	if at == 0 {
-		return make([]uint32, n), 0, nil
-	}
-	return ends(m, what, at, n)
-}
-
-func utf8Names(out *record.Result) error {
-	from := uint32(0)
-	for i, end := range out.NameEnds {
-		if int(end) > len(out.Names) {
-			return nil // the error of the names says so
+// names looks at the table of names.
+func (r *reader) names(out *record.Result) {
+	for i := range out.NameEnds {
+		if r.err != nil {
+			return
 		}
-		if name := out.Names[from:end]; !utf8.Valid(name) {
-			return fmt.Errorf("its name %d, %q, is not UTF-8", i, name)
+		if name := record.Part(out.Names, out.NameEnds, i); !utf8.Valid(name) {
+			r.err = fmt.Errorf("its name %d, %q, is not UTF-8", i, name)
 		}
-		from = end
 	}
-	return nil
 }
 
 // record looks at what a record is made of.

@@ -65,7 +65,7 @@ func (i *transformInstance) room(at *uint32, size uint32) (err error) {
 }
 
 // elements are n elements of the guest's memory, in which gsc allocated them, until its next call.
-func elements[T int32 | uint32 | float32 | uint64 | float64 | record.Span | abi.RowsCall | abi.RecordsCall](i *instance, at uint32, n int) []T {
+func elements[T byte | int32 | uint32 | float32 | uint64 | float64 | record.Span | abi.RowsCall | abi.RecordsCall](i *instance, at uint32, n int) []T {
 	var one T
 	bytes, err := i.bytes(at, uint32(n)*uint32(unsafe.Sizeof(one)))
 	if err != nil {
@@ -80,28 +80,37 @@ type column struct{ at, size uint32 }
 // leastColumn is the least room that is asked for.
 const leastColumn = 4 << 10
 
-// write copies a column of a batch into the guest's memory, and says where it lies; 0 for one that is not there.
-func write[T byte | int32 | uint32 | uint64 | float64 | record.Span](i *transformInstance, c *column, data []T) (uint32, error) {
-	if data == nil {
-		return 0, nil
+// writer writes columns until the first error.
+type writer struct {
+	*transformInstance
+	err error
+}
+
+// put copies a column of a batch into the guest's memory, and says where it lies; 0 for one that is not there.
+func put[T byte | int32 | uint32 | uint64 | float64 | record.Span](w *writer, c *column, data []T) uint32 {
+	if data == nil || w.err != nil {
+		return 0
 	}
 	var one T
 	need := uint64(len(data)) * uint64(unsafe.Sizeof(one))
-	if need > uint64(i.plugin.limits.MemoryBytes) {
-		return 0, fmt.Errorf("%d bytes do not fit into a memory of %d: give it more with memory", need, i.plugin.limits.MemoryBytes)
+	if w.err = w.grow(c, need); w.err != nil {
+		return 0
 	}
-	if c.at == 0 || need > uint64(c.size) {
-		c.size = max(uint32(need), min(2*c.size, uint32(i.plugin.limits.MemoryBytes/4)), leastColumn)
-		if err := i.room(&c.at, c.size); err != nil {
-			return 0, err
-		}
+	copy(elements[T](w.instance, c.at, len(data)), data)
+	return c.at
+}
+
+// grow makes sure of a column's room.
+func (w *writer) grow(c *column, need uint64) error {
+	most := uint64(w.plugin.limits.MemoryBytes)
+	switch {
+	case need > most:
+		return fmt.Errorf("%d bytes do not fit into a memory of %d: give it more with memory", need, most)
+	case c.at != 0 && need <= uint64(c.size):
+		return nil
 	}
-	to, err := i.bytes(c.at, uint32(need))
-	if err != nil {
-		return 0, err
-	}
-	copy(to, unsafe.Slice((*byte)(unsafe.Pointer(unsafe.SliceData(data))), need))
-	return c.at, nil
+	c.size = max(uint32(need), min(2*c.size, uint32(most/4)), leastColumn)
+	return w.room(&c.at, c.size)
 }
 
 // Records is a transform of records with its parameters, and an instance for each worker.
@@ -209,50 +218,30 @@ func places(list []record.Place) string {
 	return fmt.Sprintf("records %v to %v", list[0], list[len(list)-1])
 }
 
-// invoke writes a batch and the call's words, calls, and gives the words as the plugin left them.
+// invoke writes a batch and the call's words, calls, and gives the words with what the plugin left for an answer.
 func (i *recordsInstance) invoke(in *record.Batch) (call abi.RecordsCall, err error) {
-	put := func(to *uint32, at uint32, failed error) {
-		if err == nil {
-			*to, err = at, failed
-		}
+	w := &writer{transformInstance: i.transformInstance}
+	call.Unit, call.In.Content = 1, put(w, &i.content, in.Text)
+	if in.IDs != nil {
+		call.Unit, call.In.Content = 4, put(w, &i.content, in.IDs)
 	}
 	c := &call.In
-	c.Records, c.NameCount, call.Unit = uint32(len(in.Ends)), uint32(len(in.NameEnds)), 1
-	if in.IDs != nil {
-		call.Unit = 4
-		at, failed := write(i.transformInstance, &i.content, in.IDs)
-		put(&c.Content, at, failed)
-	} else {
-		at, failed := write(i.transformInstance, &i.content, in.Text)
-		put(&c.Content, at, failed)
+	c.Records, c.Ends = uint32(len(in.Ends)), put(w, &i.ends, in.Ends)
+	c.NameCount, c.Names, c.NameEnds = uint32(len(in.NameEnds)), put(w, &i.names, in.Names), put(w, &i.nameEnds, in.NameEnds)
+	c.Labels, c.LabelEnds = put(w, &i.labels, in.Labels), put(w, &i.labelEnds, in.LabelEnds)
+	c.Numbers, c.NumberEnds = put(w, &i.numbers, in.Numbers), put(w, &i.numberEnds, in.NumberEnds)
+	c.Spans, c.SpanEnds = put(w, &i.spans, in.Spans), put(w, &i.spanEnds, in.SpanEnds)
+	call.Seeds = put(w, &i.seeds, in.Seeds)
+	if w.err != nil {
+		return call, w.err
 	}
-	for _, w := range []struct {
-		to   *uint32
-		into *column
-		data []uint32
-	}{{&c.Ends, &i.ends, in.Ends}, {&c.NameEnds, &i.nameEnds, in.NameEnds}, {&c.Labels, &i.labels, in.Labels}, {&c.LabelEnds, &i.labelEnds, in.LabelEnds},
-		{&c.NumberEnds, &i.numberEnds, in.NumberEnds}, {&c.SpanEnds, &i.spanEnds, in.SpanEnds}} {
-		at, failed := write(i.transformInstance, w.into, w.data)
-		put(w.to, at, failed)
-	}
-	at, failed := write(i.transformInstance, &i.names, in.Names)
-	put(&c.Names, at, failed)
-	at, failed = write(i.transformInstance, &i.numbers, in.Numbers)
-	put(&c.Numbers, at, failed)
-	at, failed = write(i.transformInstance, &i.spans, in.Spans)
-	put(&c.Spans, at, failed)
-	at, failed = write(i.transformInstance, &i.seeds, in.Seeds)
-	put(&call.Seeds, at, failed)
-	call.Out.Records = call.In.Records
-	if err != nil {
-		return call, err
-	}
-	words := elements[abi.RecordsCall](i.instance, i.call, 1)
-	words[0] = call
+	call.Out.Records = c.Records
+	elements[abi.RecordsCall](i.instance, i.call, 1)[0] = call
 	i.stack[0] = uint64(i.call)
 	if err := i.status(i.transform, 1); err != nil {
 		return call, err
 	}
-	call.Out, call.Origins = elements[abi.RecordsCall](i.instance, i.call, 1)[0].Out, elements[abi.RecordsCall](i.instance, i.call, 1)[0].Origins
+	left := elements[abi.RecordsCall](i.instance, i.call, 1)[0]
+	call.Out, call.Origins = left.Out, left.Origins
 	return call, nil
 }

@@ -181,32 +181,23 @@ func FuzzRecords(f *testing.F) {
 
 // walk looks at all that a result holds, as the data layer does.
 func walk(t *testing.T, in *record.Batch, out *record.Result) {
-	n := len(in.Ends)
-	switch {
-	case out.Origins != nil:
-		n = len(out.Origins)
-	case out.Ends != nil:
-		n = len(out.Ends)
-	}
-	for j := range n {
-		origin := j
-		if out.Origins != nil {
-			origin = int(out.Origins[j])
+	for j := range out.Len(in) {
+		_ = in.Places[out.Origin(j)]
+		c, at := out.Content(in, j)
+		content := record.Part(c.Text, c.Ends, at)
+		for _, s := range record.Part(c.Spans, c.SpanEnds, at) {
+			_, _ = content[s.From:s.To], record.Part(c.Names, c.NameEnds, int(s.Name))
 		}
-		_ = in.Places[origin]
-		content := record.Part(out.Text, out.Ends, j)
-		for _, s := range record.Part(out.Spans, out.SpanEnds, j) {
-			_, _ = content[s.From:s.To], record.Part(out.Names, out.NameEnds, int(s.Name))
-		}
-		for _, l := range record.Part(out.Labels, out.LabelEnds, j) {
-			_ = record.Part(out.Names, out.NameEnds, int(l))
-		}
-		for _, id := range record.Part(out.IDs, out.Ends, j) {
+		for _, id := range record.Part(c.IDs, c.Ends, at) {
 			if id < 0 {
 				t.Errorf("record %d has the id %d", j, id)
 			}
 		}
-		record.Part(out.Numbers, out.NumberEnds, j)
+		c, at = out.Label(in, j)
+		for _, l := range record.Part(c.Labels, c.LabelEnds, at) {
+			_ = record.Part(c.Names, c.NameEnds, int(l))
+		}
+		record.Part(c.Numbers, c.NumberEnds, at)
 	}
 }
 

@@ -71,6 +71,41 @@ type Result struct {
 	Origins []uint32 // of each record, the one of the batch that it was made of; never descending
 }
 
+// Len is how many records came out of a batch.
+func (r *Result) Len(in *Batch) int {
+	switch {
+	case r.Origins != nil:
+		return len(r.Origins)
+	case r.Ends != nil:
+		return len(r.Ends)
+	}
+	return len(in.Ends)
+}
+
+// Origin is the record of the batch that record j is made of.
+func (r *Result) Origin(j int) int {
+	if r.Origins == nil {
+		return j
+	}
+	return int(r.Origins[j])
+}
+
+// Content is where record j's text, ids and spans stand: in the result, or in the batch that it was made of.
+func (r *Result) Content(in *Batch, j int) (c *Columns, at int) {
+	if r.Ends == nil {
+		return &in.Columns, r.Origin(j)
+	}
+	return &r.Columns, j
+}
+
+// Label is where record j's label stands.
+func (r *Result) Label(in *Batch, j int) (c *Columns, at int) {
+	if r.LabelEnds == nil {
+		return &in.Columns, r.Origin(j)
+	}
+	return &r.Columns, j
+}
+
 // Place is where a record stands in the files.
 type Place struct {
 	Path string

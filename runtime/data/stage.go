@@ -294,18 +294,8 @@ func (s *stage) finish() error {
 
 // give gives the records of a batch on.
 func (s *stage) give(b *slot) {
-	n := len(b.in.Ends)
-	switch {
-	case b.out.Origins != nil:
-		n = len(b.out.Origins)
-	case b.out.Ends != nil:
-		n = len(b.out.Ends)
-	}
-	for j := range n {
-		origin := j
-		if b.out.Origins != nil {
-			origin = int(b.out.Origins[j])
-		}
+	for j := range b.out.Len(&b.in) {
+		origin := b.out.Origin(j)
 		if err := s.record(b, j, origin); err != nil {
 			s.fail(b.in.Places[origin], err)
 			return
@@ -315,10 +305,7 @@ func (s *stage) give(b *slot) {
 
 // record gives on record j of a result.
 func (s *stage) record(b *slot, j, origin int) error {
-	from, at := &b.out.Columns, j
-	if b.out.Ends == nil {
-		from, at = &b.in.Columns, origin
-	}
+	from, at := b.out.Content(&b.in, j)
 	label, err := s.labelOf(b, j, origin)
 	if err != nil {
 		return err
@@ -400,10 +387,8 @@ func (s *stage) labelOf(b *slot, j, origin int) (*source.Label, error) {
 	if b.in.LabelEnds == nil {
 		return nil, nil
 	}
-	from, at, own := &b.out.Columns, j, b.out.LabelEnds != nil
-	if !own {
-		from, at = &b.in.Columns, origin
-	}
+	from, at := b.out.Label(&b.in, j)
+	own := b.out.LabelEnds != nil
 	label := &source.Label{Numbers: slices.Clone(record.Part(from.Numbers, from.NumberEnds, at)), List: b.lists[origin], Whole: b.wholes[origin]}
 	for _, name := range record.Part(from.Labels, from.LabelEnds, at) {
 		text := s.intern(record.Part(from.Names, from.NameEnds, int(name)))
