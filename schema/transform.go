@@ -81,20 +81,16 @@ func (s *Strategy) freeName(name string, i int) string {
 	return free
 }
 
-// transformsFit holds the transforms against the model, the format and each other.
+// transformsFit holds what transforms make of labels against the model.
 func (s *Strategy) transformsFit(modules []Module) (list Errors) {
 	labels := -1
 	for i, t := range s.Data.Transforms {
-		path := s.Transforms[i].Path
-		if t.On == plan.OnRecords && s.Data.Rows == "given" {
-			list.add(s.Wrong(path, fmt.Sprintf("%s transforms records, and data of the format %s are batches as they are", t.Plugin, s.Data.Format), "use a transform of rows"))
-		}
 		if !modules[i].Transform.Labels {
 			continue
 		}
 		labels = i
 		if s.Data.Task != "next" && s.Data.Task != "given" {
-			list.add(s.Wrong(path, fmt.Sprintf("%s labels tokens with tokens, and here labels are of another kind", t.Plugin), `use it with text or tokens, and model.task: "tokens" or "causal"`))
+			list.add(s.Wrong(s.Transforms[i].Path, fmt.Sprintf("%s labels tokens with tokens, and here labels are of another kind", t.Plugin), `use it with text or tokens, and model.task: "tokens" or "causal"`))
 		}
 	}
 	if s.Model.Task != "tokens" || s.Data.Task != "next" {
