@@ -29,13 +29,14 @@ func exampleTags(t *testing.T, dir string) map[string][]string {
 		save(t, filepath.Join(dir, "src", fmt.Sprintf("p%d", i), "p.go"), fmt.Sprintf("package p%d\n\nfunc F() int { return %d }\n", i, i))
 	}
 	return map[string][]string{
-		"entities":      {"data=" + dir},
-		"gpt3-plan":     {"text=" + filepath.Join(dir, "plays.txt")},
-		"go-source":     {"goroot=" + dir},
-		"llama-auto":    {"text=" + filepath.Join(dir, "plays.txt")},
-		"plugin-losses": {"text=" + filepath.Join(dir, "plays.txt")},
-		"ranks":         {"text=" + filepath.Join(dir, "plays.txt")},
-		"shakespeare":   {"text=" + filepath.Join(dir, "plays.txt")},
+		"entities":          {"data=" + dir},
+		"gpt3-plan":         {"text=" + filepath.Join(dir, "plays.txt")},
+		"go-source":         {"goroot=" + dir},
+		"llama-auto":        {"text=" + filepath.Join(dir, "plays.txt")},
+		"plugin-losses":     {"text=" + filepath.Join(dir, "plays.txt")},
+		"plugin-transforms": {"goroot=" + dir},
+		"ranks":             {"text=" + filepath.Join(dir, "plays.txt")},
+		"shakespeare":       {"text=" + filepath.Join(dir, "plays.txt")},
 	}
 }
 

@@ -191,9 +191,17 @@ func checkSizes(s *schema.Strategy, found plan.Data) error {
 }
 
 // prepare looks at the data.
-func prepare(s *schema.Strategy) (plan.Data, error) {
-	found, err := data.Prepare(s.Data)
-	return found, located(s, err)
+func prepare(s *schema.Strategy) (found plan.Data, err error) {
+	if len(s.Transforms) == 0 {
+		found, err = data.Prepare(s.Data)
+		return found, located(s, err)
+	}
+	with, closer, err := strategyTransforms(s)
+	if err != nil {
+		return found, err
+	}
+	found, err = data.PrepareWith(s.Data, with)
+	return found, errors.Join(located(s, err), closer.Close())
 }
 
 // orderLabels gives the data's labels the numbers that the model has for them:

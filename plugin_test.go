@@ -15,13 +15,10 @@ import (
 	"github.com/gsc-project/gsc/runtime/data"
 )
 
-// pluginLosses is the folder of the examples.
-var pluginLosses = filepath.Join("examples", "plugin-losses")
-
 // withPlugins copies the examples' modules beside a strategy.
 func withPlugins(t testing.TB, path string) string {
 	t.Helper()
-	modules, err := filepath.Glob(filepath.Join(pluginLosses, "*.wasm"))
+	modules, err := filepath.Glob(filepath.Join("examples", "plugin-*", "*.wasm"))
 	if err != nil || len(modules) == 0 {
 		t.Fatal(modules, err)
 	}
@@ -43,9 +40,10 @@ func boundLab(t testing.TB, p *plan.Plan, threads int) *lab {
 	l.check(err)
 	t.Cleanup(func() { l.check(closer.Close()) })
 	l.ranks = ranks
-	l.set, err = data.Open(p.Data)
+	set, transforms, err := gsc.OpenData(p, "", threads)
 	l.check(err)
-	l.batch = data.NewBatch(p.Data, p.Training.Sequences)
+	t.Cleanup(func() { l.check(transforms.Close()) })
+	l.set, l.batch = set, data.NewBatch(p.Data, p.Training.Sequences)
 	l.check(l.ranks.Start())
 	return l
 }
@@ -149,10 +147,10 @@ func TestPluginSources(t *testing.T) {
 	if _, lld := exec.LookPath("wasm-ld"); err != nil || lld != nil {
 		t.Skip("clang or wasm-ld (Debian: clang, lld) is not installed: the examples' modules are not built")
 	}
-	sources, _ := filepath.Glob(filepath.Join(pluginLosses, "*.c"))
+	sources, _ := filepath.Glob(filepath.Join("examples", "plugin-*", "*.c"))
 	for _, source := range sources {
 		out := filepath.Join(t.TempDir(), "out.wasm")
-		cmd := exec.Command("make", "-C", pluginLosses, "--no-print-directory", "-n", "-B", strings.TrimSuffix(filepath.Base(source), ".c")+".wasm")
+		cmd := exec.Command("make", "-C", filepath.Dir(source), "--no-print-directory", "-n", "-B", strings.TrimSuffix(filepath.Base(source), ".c")+".wasm")
 		rule, err := cmd.Output()
 		if err != nil {
 			t.Fatal(err)
@@ -160,7 +158,7 @@ func TestPluginSources(t *testing.T) {
 		words := strings.Fields(strings.SplitN(string(rule), "\n", 2)[0])
 		words[slices.Index(words, "-o")+1] = out
 		build := exec.Command(words[0], words[1:]...)
-		build.Dir = pluginLosses
+		build.Dir = filepath.Dir(source)
 		if message, err := build.CombinedOutput(); err != nil || len(message) > 0 {
 			t.Errorf("%s: %v\n%s", source, err, message)
 			continue
@@ -180,7 +178,7 @@ func TestPluginSources(t *testing.T) {
 		}
 		fresh, _ := os.ReadFile(out)
 		if kept, _ := os.ReadFile(strings.TrimSuffix(source, ".c") + ".wasm"); !bytes.Equal(fresh, kept) {
-			t.Errorf("%s: the .wasm beside it is not what clang makes of it: run make in %s", source, pluginLosses)
+			t.Errorf("%s: the .wasm beside it is not what clang makes of it: run make beside it", source)
 		}
 	}
 }

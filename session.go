@@ -40,12 +40,12 @@ type session struct {
 
 // newSession binds all ranks of a plan, and opens its data. A run's folder, which may not be there yet, holds its plugins.
 func newSession(p *plan.Plan, run string, threads int) (*session, error) {
-	set, err := data.Open(p.Data)
-	if err != nil {
-		return nil, err
+	s := &session{plan: p, modules: run}
+	err := s.openData(threads)
+	if err == nil {
+		err = s.bindRanks(threads)
 	}
-	s := &session{plan: p, modules: run, set: set}
-	return s.bound(s.bindRanks(threads))
+	return s.bound(err)
 }
 
 // bound is the session, unless it could not be bound.

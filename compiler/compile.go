@@ -164,7 +164,7 @@ func (u *unitOfWork) reserve(opts Options) error {
 		{For: reservedForData, SizeBytes: opts.DataBytes},
 	}
 	for _, p := range u.plan.Plugins {
-		process = append(process, plan.Reserve{For: "plugin " + p.Name, SizeBytes: p.MemoryBytes * int64(u.plan.RankThreads(u.strategy.Devices.Threads))})
+		process = append(process, plan.Reserve{For: "plugin " + p.Name, SizeBytes: p.MemoryBytes * int64(u.instances(&p))})
 	}
 	if !u.kind.Separate {
 		u.plan.Arenas[0].Reserved = process

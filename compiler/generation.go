@@ -332,6 +332,7 @@ func (g *generation) plan() *plan.Plan {
 	}
 	made := *g.from
 	made.Training = plan.Training{Seed: g.from.Training.Seed}
+	made.Plugins, made.Data.Transforms = nil, nil // what a loss and data need
 	made.Tensors, made.Scalars, made.Choices, made.Mesh = g.tensorList(), nil, nil, nil
 	for _, sc := range g.from.Scalars {
 		if id, ok := g.ids[sc.Buffer]; ok {

@@ -29,6 +29,19 @@ func pluginFits(s *schema.Strategy, data plan.Data, kind kernels.Kind) error {
 	return nil
 }
 
+// rowInstances are those of a transform of rows: batches of training and of an evaluation are made at the same time.
+const rowInstances = 2
+
+// instances is how many of a plugin a rank has: one for each thread, also while data are opened, or those that make batches.
+func (u *unitOfWork) instances(p *plan.Plugin) int {
+	for _, t := range u.plan.Data.Transforms {
+		if t.Plugin == p.Name && t.On == plan.OnRows {
+			return rowInstances
+		}
+	}
+	return u.plan.RankThreads(u.strategy.Devices.Threads)
+}
+
 // A plugin's time is priced by what a cross entropy with vector instructions takes, bounds included, and by what is copied for it.
 const pluginSecondsPerLogit = 1.5e-9
 

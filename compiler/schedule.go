@@ -253,12 +253,16 @@ func (u *unitOfWork) tensors(lowered []*lowerer) []plan.Tensor {
 	return append(list, states...)
 }
 
-// plugins are those that the plan's instructions call.
+// plugins are those that the plan's instructions call, and those that its data go through.
 func (u *unitOfWork) plugins() []plan.Plugin {
+	var list []plan.Plugin
 	if p := u.strategy.Objective.Plugin; p != nil {
-		return []plan.Plugin{p.Plugin}
+		list = append(list, p.Plugin)
 	}
-	return nil
+	for _, t := range u.strategy.Transforms {
+		list = append(list, t.Plugin.Plugin)
+	}
+	return list
 }
 
 // teacher is the second model, of which the plan pins the folder.

@@ -34,6 +34,7 @@ var importRules = []importRule{
 	{from: module + "/...", exempt: module + "/collectives/mpi", to: "C", reason: "one static program without cgo: MPI alone takes it"},
 	{from: module + "/compiler", to: module + "/runtime/...", deep: true, reason: "a plan is made without running anything"},
 	{from: module + "/compiler/...", to: module + "/kernels/...", allowed: module + "/kernels", deep: true, reason: "a plan can be made for devices that are not there"},
+	{from: module + "/record", to: module + "/...", allowed: module + "/kernels", reason: "data and plugins hand records to each other without knowing each other"},
 	{from: module + "/launch", to: module + "/...", deep: true, reason: "a job is written from plain data, and can be tried without a strategy"},
 	{from: module + "/timeline", to: module + "/...", reason: "what is predicted and what is measured are written in one form, which knows neither"},
 	{from: module + "/runtime/...", to: module + "/schema", deep: true, reason: "the runtime runs plans, whatever they were made from"},

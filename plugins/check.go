@@ -7,7 +7,6 @@ import (
 	"math"
 	"math/rand/v2"
 	"slices"
-	"strings"
 	"time"
 	"unsafe"
 
@@ -53,13 +52,12 @@ func (h *Host) Check(ctx context.Context, name string, wasm []byte, l Limits, co
 	}
 	defer p.code.Close(ctx)
 	m := p.Manifest
-	note("manifest", fmt.Sprintf("%s %s, a %s of %s%s, sha256 %.12s, %d bytes", m.Name, m.Version, m.Kind, m.Targets, lossText(m), p.Digest, len(wasm)), nil)
+	note("manifest", fmt.Sprintf("%s %s, a %s, sha256 %.12s, %d bytes", m.Name, m.Version, m.Brief(), p.Digest, len(wasm)), nil)
 	params, err := complete(m)
 	if !note("parameters", string(params), err) {
 		return list
 	}
-	c := &checker{ctx: ctx, plugin: p, params: params, shapes: shapes}
-	for _, check := range append(c.checks(), check{"time", c.time}) {
+	for _, check := range checksOf(&checker{ctx: ctx, plugin: p, params: params, shapes: shapes}) {
 		found, err := check.run()
 		if !note(check.name, found, err) && check.name == "allocation" {
 			return list
@@ -68,22 +66,13 @@ func (h *Host) Check(ctx context.Context, name string, wasm []byte, l Limits, co
 	return list
 }
 
-// lossText says what a loss works on, where that is more than rows of logits.
-func lossText(m abi.Manifest) (text string) {
-	if m.Unit != abi.Rows {
-		text = fmt.Sprintf(" by %s", m.Unit)
-	}
-	if len(m.Inputs) > 0 {
-		text += " with " + strings.Join(m.Inputs, ", ")
-	}
-	return text
-}
-
 // Try is the short form of a check, for a plugin that is loaded and about to be used: on small batches, without what takes long. Its error is that of the first thing
 // that is wrong.
 func (p *Plugin) Try(ctx context.Context, params []byte) error {
-	c := &checker{ctx: ctx, plugin: p, params: params, shapes: shapes[:3]}
-	for _, check := range c.checks() {
+	for _, check := range checksOf(&checker{ctx: ctx, plugin: p, params: params, shapes: shapes[:3]}) {
+		if slices.Contains(slow, check.name) {
+			continue
+		}
 		if _, err := check.run(); err != nil {
 			return p.wrong("", check.name, err)
 		}
@@ -91,18 +80,27 @@ func (p *Plugin) Try(ctx context.Context, params []byte) error {
 	return nil
 }
 
-// check is one thing to look at.
+// slow are what the short form leaves out.
+var slow = []string{"huge", "time"}
+
+// check is one thing that is looked at.
 type check struct {
 	name string
-	run  func() (found string, err error)
+	run  func() (string, error)
 }
 
-// checks are those of both forms.
-func (c *checker) checks() []check {
-	return []check{{"allocation", c.allocation}, {"values", c.values}, {"gradient", c.gradient}, {"rows", c.rows}, {"repeated", c.repeated}, {"instances", c.instances}}
+// checksOf are those of a plugin's kind, in order. Without the first the others make no sense.
+func checksOf(c *checker) []check {
+	switch m := &c.plugin.Manifest; {
+	case m.Kind == abi.TransformKind && m.On == abi.OnRecords:
+		return (&recordsChecker{checker: c}).checks()
+	case m.Kind == abi.TransformKind:
+		return (&rowsChecker{checker: c}).checks()
+	}
+	return []check{{"allocation", c.allocation}, {"values", c.values}, {"gradient", c.gradient}, {"rows", c.rows}, {"repeated", c.repeated}, {"instances", c.instances}, {"time", c.time}}
 }
 
-// checker tries a loss.
+// checker tries a plugin; its own methods try a loss.
 type checker struct {
 	ctx    context.Context
 	plugin *Plugin

@@ -1,13 +1,13 @@
 // Package plugins runs plugins: WebAssembly modules that were written to the contract of package abi, in a sandbox, by wazero.
 //
 // A [Host] compiles modules, after package meter rewrote them so that what they take is bounded: memory by pages, time by a count that makes them ask now and then
-// whether they may go on. A [Plugin] is a module with its manifest; a [Loss] is one with parameters, ready to be called, with an instance for each thread, so that
-// threads share nothing.
+// whether they may go on. A [Plugin] is a module with its manifest; a [Loss], a transform of [Records] and a [RowTransform] are one with parameters, ready to be called, with instances of their own
+// for all that may call at the same time.
 //
 // What runtimes of languages import, a clock, random bytes, something to print on, a host gives them in a form that is the same in every instance and leads nowhere; [Host.Log] has what they print.
 //
 // Nothing that a plugin does takes the process down. A trap, an overrun, a status, a number that is not finite or a pointer that leads nowhere is an [Error], which says
-// what plugin did it, in which export and, of losses, in which row.
+// what plugin did it, in which export and in which row or record.
 package plugins
 
 import (

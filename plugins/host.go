@@ -114,7 +114,7 @@ func (p *Plugin) wrong(export, place string, err error) error {
 
 // compile rewrites the module, and has what came of it compiled.
 func (p *Plugin) compile(ctx context.Context, wasm []byte) error {
-	limits := meter.Limits{MemoryPages: uint32(min(p.limits.MemoryBytes/pageBytes, 1<<16))}
+	limits := meter.Limits{MemoryPages: uint32(min(max(1, p.limits.MemoryBytes/pageBytes), 1<<16))}
 	imports, err := meter.Imports(wasm, limits)
 	if err != nil {
 		return fmt.Errorf("this is no module that gsc takes: %w", err)
@@ -147,8 +147,9 @@ type signature struct {
 }
 
 var (
-	common = map[string]signature{abi.Describe: {0, api.ValueTypeI64}, abi.Alloc: {1, api.ValueTypeI32}, abi.Init: {2, api.ValueTypeI32}}
-	ofLoss = map[string]signature{abi.Loss: {1, api.ValueTypeI32}}
+	common      = map[string]signature{abi.Describe: {0, api.ValueTypeI64}, abi.Alloc: {1, api.ValueTypeI32}, abi.Init: {2, api.ValueTypeI32}}
+	ofLoss      = map[string]signature{abi.Loss: {1, api.ValueTypeI32}}
+	ofTransform = map[string]signature{abi.Transform: {1, api.ValueTypeI32}}
 )
 
 // exports refuses a module that lacks what every plugin exports.
@@ -165,7 +166,7 @@ func (p *Plugin) exports() error {
 // has refuses a module that lacks exports, or has others by their names.
 func (p *Plugin) has(want map[string]signature) error {
 	functions := p.code.ExportedFunctions()
-	for _, name := range []string{abi.Describe, abi.Alloc, abi.Init, abi.Loss} {
+	for _, name := range []string{abi.Describe, abi.Alloc, abi.Init, abi.Loss, abi.Transform} {
 		s, asked := want[name]
 		if !asked {
 			continue

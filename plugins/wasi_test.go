@@ -75,7 +75,7 @@ func FuzzSystem(f *testing.F) {
 		for i := range min(len(args), len(words)/8) {
 			args[i] = binary.LittleEndian.Uint64(words[8*i:])
 		}
-		b, _ := newBudget(ctx, time.Hour, new(atomic.Int64))
+		b, _ := newBudget(ctx, Limits{Time: time.Hour}, new(atomic.Int64))
 		s, _ := newSystem(ctx, &Plugin{host: &Host{}}, b)
 		defer func() {
 			if r := recover(); r != nil {

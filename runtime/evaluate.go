@@ -69,7 +69,9 @@ func (s *scorer) score(ctx context.Context, pass *data.Pass) (Scores, error) {
 		if err := s.ranks.apart.Stopped(ctx); err != nil {
 			return nil, err
 		}
-		pass.Fill(i, s.batch)
+		if err := pass.Fill(i, s.batch); err != nil {
+			return nil, err
+		}
 		loss, err := s.ranks.Evaluate(s.batch, 0)
 		if err != nil {
 			return nil, err

@@ -79,6 +79,8 @@ type wireData struct {
 	Order     string
 	Length    int
 	Buckets   []int
+
+	Transforms []wireTransform
 }
 
 type wireObjective struct {
@@ -177,6 +179,9 @@ func (e *evaluation) decode() (*Strategy, error) {
 		return nil, err
 	}
 	s.Data = w.Data.data(e.src.dir, &s.Model, s.Objective)
+	if s.Transforms, err = w.Data.transforms(); err != nil {
+		return nil, err
+	}
 	if file := &s.Devices.Profile; strings.HasSuffix(*file, ".json") && !filepath.IsAbs(*file) {
 		*file = filepath.Join(e.src.dir, *file)
 	}
@@ -265,7 +270,7 @@ func dataTask(format, task string, o Objective) string {
 		return "given"
 	case !o.OfClasses():
 		return "values"
-	case task == "tokens":
+	case task == "tokens" && format == "conll":
 		return "tags"
 	case task == "sequence":
 		return "class"

@@ -37,17 +37,23 @@ func (w *wireObjective) objective() (Objective, error) {
 	if err := json.Unmarshal(w.Loss, &given); err != nil {
 		return o, err
 	}
-	memory, err := sizeBytes(given.Memory)
-	if err != nil {
-		return o, err
-	}
-	bound, err := time.ParseDuration(given.Time)
-	if err != nil {
-		return o, err
-	}
 	o.Loss = plan.ObjectivePlugin
-	o.Plugin = &Plugin{Path: "objective.loss", Text: string(given.Params), Plugin: plan.Plugin{Kind: plan.PluginLoss, File: given.Plugin, MemoryBytes: memory, Time: bound, Fuel: int64(given.Fuel)}}
-	return o, nil
+	var err error
+	o.Plugin, err = given.plugin(plan.PluginLoss, "objective.loss")
+	return o, err
+}
+
+// plugin is what the strategy says of a plugin at a path.
+func (w *wirePlugin) plugin(kind, path string) (*Plugin, error) {
+	memory, err := sizeBytes(w.Memory)
+	if err != nil {
+		return nil, err
+	}
+	bound, err := time.ParseDuration(w.Time)
+	if err != nil {
+		return nil, err
+	}
+	return &Plugin{Path: path, Text: string(w.Params), Plugin: plan.Plugin{Kind: kind, File: w.Plugin, MemoryBytes: memory, Time: bound, Fuel: int64(w.Fuel)}}, nil
 }
 
 // Module is what a plugin's module says of itself.
@@ -57,12 +63,13 @@ type Module struct {
 	Targets               string // of a loss
 	Unit                  string // of a loss, [plan.UnitSequences] or [plan.UnitPairs]; "": rows
 	Inputs                []string
+	Transform             TransformModule
 }
 
 // WithPlugin is the strategy with what was found in the module of its loss. The parameters are held against the module's schema, which fills in its defaults; what is wrong
 // with them stands where the strategy writes it.
 func (s *Strategy) WithPlugin(m Module) (*Strategy, error) {
-	params, err := s.params(m)
+	params, err := s.params(s.Objective.Plugin, m)
 	if err != nil {
 		return nil, err
 	}
@@ -144,9 +151,9 @@ func (s *Strategy) unitFits() *Error {
 	return nil
 }
 
-// params checks the parameters, and gives them complete.
-func (s *Strategy) params(m Module) (json.RawMessage, error) {
-	given, path := s.Objective.Plugin, s.Objective.Plugin.Path+".params"
+// params checks a plugin's parameters, and gives them complete.
+func (s *Strategy) params(given *Plugin, m Module) (json.RawMessage, error) {
+	path := given.Path + ".params"
 	text, faults, schemaErr := complete(m.Params, given.Text)
 	switch {
 	case schemaErr != nil:

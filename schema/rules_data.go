@@ -20,13 +20,30 @@ func (d *diagnosis) task() {
 		return
 	}
 	fits := formats[task]
-	d.wrongIf(!slices.Contains(fits, format), []string{"data.format", "model.task"}, "use one of "+quotedList(fits),
+	if task == "tokens" && d.transforms() > 0 { // which may label tokens; when modules are looked at one must
+		fits = slices.Concat(formats["causal"], fits[:1])
+	}
+	fix := "use one of " + quotedList(fits)
+	if task == "tokens" && slices.Contains(formats["causal"], format) {
+		fix += ", or a transform of data that labels tokens"
+	}
+	d.wrongIf(!slices.Contains(fits, format), []string{"data.format", "model.task"}, fix,
 		"%s", noLabels(format, task))
 	label := d.given("data.label")
 	d.wrongIf(format == "jsonl" && task == "sequence" && !label, []string{"data.label", "model.task"}, "give the key of the label",
 		"must be given: model.task is %q", task)
 	d.wrongIf(format == "jsonl" && task == "causal" && label, []string{"data.label", "model.task"}, "leave it out",
 		"a causal model learns the next token, not a label")
+}
+
+// transforms is how many the data go through.
+func (d *diagnosis) transforms() int64 {
+	v, ok := d.known("data.transforms")
+	if !ok {
+		return 0
+	}
+	n, _ := v.Len().Int64()
+	return n
 }
 
 // noLabels says why a format does not serve a task.

@@ -37,6 +37,9 @@ func (s *Strategy) with(sets []string) (*Strategy, error) {
 	if t := s.Objective.Teacher; t != nil {
 		sized.Objective.Teacher = t
 	}
+	if len(s.Transforms) > 0 { // and so were theirs
+		sized.Transforms, sized.Data.Transforms, sized.Data.Task = s.Transforms, s.Data.Transforms, s.Data.Task
+	}
 	sized.Digest, sized.Evaluated, sized.Positions, sized.Open = s.Digest, s.Evaluated, s.Positions, s.Open
 	return sized, nil
 }

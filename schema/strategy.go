@@ -10,7 +10,8 @@ import (
 type Strategy struct {
 	Name       string
 	Model      Model
-	Data       plan.Data // the first part; the second is found by package data
+	Data       plan.Data   // the first part; the second is found by package data
+	Transforms []Transform // that the data go through; what their modules say of themselves is filled in by [Strategy.WithTransforms]
 	Objective  Objective
 	Batch      Batch
 	Optimizer  Optimizer
@@ -60,6 +61,12 @@ type Plugin struct {
 	plan.Plugin
 	Path string // where the strategy names it, such as "objective.loss"
 	Text string // of the parameters as the strategy has them, JSON
+}
+
+// Transform is a plugin that the data go through.
+type Transform struct {
+	Plugin
+	Splits []string // nil: those that it is for by itself
 }
 
 // OfClasses says whether the loss compares logits with one label of many.

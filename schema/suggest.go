@@ -50,7 +50,6 @@ func quotedList(names []string) string {
 // later are keys of sections that steer what this version does not have.
 var later = map[string]string{
 	"memory.offload":   "all memory is the device's",
-	"data.transforms":  "transform the data before",
 	"objective.plugin": `write loss: {plugin: "FILE.wasm"}`,
 
 	"parallel.mesh.expert": "no layer has experts; the axes of a mesh are pipeline, replica, data, sequence and tensor",

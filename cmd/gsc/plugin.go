@@ -14,7 +14,7 @@ import (
 func pluginCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "plugin",
-		Short: "Look at plugins: losses of your own, as WebAssembly",
+		Short: "Look at plugins: losses and transforms of data of your own, as WebAssembly",
 	}
 	cmd.AddCommand(pluginCheckCommand(), pluginNewCommand())
 	return cmd
@@ -26,8 +26,9 @@ func pluginCheckCommand() *cobra.Command {
 		Use:   "check FILE.wasm",
 		Short: "Hold a plugin to its contract",
 		Long: `Check loads a module as training does, and holds it to the contract of plugins (package plugins/abi): its manifest and parameters; that it gives memory and takes care
-of it; that its losses are finite, the same with and without gradients, the same for a row alone and among others, the same twice and in another instance; and that
-its gradients are those of its losses, against finite differences.`,
+of it. Of a loss, that its values are finite, the same with and without gradients, the same for a row alone and among others, the same twice and in another instance; and that
+its gradients are those of its values, against finite differences. Of a transform, that it takes empty, huge and malformed records, or rows at their limits, and gives the same
+twice, in another instance, and however records or rows are cut into batches.`,
 		Args: exactly(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			ctx, stop := interruptible()

@@ -11,12 +11,12 @@ import (
 
 // Plugin is a module that instructions call, with all that its results depend on.
 type Plugin struct {
-	Kind        string          `json:"kind"` // PluginLoss
+	Kind        string          `json:"kind"` // PluginLoss or PluginTransform
 	Name        string          `json:"name"` // by which instructions know it
 	Version     string          `json:"version"`
-	Digest      string          `json:"digest"` // sha256 of the module, hexadecimal
-	File        string          `json:"file"`   // relative to the data's Base
-	Targets     string          `json:"targets"`
+	Digest      string          `json:"digest"`           // sha256 of the module, hexadecimal
+	File        string          `json:"file"`             // relative to the data's Base
+	Targets     string          `json:"targets"`          // of a loss
 	MemoryBytes int64           `json:"memory_bytes"`     // of each instance, of which every thread has one
 	Time        time.Duration   `json:"time"`             // of a call, in nanoseconds
 	Fuel        int64           `json:"fuel,omitempty"`   // of a call, in instructions; 0: any number
@@ -28,6 +28,7 @@ type Plugin struct {
 // The kinds of plugins, what a loss compares with, and the objective that is a plugin.
 const (
 	PluginLoss      = "loss"
+	PluginTransform = "transform"
 	TargetClasses   = "classes"
 	TargetValues    = "values"
 	ObjectivePlugin = "plugin"
@@ -84,9 +85,9 @@ func (v *verifier) plugins() {
 		switch {
 		case p.Name == "" || seen[p.Name]:
 			v.fail("plugin %q: its name stands twice, or is empty", p.Name)
-		case p.Kind != PluginLoss:
-			v.fail("plugin %s: unknown kind %q: use %s", p.Name, p.Kind, PluginLoss)
-		case p.Targets != TargetClasses && p.Targets != TargetValues:
+		case p.Kind != PluginLoss && p.Kind != PluginTransform:
+			v.fail("plugin %s: unknown kind %q: use %s or %s", p.Name, p.Kind, PluginLoss, PluginTransform)
+		case p.Kind == PluginLoss && p.Targets != TargetClasses && p.Targets != TargetValues:
 			v.fail("plugin %s: unknown targets %q: use %s or %s", p.Name, p.Targets, TargetClasses, TargetValues)
 		case len(p.Digest) != 64 || strings.Trim(p.Digest, "0123456789abcdef") != "":
 			v.fail("plugin %s: its digest %q is no sha256", p.Name, p.Digest)
@@ -101,6 +102,7 @@ func (v *verifier) plugins() {
 		}
 		seen[p.Name] = true
 	}
+	v.transforms()
 }
 
 // pluginChange says what differs between two plugins of one name.
@@ -127,6 +129,9 @@ func CopiedBytes(st *Stage, in *Instruction) int64 {
 // pluginRows name the plugins, what of them the plan pins, and what a rank copies for them in a step; and the teacher.
 func (p *Plan) pluginRows() (rows [][2]string) {
 	for _, plugin := range p.Plugins {
+		if plugin.Kind == PluginTransform {
+			continue // they stand with the data
+		}
 		rows = append(rows, [2]string{plugin.Kind, fmt.Sprintf("%s %s, a plugin: %s, sha256 %.12s, %s; copies %s a step", plugin.Name, plugin.Version, plugin.File, plugin.Digest, plugin.Params,
 			FormatBytes(p.copiedBytes(plugin.Name)))})
 	}

@@ -151,7 +151,9 @@ var brokenReferences = []broken{
 	{10, edit("\ntensors\n", "\nplugins\n  loss mine 1.0 0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef colours memory 65536 time 1000 file mine.wasm {}\n\ntensors\n"), nil, `unknown targets "colours"`},
 	{10, edit("\ntensors\n", "\nplugins\n  loss mine 1.0 0123 classes memory 65536 time 1000 file mine.wasm {}\n\ntensors\n"), nil, `its digest "0123" is no sha256`},
 	{10, edit("\ntensors\n", "\nplugins\n  loss mine 1.0 0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef classes memory 0 time 1000 file mine.wasm {}\n\ntensors\n"), nil, "it has no file, memory or time"},
-	{10, edit("\ntensors\n", "\nplugins\n  transform mine 1.0 0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef classes memory 65536 time 1000 file mine.wasm {}\n\ntensors\n"), nil, `unknown kind "transform"`},
+	{10, edit("\ntensors\n", "\nplugins\n  sieve mine 1.0 0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef classes memory 65536 time 1000 file mine.wasm {}\n\ntensors\n"), nil, `unknown kind "sieve"`},
+	{10, edit(`  rows: "stream"`, "  transforms: [{\"plugin\":\"mine\",\"on\":\"rows\",\"splits\":[\"train\"]}]\n  rows: \"stream\""), nil, `data: the plan has no plugin "mine" that transforms`},
+	{10, edit("\ntensors\n", "\nplugins\n  transform mine 1.0 0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef \"\" memory 65536 time 1000 file mine.wasm {}\n\ntensors\n"), nil, "plugin mine: no data go through it"},
 
 	{11, edit("  length: 4\n", "  length: 4\n  buckets: [4,2]\n"), nil, "length buckets [4 2]"},
 	{11, edit("  length: 4\n", "  length: 4\n  buckets: [2,4]\n"), nil, "has no schedule to train rows of 2 tokens"},

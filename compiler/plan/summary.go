@@ -123,6 +123,7 @@ func (p *Plan) dataRows() [][2]string {
 		n := files[s.name] + files["all"]
 		rows = append(rows, [2]string{"  " + s.name, fmt.Sprintf("%s, %s tokens in %s rows", plural(n, "file"), FormatCount(float64(s.count.Tokens)), FormatCount(float64(s.count.Rows)))})
 	}
+	rows = append(rows, p.transformRows()...)
 	for _, note := range d.Notes {
 		rows = append(rows, [2]string{"  note", note})
 	}

@@ -75,6 +75,9 @@ type Data struct {
 	Base       string   `json:"base"` // folder of the strategy
 	Split      Split    `json:"split,omitzero"`
 
+	// Transforms are plugins that the data go through, one after the other: records as the files hold them, and rows of tokens.
+	Transforms []Transform `json:"transforms,omitempty"`
+
 	// Rows says how records become rows of Length tokens: "stream" joins the records and cuts the stream into
 	// rows; "packed" fills rows with whole records, with segments and positions that restart; "padded" puts one record in a row,
 	// padded to the least bucket that holds the longest row of the batch; "given" takes the batches of safetensors files as they are.
@@ -115,6 +118,25 @@ const (
 const (
 	OutputLogits    = "logits"
 	OutputLikeliest = "likeliest" // I32: the first with the largest logit; in plans of generation
+)
+
+// Transform is a plugin that the data go through.
+type Transform struct {
+	Plugin  string   `json:"plugin"` // its name in the plan
+	On      string   `json:"on"`     // OnRecords or OnRows
+	Splits  []string `json:"splits"`
+	Weights bool     `json:"weights,omitempty"` // of rows: it changes the weights of tokens
+
+	// What it did with the records of the files, of the second part.
+	Taken  int64  `json:"taken,omitempty"`  // records that it was given
+	Given  int64  `json:"given,omitempty"`  // and that it gave
+	Digest string `json:"digest,omitempty"` // xxhash64 of these, hexadecimal
+}
+
+// What transforms work on.
+const (
+	OnRecords = "records"
+	OnRows    = "rows"
 )
 
 // Split cuts validation and test rows out of the training files, when they

@@ -1,7 +1,7 @@
 // Package abi is the contract between gsc and its plugins, version 1, and its names in Go.
 //
 // A plugin is a WebAssembly module (2.0, with vector instructions) that exports its memory and the functions below, and imports at most what the runtime of its language needs. It sees its
-// arguments and its memory: no files, no network, no time, no chance. What it returns must follow from its parameters and the arguments of the call alone, never from earlier calls, since gsc
+// arguments and its memory: no files, no network, no time, no chance. What it returns must follow from its parameters and the arguments of the call alone, never from earlier calls (but for transforms that say so), since gsc
 // makes several instances of a plugin, shares calls out among them in any way, and throws an instance away when it likes.
 //
 // # What every plugin exports
@@ -77,11 +77,62 @@
 // The inputs of a manifest name further tensors, each as wide as the logits. "teacher_logits" are what the strategy's objective.teacher makes of the same rows, which makes
 // distillation a loss; any name, that one too, may be a tensor of batches that are given as files.
 //
+// # Transforms (implemented)
+//
+//	gsc_transform(call i32) → i32       a [Status]
+//
+// A manifest says with "on" what a transform works on: "records", as files hold them, before they are tokens; or "rows" of tokens, at each step. Files are read
+// when a plan is made and again when it is run, and the second time a transform must give the same records, which gsc makes sure of.
+//
+// Transforms of records get batches, in the order of the files, which never hold records of several splits. With the order "any" (the default) what comes out for a record follows
+// from that record and its seed alone, and batches go to several instances. With "sequential" one instance sees all records, and may remember what it likes of those before. A
+// record comes whole, if it has no more bytes than record_bytes says (4 MiB when left out); where records are ids each counts 4.
+//
+// The call is a pointer to 27 words, a [RecordsCall]: a batch, which is 12 words called [Columns]; unit; seeds; the records that come out, in 12 words again; origins.
+//
+//	records      n ≥ 0
+//	content      uint8 or int32: what records hold, one after the other
+//	ends         uint32 [n]: where each ends in content, counted in its elements, and the next begins
+//	name_count   m: a table of names, which labels and spans refer to by number
+//	names        uint8, in UTF-8, one after the other
+//	name_ends    uint32 [m]
+//	labels       uint32: names; a record has as many as label_ends says: the class, or those of the classes that it is of
+//	label_ends   uint32 [n]; 0 where the data have no labels
+//	numbers      float64, finite: labels that are numbers
+//	number_ends  uint32 [n]; 0 with label_ends
+//	spans        three words each, from, to and name: tagged words. They count from the record's beginning in elements of content, hold something, ascend, and do not overlap
+//	span_ends    uint32 [n]; 0 where the data have no tags
+//
+//	unit         1: content is text, any bytes; 4: it is token ids, from 0 to 2³¹ − 2
+//	seeds        uint64 [n]: of the run's seed and of how many records this transform was given before
+//	origins      out, uint32 [n of those that come out]: the record that each is made of; they never descend. 0: record i is made of record i, and there are as many
+//
+// gsc sets the words of what comes out to as many records as go in, and to 0 otherwise, which says: all of them, as they are. With ends 0 each record is what its origin is, so that a filter gives
+// records and origins and nothing else; they may be no more bytes together than the plugin's memory may have. With ends, content is what the transform wrote. Labels are those of the origin where both columns of them are 0; else they are
+// what they say (a class is one name; a label that was no list stays one value). Spans are none where span_ends is 0. With the tokenizer characters text that comes out must be UTF-8 where what went in was. Whatever
+// comes out lies in the plugin's own memory, at multiples of 16, until the next call; gsc looks at all of it before it uses any.
+//
+// Transforms of rows get some rows of a batch, in any order, and change them where they stand. What comes of a row follows from that row and its seed alone. The call is a pointer to 13 words, a [RowsCall].
+//
+//	rows, length         n ≥ 1 and T
+//	vocabulary, outputs  tokens are below the first, labels below the second
+//	ignore               int32: the label that is not scored
+//	tokens               in and out, int32 [n × T]
+//	labels               in and out, int32 [n × labels_a_row]; 0 where they are numbers, which transforms do not see
+//	labels_a_row         T; 1 where a row has one; 0
+//	weights              in and out, float32, finite and not negative, shaped as labels, or [n]; 0 where all weigh 1 and the manifest does not say that it changes them ("weights": true)
+//	types                in and out, int32 [n × T], not negative; 0 where there are none
+//	segments             int32 [n × T]: the document of a token, from 1; 0 where a row is one
+//	valid                int32 [n]: of a row so many tokens are no padding; what lies behind them stays as it was
+//	seeds                uint64 [n]: in training of the run's seed, the step and the row of the global batch; in evaluation of the row of the split alone
+//
+// A manifest says with "evaluates": true that rows of evaluation are changed too where a strategy does not say, and with "labels": "tokens" that it labels each token with a token id or the
+// label that is not scored, so that a model that labels tokens learns from text (Devlin et al., arXiv:1810.04805, section 3.1).
+//
 // # What version 1 will hold besides
 //
 // It is written down so that losses fit beside it; gsc refuses manifests that ask for it.
 //
-//	gsc_transform(call i32) → i32       a batch of records in, zero or more records out for each: ids, bytes, labels, weights, spans as arrays with offsets; and a seed
 //	gsc_declare(tensor i32) → i32       a compression policy: what may ever happen to a tensor, when the plan is made
 //	gsc_decide(call i32) → i32          what happens to it from this step on, within that
 //	gsc_encode, gsc_decode              a gradient codec: a tensor to bytes and back, with residuals that gsc keeps
@@ -92,11 +143,12 @@ const Version = 1
 
 // The names of exports.
 const (
-	Memory   = "memory"
-	Describe = "gsc_manifest"
-	Alloc    = "gsc_alloc"
-	Init     = "gsc_init"
-	Loss     = "gsc_loss"
+	Memory    = "memory"
+	Describe  = "gsc_manifest"
+	Alloc     = "gsc_alloc"
+	Init      = "gsc_init"
+	Loss      = "gsc_loss"
+	Transform = "gsc_transform"
 )
 
 // Align is what pointers are multiples of.
@@ -117,7 +169,7 @@ const (
 // Kind is what a plugin does.
 type Kind string
 
-// The kinds. Transforms and policies have no exports yet.
+// The kinds. Policies have no exports yet.
 const (
 	LossKind      Kind = "loss"
 	TransformKind Kind = "transform"

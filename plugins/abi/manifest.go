@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"regexp"
 	"slices"
+	"strings"
 )
 
 // Manifest is what a plugin says of itself.
@@ -18,6 +19,8 @@ type Manifest struct {
 	Targets Targets  `json:"targets"` // of a loss
 	Unit    Unit     `json:"unit"`    // of a loss; [Rows] where it is left out
 	Inputs  []string `json:"inputs"`  // of a loss: further tensors, by name
+
+	TransformManifest
 }
 
 // MaxManifestBytes bounds the text.
@@ -36,13 +39,13 @@ func ParseManifest(text []byte) (Manifest, error) {
 	if d.More() {
 		return m, fmt.Errorf("the manifest goes on behind its object")
 	}
-	if m.Unit == "" {
+	if m.Unit == "" && m.Kind == LossKind {
 		m.Unit = Rows
 	}
 	return m, m.check()
 }
 
-func (m Manifest) check() error {
+func (m *Manifest) check() error {
 	switch {
 	case m.ABI != Version:
 		return fmt.Errorf("the manifest's abi is %d: this gsc knows version %d", m.ABI, Version)
@@ -50,19 +53,22 @@ func (m Manifest) check() error {
 		return fmt.Errorf("the manifest's name is %q: use up to 64 of letters, digits and _.-, no others", m.Name)
 	case !nameForm.MatchString(m.Version):
 		return fmt.Errorf("the manifest's version is %q: use up to 64 of letters, digits and _.-, no others", m.Version)
-	case m.Kind == TransformKind, m.Kind == PolicyKind:
-		return fmt.Errorf("%s is a %s: this gsc runs plugins of the kind loss alone", m.Name, m.Kind)
-	case m.Kind != LossKind:
-		return fmt.Errorf(`the manifest's kind is %q: use "loss"`, m.Kind)
-	case m.Targets != Classes && m.Targets != Values:
-		return fmt.Errorf(`the loss %s takes targets %q: use "classes" or "values"`, m.Name, m.Targets)
+	case m.Kind == PolicyKind:
+		return fmt.Errorf("%s is a %s: this gsc runs plugins of the kinds loss and transform", m.Name, m.Kind)
+	case m.Kind != LossKind && m.Kind != TransformKind:
+		return fmt.Errorf(`the manifest's kind is %q: use "loss" or "transform"`, m.Kind)
+	}
+	if err := m.checkTransform(); err != nil || m.Kind == TransformKind {
+		return err
 	}
 	return m.checkLoss()
 }
 
 // checkLoss looks at what only losses have.
-func (m Manifest) checkLoss() error {
+func (m *Manifest) checkLoss() error {
 	switch {
+	case m.Targets != Classes && m.Targets != Values:
+		return fmt.Errorf(`the loss %s takes targets %q: use "classes" or "values"`, m.Name, m.Targets)
 	case m.Unit != Rows && m.Unit.Records() == 0:
 		return fmt.Errorf(`the loss %s works on %q: use "rows", "sequences" or "pairs"`, m.Name, m.Unit)
 	case m.Unit != Rows && m.Targets != Classes:
@@ -79,6 +85,24 @@ func (m Manifest) checkLoss() error {
 		}
 	}
 	return nil
+}
+
+// Brief is what the plugin does, in a few words.
+func (m *Manifest) Brief() string {
+	switch {
+	case m.Kind == LossKind:
+		text := fmt.Sprintf("%s of %s", m.Kind, m.Targets)
+		if m.Unit != Rows {
+			text += fmt.Sprintf(" by %s", m.Unit)
+		}
+		if len(m.Inputs) > 0 {
+			text += " with " + strings.Join(m.Inputs, ", ")
+		}
+		return text
+	case m.On == OnRecords:
+		return fmt.Sprintf("%s of records, %s", m.Kind, map[Order]string{AnyOrder: "in any order", Sequential: "in the order of the files"}[m.Order])
+	}
+	return fmt.Sprintf("%s of %s", m.Kind, m.On)
 }
 
 // words are those of the statuses.

@@ -4,6 +4,7 @@ import (
 	"slices"
 
 	"github.com/gsc-project/gsc/compiler/plan"
+	"github.com/gsc-project/gsc/record"
 )
 
 // Batch is a global batch. Arrays are row-major; those that the plan's inputs do not name are empty. A
@@ -34,6 +35,7 @@ type Batch struct {
 	unit   int                // records of a unit that counts in the mean; 0: positions do
 	arrays map[string][]int32 // by input, of full capacity
 	valid  []int32            // (Rows): valid tokens
+	rows   record.Rows        // as transforms see it
 }
 
 // NewBatch makes a batch of the given rows for a prepared spec.

@@ -29,6 +29,12 @@
 // Characters that training lacks are read as token.Unknown, which every vocabulary of
 // characters holds. A position is scored when its label is not Ignore; its weight is 1, or what the files give.
 //
+// # Transforms
+//
+// Data may go through plugins ([Transforms], which the front door makes). Those of records stand between the files and the rows: each gathers batches of up to 1024 records or 256 KiB, of one split, and
+// hands on what comes out in their order, whoever was done first. What they gave is digested, and held against the plan when the files are read again. Those of rows change
+// a batch in [Set.Fill], after its rows are made and before its weight is counted.
+//
 // # Order
 //
 // Training row i (from 0) of step s (from 1) is number g = (s−1)·B + i of the run. With R rows in an epoch, "shuffled" takes

@@ -1,6 +1,7 @@
 package data
 
 import (
+	"fmt"
 	"math/bits"
 
 	"github.com/gsc-project/gsc/compiler/plan"
@@ -34,14 +35,17 @@ func (p *Pass) Rows() int64 { return p.count }
 
 // Fill makes batch i of the pass, from 0. The rows that the last batch has
 // too many are padding that is not scored (b.Index holds −1).
-func (p *Pass) Fill(i int64, b *Batch) {
+func (p *Pass) Fill(i int64, b *Batch) error {
 	for k := range b.Index {
 		b.Index[k] = -1
 		if n := i*int64(p.rows) + int64(k); k < p.rows && n < p.count {
 			b.Index[k] = p.row(n)
 		}
 	}
-	p.set.fill(&p.set.parts[p.split], b, false)
+	if err := p.set.fill(p.split, 0, b, false); err != nil {
+		return fmt.Errorf("%s, rows from %d on: %w", p.split, i*int64(p.rows), err)
+	}
+	return nil
 }
 
 // row is the split's row that the n-th of the pass is: n·R/count, counted in what stays together.

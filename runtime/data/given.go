@@ -298,6 +298,10 @@ func prepareGiven(spec *plan.Data, files []source.File) Errors {
 		return errs
 	}
 	f := parts[Train].form
+	if changesWeights(spec) && !slices.Contains(f.inputs(), plan.InputWeights) {
+		errs.Add("data.transforms", "put weights into them", "a transform changes the weights of tokens, and the batches hold none")
+		return errs
+	}
 	spec.Length, spec.Target, spec.Inputs, spec.Width = f.length, f.target, append(f.inputs(), spec.Further...), f.width
 	for split, g := range parts {
 		if g == nil {

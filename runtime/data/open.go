@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/gsc-project/gsc/compiler/plan"
+	"github.com/gsc-project/gsc/record"
 	"github.com/gsc-project/gsc/runtime/data/source"
 	"github.com/gsc-project/gsc/runtime/data/token"
 )
@@ -36,8 +37,14 @@ func (e *ChangedError) Error() string {
 
 // Open reads the data of a prepared spec into memory. Where files were
 // added, removed or changed since the spec was prepared, its error is a [ChangedError].
-func Open(spec plan.Data) (*Set, error) {
+func Open(spec plan.Data) (*Set, error) { return OpenWith(spec, nil) }
+
+// OpenWith is [Open] with the transforms that the spec names.
+func OpenWith(spec plan.Data, with Transforms) (*Set, error) {
 	if err := sound(&spec); err != nil {
+		return nil, err
+	}
+	if err := transformsFit(&spec, with); err != nil {
 		return nil, err
 	}
 	files, errs := source.Resolve(spec)
@@ -55,7 +62,10 @@ func Open(spec plan.Data) (*Set, error) {
 	if spec.Rows == "given" {
 		err = s.loadGiven(files)
 	} else {
-		err = s.load(files)
+		err = s.load(files, with)
+	}
+	if err == nil {
+		s.rows, err = rowStages(&spec, with)
 	}
 	if err != nil {
 		return nil, err
@@ -97,11 +107,17 @@ func sound(spec *plan.Data) error {
 	return soundCounts(spec)
 }
 
+// mostGrowth is how many bytes transforms may make of one.
+const mostGrowth = 256
+
 // soundCounts refuses counts that files of these sizes cannot hold.
 func soundCounts(spec *plan.Data) error {
 	var total int64
 	for _, f := range spec.Files {
 		total += f.SizeBytes
+	}
+	if hasRecordTransforms(spec) {
+		total *= mostGrowth
 	}
 	for split := Train; split < splits; split++ {
 		c := CountOf(*spec, split)
@@ -141,7 +157,7 @@ func compare(manifest []plan.File, found []source.File, digests bool) error {
 }
 
 // load reads all formats but safetensors.
-func (s *Set) load(files []source.File) error {
+func (s *Set) load(files []source.File, with Transforms) error {
 	l := &loader{set: s, limit: limit(&s.spec), join: joins(&s.spec), classes: make(map[string]int32)}
 	for i, name := range s.spec.Labels {
 		l.classes[name] = int32(i)
@@ -149,11 +165,14 @@ func (s *Set) load(files []source.File) error {
 	for split := Train; split < splits; split++ {
 		s.reserve(split)
 	}
-	errs := source.Scan(s.spec, files, l)
+	did, errs := scan(s.spec, files, l, with)
 	if err := compare(s.spec.Files, files, true); err != nil {
 		return err
 	}
 	if err := errs.Err(); err != nil {
+		return err
+	}
+	if err := didTheSame(&s.spec, did); err != nil {
 		return err
 	}
 	if int(l.maxID) >= s.spec.VocabularySize {
@@ -220,7 +239,9 @@ type loader struct {
 	scratch []int32
 }
 
-func (l *loader) Begin(split Split) { l.part, l.tokens, l.tag = &l.set.parts[split], 0, 0 }
+func (l *loader) Begin(split Split, _ record.Place) {
+	l.part, l.tokens, l.tag = &l.set.parts[split], 0, 0
+}
 
 func (l *loader) Text(text []byte) {
 	if l.set.spec.Tokenizer == token.Bytes {

@@ -12,7 +12,13 @@ import (
 
 // Prepare finds and reads the data that the strategy's part of spec names, and
 // returns spec with its second part filled in. Its error is [Errors].
-func Prepare(spec plan.Data) (plan.Data, error) {
+func Prepare(spec plan.Data) (plan.Data, error) { return PrepareWith(spec, nil) }
+
+// PrepareWith is [Prepare] with the transforms that the spec names.
+func PrepareWith(spec plan.Data, with Transforms) (plan.Data, error) {
+	if err := transformsFit(&spec, with); err != nil {
+		return spec, err
+	}
 	forget(&spec)
 	errs := check(&spec)
 	files, missing := source.Resolve(spec)
@@ -23,10 +29,13 @@ func Prepare(spec plan.Data) (plan.Data, error) {
 	if spec.Rows == "given" {
 		errs = append(errs, prepareGiven(&spec, files)...)
 	} else {
-		errs = append(errs, prepareRecords(&spec, files, len(missing) == 0)...)
+		errs = append(errs, prepareRecords(&spec, files, len(missing) == 0, with)...)
 	}
 	if err := errs.Err(); err != nil {
 		return spec, err
+	}
+	if errs = tryRows(&spec, with); len(errs) > 0 {
+		return spec, errs
 	}
 	spec.Files = manifest(files)
 	noteOverlap(&spec)
@@ -38,6 +47,11 @@ func Prepare(spec plan.Data) (plan.Data, error) {
 func forget(spec *plan.Data) {
 	spec.Vocabulary, spec.VocabularySize, spec.Labels, spec.Target, spec.Outputs = nil, 0, nil, "", 0
 	spec.Inputs, spec.Files, spec.Splits, spec.Notes, spec.Width = nil, nil, plan.Counts{}, nil, 0
+	spec.Transforms = slices.Clone(spec.Transforms)
+	for i := range spec.Transforms {
+		t := &spec.Transforms[i]
+		t.Taken, t.Given, t.Digest = 0, 0, ""
+	}
 }
 
 func manifest(files []source.File) []plan.File {
@@ -50,9 +64,10 @@ func manifest(files []source.File) []plan.File {
 
 // prepareRecords reads all formats but safetensors. Whether a split is empty is
 // told only where all its files were found.
-func prepareRecords(spec *plan.Data, files []source.File, complete bool) Errors {
+func prepareRecords(spec *plan.Data, files []source.File, complete bool, with Transforms) Errors {
 	t := newTally(spec)
-	errs := source.Scan(*spec, files, t)
+	did, errs := scan(*spec, files, t, with)
+	spec.Transforms = did
 	spec.Target, spec.Inputs = targetOf(spec.Task), inputsOf(spec)
 	t.fillVocabulary()
 	t.fillOutputs()

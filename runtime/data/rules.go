@@ -76,6 +76,7 @@ func check(spec *plan.Data) (errs Errors) {
 	checkFields(spec, &errs)
 	checkRows(spec, &errs)
 	checkSplit(spec, &errs)
+	checkTransforms(spec, &errs)
 	return errs
 }
 
@@ -200,7 +201,7 @@ func inputsOf(spec *plan.Data) []string {
 	case "padded":
 		inputs = append(inputs, plan.InputLengths)
 	}
-	if spec.Task == "values" {
+	if spec.Task == "values" || spec.Rows != "given" && changesWeights(spec) {
 		inputs = append(inputs, plan.InputWeights)
 	}
 	return inputs

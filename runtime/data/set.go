@@ -12,6 +12,7 @@ type Set struct {
 	spec      plan.Data
 	tokenizer *token.Tokenizer
 	parts     [splits]part
+	rows      []rowStage
 }
 
 // part is what a set holds of one split.
@@ -119,7 +120,9 @@ func (s *Set) Fill(seed uint64, step int64, b *Batch) error {
 	for i := range b.Index {
 		b.Index[i] = s.pick(seed, step, i, g+int64(i))
 	}
-	s.fill(p, b, s.spec.Order == "random")
+	if err := s.fill(Train, step, b, s.spec.Order == "random"); err != nil {
+		return fmt.Errorf("step %d: %w", step, err)
+	}
 	return nil
 }
 
@@ -142,8 +145,9 @@ func (s *Set) pick(seed uint64, step int64, i int, g int64) int64 {
 	return permute(seed, uint32(g/p.rows), g%p.rows, p.rows)
 }
 
-// fill makes the rows that b.Index names: by number, or by the place of their first token.
-func (s *Set) fill(p *part, b *Batch, places bool) {
+// fill makes the rows that b.Index names, by number or by the place of their first token, for a step of training, or for evaluation, whose step is 0.
+func (s *Set) fill(split Split, step int64, b *Batch, places bool) error {
+	p := &s.parts[split]
 	b.resize(s.lengthOf(p, b.Index))
 	b.clear()
 	for i, r := range b.Index {
@@ -151,7 +155,9 @@ func (s *Set) fill(p *part, b *Batch, places bool) {
 			s.fillRow(p, b, i, r, places)
 		}
 	}
+	err := s.change(split, step, b)
 	b.count()
+	return err
 }
 
 // lengthOf is the length of a batch of the given rows.
@@ -213,6 +219,9 @@ func (p *part) fillRecord(b *Batch, i int, r int64) {
 	switch p.target {
 	case "row":
 		b.Labels[i] = p.classes[r]
+		if b.Weights != nil {
+			b.Weights[i] = 1
+		}
 	case "values":
 		width := len(b.Values) / b.Rows
 		copy(b.Values[i*width:(i+1)*width], p.values[r*int64(width):])

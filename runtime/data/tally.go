@@ -10,6 +10,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/gsc-project/gsc/compiler/plan"
+	"github.com/gsc-project/gsc/record"
 	"github.com/gsc-project/gsc/runtime/data/source"
 	"github.com/gsc-project/gsc/runtime/data/token"
 )
@@ -48,7 +49,7 @@ func newTally(spec *plan.Data) *tally {
 	return &tally{spec: spec, limit: limit(spec), names: make(map[string]*[splits]bool), allWhole: true, maxID: -1}
 }
 
-func (t *tally) Begin(split Split) { t.split, t.tokens, t.hasNUL = split, 0, false }
+func (t *tally) Begin(split Split, _ record.Place) { t.split, t.tokens, t.hasNUL = split, 0, false }
 
 func (t *tally) Text(text []byte) {
 	t.hasNUL = t.hasNUL || bytes.IndexByte(text, 0) >= 0

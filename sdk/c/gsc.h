@@ -7,6 +7,11 @@
 //     GSC_EXPORT(gsc_init) int32_t init(const char *params, uint32_t length) { return GSC_OK; }
 //     GSC_EXPORT(gsc_loss) int32_t loss(const gsc_loss_call *call) { ... return GSC_OK; }
 //
+// A transform does so with gsc_transform, whose argument is a gsc_records_call or a gsc_rows_call, as the manifest says:
+//
+//     GSC_MANIFEST("{\"abi\": 1, \"kind\": \"transform\", \"name\": \"mine\", \"version\": \"1.0.0\", \"on\": \"records\"}")
+//     GSC_EXPORT(gsc_transform) int32_t transform(gsc_records_call *call) { ... return GSC_OK; }
+//
 // It is built without a C library:
 //
 //     clang --target=wasm32 -O3 -msimd128 -mbulk-memory -ffreestanding -nostdlib -Wl,--no-entry -I sdk/c -o mine.wasm mine.c
@@ -41,6 +46,62 @@ typedef struct {
 	const int32_t *lengths; // of each sequence, up to the last row that is scored; NULL where units are rows
 	const float *const *inputs; // as many as the manifest names, each [rows × classes]; NULL where it names none
 } gsc_loss_call;
+
+// gsc_span is a tagged part of a record; its places count from the record's beginning.
+typedef struct {
+	uint32_t from, to, name; // name is a number of the batch's table
+} gsc_span;
+
+// gsc_columns are records, in columns. Record i's content goes from ends[i-1] (0 for the first) to ends[i]; labels, numbers and spans have ends of their own.
+typedef struct {
+	uint32_t records;
+	const void *content;       // uint8_t, or int32_t where records are token ids
+	const uint32_t *ends;      // [records]
+	uint32_t name_count;
+	const char *names;         // a table of names, one after the other, in UTF-8
+	const uint32_t *name_ends; // [name_count]
+	const uint32_t *labels;    // numbers of names
+	const uint32_t *label_ends;
+	const double *numbers;
+	const uint32_t *number_ends;
+	const gsc_span *spans;     // ascending within a record
+	const uint32_t *span_ends; // [records]
+} gsc_columns;
+
+// gsc_records_call is a batch of records. What in points to belongs to gsc. out begins as in.records records and nothing else, which says: all records, as they are.
+// A filter sets out.records and origins alone. Whoever writes content sets out.content, out.ends and, unless there is one record for each, origins.
+typedef struct {
+	gsc_columns in;
+	uint32_t unit;           // bytes of an element of content: 1, or 4 where records are token ids
+	const uint64_t *seeds;   // [in.records]
+	gsc_columns out;
+	const uint32_t *origins; // out: [out.records], the record that each is made of; never descending
+} gsc_records_call;
+
+// gsc_rows_call is rows of tokens, which a transform changes where they stand. Of row i the first valid[i] tokens count.
+typedef struct {
+	uint32_t rows, length, vocabulary, outputs; // tokens are below vocabulary, labels below outputs
+	int32_t ignore;             // the label that is not scored
+	int32_t *tokens;            // [rows × length]
+	int32_t *labels;            // [rows × labels_a_row]; NULL: labels are numbers, which transforms do not see
+	uint32_t labels_a_row;      // length, 1 or 0
+	float *weights;             // like labels, or [rows]; NULL: all are 1
+	int32_t *types;             // [rows × length]; NULL: there are none
+	const int32_t *segments;    // [rows × length]: the document of each token, from 1; NULL: a row is one
+	const int32_t *valid;       // [rows]
+	const uint64_t *seeds;      // [rows]
+} gsc_rows_call;
+
+// gsc_random gives the next 64 bits of a stream that begins with a seed (SplitMix64: Steele, Lea and Flood, OOPSLA 2014, section 5).
+static inline uint64_t gsc_random(uint64_t *state) {
+	uint64_t z = (*state += 0x9e3779b97f4a7c15u);
+	z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9u;
+	z = (z ^ (z >> 27)) * 0x94d049bb133111ebu;
+	return z ^ (z >> 31);
+}
+
+// gsc_uniform gives a number in [0, 1).
+static inline double gsc_uniform(uint64_t *state) { return (double)(gsc_random(state) >> 11) * 0x1p-53; }
 
 // GSC_MANIFEST exports a text as the plugin's manifest.
 #define GSC_MANIFEST(text)                                                         \

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"io"
 	"unicode/utf8"
+
+	"github.com/gsc-project/gsc/record"
 )
 
 // sentence gathers the words of one record; its buffers are used again.
@@ -14,6 +16,7 @@ type sentence struct {
 	tags  []string
 	names map[string]string // tags seen, so that each is held once
 	start int64             // offset of the first line
+	line  int               // its number
 }
 
 // readCoNLL hands on each sentence as a record: its words joined by one space, each announced by its tag.
@@ -33,7 +36,7 @@ func (s *scanner) readCoNLL(r io.Reader, g region, rep *report) error {
 		if bad != "" {
 			return rep.line(number, "", "%s", bad)
 		}
-		current.add(word, tag, offset)
+		current.add(word, tag, offset, number)
 		return nil
 	})
 	s.flush(&current, g)
@@ -72,9 +75,9 @@ func (s *scanner) pick(columns [][]byte) (word, tag []byte, bad string) {
 	return word, tag, ""
 }
 
-func (c *sentence) add(word, tag []byte, offset int64) {
+func (c *sentence) add(word, tag []byte, offset int64, line int) {
 	if len(c.tags) == 0 {
-		c.start = offset
+		c.start, c.line = offset, line
 	}
 	name, ok := c.names[string(tag)]
 	if !ok {
@@ -91,7 +94,7 @@ func (s *scanner) flush(c *sentence, g region) {
 	if len(c.tags) == 0 {
 		return
 	}
-	s.sink.Begin(g.at(c.start))
+	s.sink.Begin(g.at(c.start), record.Place{Path: s.path, Line: c.line})
 	from := 0
 	for i, end := range c.ends {
 		if i > 0 {

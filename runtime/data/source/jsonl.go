@@ -8,6 +8,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/gsc-project/gsc/record"
 )
 
 // readJSON hands on each line as a record: the text under Field, and the label under Label where the task has one.
@@ -31,7 +33,7 @@ func (s *scanner) readJSON(r io.Reader, g region, rep *report) error {
 				return rep.line(number, "", "%s", bad)
 			}
 		}
-		s.sink.Begin(g.at(offset))
+		s.sink.Begin(g.at(offset), record.Place{Path: s.path, Line: number})
 		s.sink.Text([]byte(text))
 		if bad := s.sink.End(label); bad != "" {
 			return rep.line(number, "", "field %q: %s", s.spec.Label, bad)

@@ -13,12 +13,13 @@ import (
 	"github.com/cespare/xxhash/v2"
 
 	"github.com/gsc-project/gsc/compiler/plan"
+	"github.com/gsc-project/gsc/record"
 )
 
 // Sink takes what the files hold, record by record. A record is Begin, any
 // number of pieces, End. No piece may be kept.
 type Sink interface {
-	Begin(split Split)
+	Begin(split Split, at record.Place)
 	Text(text []byte) // whole characters, where the text is valid UTF-8
 	IDs(raw []byte)   // token ids as they stand in the file
 	Tag(tag string)   // of the word that the next Text holds
@@ -57,9 +58,10 @@ type scanner struct {
 	sink             Sink
 	buf              []byte
 	line             []byte
-	current          Split // of the record that is open
-	offset           int64 // of the file within those that are cut by bytes
-	validation, test int64 // where the splits begin, by bytes
+	current          Split  // of the record that is open
+	path             string // of the file
+	offset           int64  // of the file within those that are cut by bytes
+	validation, test int64  // where the splits begin, by bytes
 }
 
 // cuts says where validation and test begin in the concatenation of the files that are cut by bytes.
@@ -77,6 +79,7 @@ func cuts(s plan.Split, files []File) (validation, test int64) {
 
 func (s *scanner) scan(f *File, errs *Errors) {
 	rep := &report{errs: errs, path: f.Split.Path(), name: f.Path}
+	s.path = f.Path
 	file, err := os.Open(f.Found)
 	if err != nil {
 		rep.file("", "%s", plain(err))
@@ -204,7 +207,7 @@ func (s *scanner) cutText(text []byte, offset int64, g region) {
 
 func (s *scanner) begin(split Split) {
 	s.current = split
-	s.sink.Begin(split)
+	s.sink.Begin(split, record.Place{Path: s.path})
 }
 
 // cross begins a new record where what comes next is of another split.

@@ -13,6 +13,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/gsc-project/gsc/compiler/plan"
+	"github.com/gsc-project/gsc/record"
 )
 
 // recorder writes down what it is given: "split(text)", tags as <tag>, ids in hexadecimal, labels after =.
@@ -24,7 +25,7 @@ type recorder struct {
 	t       testing.TB
 }
 
-func (r *recorder) Begin(split Split) {
+func (r *recorder) Begin(split Split, _ record.Place) {
 	if r.open {
 		r.t.Error("a record begins within another")
 	}

@@ -1,0 +1,15 @@
+;; A weight that is no number.
+;; want: plugin F (hostile 1): gsc_transform: row 0: the weight of its token 3 is NaN
+;; data: rows
+(module
+  (memory (export "memory") 40)
+  (data (i32.const 16) "{\22abi\22: 1, \22kind\22: \22transform\22, \22name\22: \22hostile\22, \22version\22: \221\22, \22on\22: \22rows\22, \22weights\22: true}")
+  (func (export "gsc_manifest") (result i64) (i64.const 416611827728))
+  (global $next (mut i32) (i32.const 4096))
+  (func (export "gsc_alloc") (param $n i32) (result i32)
+    (global.set $next (i32.add (global.get $next) (i32.and (i32.add (local.get $n) (i32.const 15)) (i32.const -16))))
+    (i32.sub (global.get $next) (i32.and (i32.add (local.get $n) (i32.const 15)) (i32.const -16))))
+  (func (export "gsc_init") (param i32 i32) (result i32) (i32.const 0))
+  (func (export "gsc_transform") (param $call i32) (result i32)
+    (f32.store offset=12 (i32.load (i32.add (local.get $call) (i32.const 32))) (f32.const nan))
+    (i32.const 0)))
