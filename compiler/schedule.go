@@ -195,7 +195,7 @@ func (u *unitOfWork) newPlan(l []*lowerer, stages []plan.Stage, arenaBytes int64
 		Version: plan.Version, Name: s.Name, Strategy: s.Digest, Device: u.kind.Name,
 		Model: plan.Model{Architecture: s.Model.Architecture, Task: s.Model.Task, Vocabulary: s.Model.Vocabulary,
 			Context: s.Model.Context, Outputs: s.Model.Outputs, Config: s.Model.Config, From: s.Model.From},
-		Training: u.training(), Plugins: u.plugins(), Data: u.data, Mesh: u.mesh(),
+		Training: u.training(), Plugins: u.plugins(), Compressions: u.compressions(), Data: u.data, Mesh: u.mesh(),
 		Tensors: u.tensors(l), Stages: stages,
 	}
 	for _, v := range u.lasting(u.stages[0]) {

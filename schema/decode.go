@@ -23,6 +23,7 @@ type wire struct {
 	Batch      wireBatch
 	Optimizer  wireOptimizer
 	Parameters []wireRule
+	Compress   []wireCompress
 	Schedule   wireSchedule
 	Precision  Precision
 	Memory     wireMemory
@@ -172,6 +173,7 @@ func (e *evaluation) decode() (*Strategy, error) {
 		pos := s.Positions[fmt.Sprintf("parameters[%d].match", i)]
 		s.Parameters = append(s.Parameters, ParameterRule{Match: r.Match, Train: r.Train, Rate: r.Rate, Decay: r.Decay, Pos: pos})
 	}
+	s.Compress = compressRules(w.Compress)
 	if s.Model, err = e.model(w.Model); err != nil {
 		return nil, err
 	}

@@ -1,0 +1,131 @@
+package plan
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/gsc-project/gsc/kernels"
+)
+
+// Compression is what may happen to a weight while it is trained, for which the plan reserves room, and by which schedule it does. All that reads the weight sees it
+// compressed; what the optimizer updates is its dense state.
+type Compression struct {
+	Tensor string `json:"tensor"` // a weight
+	Kind   string `json:"kind"`   // "linear" or "embedding"
+	In     int    `json:"in"`     // elements that each output is a sum of
+	Out    int    `json:"out"`
+	Heads  int    `json:"heads,omitempty"`
+
+	Pattern  string  `json:"pattern,omitempty"` // of what is pruned: "unstructured", "neighbours", "rows" or "heads"; "": nothing
+	Of       int     `json:"of,omitempty"`      // neighbours that are pruned among themselves
+	Sparsity float64 `json:"sparsity,omitempty"`
+	Begin    int64   `json:"begin,omitempty"` // steps of the first mask, of the last, and between two
+	End      int64   `json:"end,omitempty"`
+	Every    int64   `json:"every,omitempty"`
+	Cubic    bool    `json:"cubic,omitempty"`
+
+	Bits         int   `json:"bits,omitempty"` // 0: it is not quantised
+	Group        int   `json:"group,omitempty"`
+	Symmetric    bool  `json:"symmetric,omitempty"`
+	QuantizeFrom int64 `json:"quantize_from,omitempty"`
+
+	ActivationBits int `json:"activation_bits,omitempty"` // of what the weight is multiplied with; 0: it is not quantised
+}
+
+// What a compressed weight has beside it, by the ends of their names: its dense copy, which is trained, and what that is compressed by.
+const (
+	SuffixDense = ".dense"
+	SuffixMask  = ".mask"
+	SuffixScale = ".scale"
+	SuffixZero  = ".zero"
+)
+
+// The scalars of a compressed weight: the share that is pruned, whether its mask is made anew (0 or 1), and whether it is quantised.
+func ScalarSparsity(tensor string) string { return "sparsity." + tensor }
+func ScalarMask(tensor string) string     { return "mask." + tensor }
+func ScalarQuantize(tensor string) string { return "quantize." + tensor }
+
+// compressions is the third part of rule 10.
+func (v *verifier) compressions() {
+	seen := map[string]bool{}
+	for _, c := range v.plan.Compressions {
+		t := v.plan.Tensor(c.Tensor)
+		switch {
+		case t == nil || t.Class != Weight || seen[c.Tensor]:
+			v.fail("compression of %q: it is no weight, or stands twice", c.Tensor)
+			continue
+		case c.In < 1 || c.Out < 1 || kernels.Elements(t.Shape()) != c.In*c.Out:
+			v.fail("compression of %s: %d × %d are not its elements", c.Tensor, c.Out, c.In)
+		case c.Pattern != "" && (c.Begin < 1 || c.End < c.Begin || c.Every < 1 || !(c.Sparsity > 0 && c.Sparsity < 1)):
+			v.fail("compression of %s: its steps or its sparsity make no sense", c.Tensor)
+		}
+		seen[c.Tensor] = true
+		for _, need := range []struct {
+			name string
+			is   bool
+		}{{SuffixDense, c.Pattern != "" || c.Bits > 0}, {SuffixMask, c.Pattern != ""}, {SuffixScale, c.Bits > 0}} {
+			if need.is && v.plan.Trains() && v.plan.Tensor(c.Tensor+need.name) == nil {
+				v.fail("compression of %s: there is no tensor %s", c.Tensor, c.Tensor+need.name)
+			}
+		}
+	}
+}
+
+// compressionRows say what is compressed, how and when, and what is reserved for it; weights that are treated alike share a line.
+func (p *Plan) compressionRows() (rows [][2]string) {
+	var order []string
+	counts, elements, reserved := map[string]int{}, map[string]int{}, map[string]int64{}
+	for _, c := range p.Compressions {
+		text := c.brief()
+		if counts[text] == 0 {
+			order = append(order, text)
+		}
+		counts[text]++
+		elements[text] += c.In * c.Out
+		for _, suffix := range []string{SuffixDense, SuffixMask, SuffixScale, SuffixZero} {
+			if t := p.Tensor(c.Tensor + suffix); t != nil {
+				reserved[text] += int64(kernels.Elements(t.Shape())) * int64(t.DType.Size())
+			}
+		}
+	}
+	for _, text := range order {
+		rows = append(rows, [2]string{"compressed", fmt.Sprintf("%s of %s: %s; %s beside them", plural(counts[text], "weight"), FormatCount(float64(elements[text])), text, FormatBytes(reserved[text]))})
+	}
+	return rows
+}
+
+// brief says what happens to the weight.
+func (c *Compression) brief() string {
+	var parts []string
+	if c.Pattern != "" {
+		pattern := c.Pattern
+		if c.Of > 0 {
+			pattern = fmt.Sprintf("%d:%d", c.Of-kernels.Pruned(c.Of, c.Sparsity), c.Of)
+		}
+		when := fmt.Sprintf("at step %d", c.Begin)
+		if c.End > c.Begin {
+			when = fmt.Sprintf("from step %d to %d, every %d", c.Begin, c.End, c.Every)
+			if c.Cubic {
+				when += ", cubic"
+			}
+		}
+		parts = append(parts, fmt.Sprintf("%.4g %% pruned (%s) %s", 100*c.Sparsity, pattern, when))
+	}
+	if c.Bits > 0 {
+		group, form := "", ""
+		if c.Group > 0 {
+			group = fmt.Sprintf(" in groups of %d", c.Group)
+		}
+		if !c.Symmetric {
+			form = ", with zero points"
+		}
+		parts = append(parts, fmt.Sprintf("int%d%s%s from step %d", c.Bits, group, form, c.QuantizeFrom))
+	}
+	if c.ActivationBits > 0 {
+		parts = append(parts, fmt.Sprintf("activations int%d", c.ActivationBits))
+	}
+	return strings.Join(parts, ", ")
+}
+
+// compressionChange says what differs between two compressions of one weight.
+func compressionChange(a, b Compression) string { return changed("how", a.brief(), b.brief()) }
