@@ -177,7 +177,7 @@ func (c *compression) look(w *weight) {
 	if len(w.stored) != 2 {
 		return
 	}
-	if c.Out, c.In = w.stored[0], w.stored[1]; w.inOut {
+	if c.Out, c.In, c.Across = w.stored[0], w.stored[1], w.inOut; w.inOut {
 		c.Out, c.In = c.In, c.Out
 		c.along = view{1, c.In, c.Out}
 		return

@@ -14,6 +14,7 @@ type Compression struct {
 	Kind   string `json:"kind"`   // "linear" or "embedding"
 	In     int    `json:"in"`     // elements that each output is a sum of
 	Out    int    `json:"out"`
+	Across bool   `json:"across,omitempty"` // it is stored [in, out]
 	Heads  int    `json:"heads,omitempty"`
 
 	Pattern  string  `json:"pattern,omitempty"` // of what is pruned: "unstructured", "neighbours", "rows" or "heads"; "": nothing
@@ -94,14 +95,18 @@ func (p *Plan) compressionRows() (rows [][2]string) {
 	return rows
 }
 
+// PatternName is the pattern as strategies write it, such as "2:4"; "": nothing is pruned.
+func (c *Compression) PatternName() string {
+	if c.Of > 0 {
+		return fmt.Sprintf("%d:%d", c.Of-kernels.Pruned(c.Of, c.Sparsity), c.Of)
+	}
+	return c.Pattern
+}
+
 // brief says what happens to the weight.
 func (c *Compression) brief() string {
 	var parts []string
 	if c.Pattern != "" {
-		pattern := c.Pattern
-		if c.Of > 0 {
-			pattern = fmt.Sprintf("%d:%d", c.Of-kernels.Pruned(c.Of, c.Sparsity), c.Of)
-		}
 		when := fmt.Sprintf("at step %d", c.Begin)
 		if c.End > c.Begin {
 			when = fmt.Sprintf("from step %d to %d, every %d", c.Begin, c.End, c.Every)
@@ -109,7 +114,7 @@ func (c *Compression) brief() string {
 				when += ", cubic"
 			}
 		}
-		parts = append(parts, fmt.Sprintf("%.4g %% pruned (%s) %s", 100*c.Sparsity, pattern, when))
+		parts = append(parts, fmt.Sprintf("%.4g %% pruned (%s) %s", 100*c.Sparsity, c.PatternName(), when))
 	}
 	if c.Bits > 0 {
 		group, form := "", ""
