@@ -53,9 +53,16 @@ func (r Report) String() string {
 	}
 	for i, kind := range lines {
 		n := counts[kind]
-		lines[i] = fmt.Sprintf("%d weights %s: %s elements, %.2f %% of them 0", n[0], kind, plan.FormatCount(float64(n[1])), 100*float64(n[2])/float64(n[1]))
+		lines[i] = fmt.Sprintf("%s %s: %s elements, %.2f %% of them 0", plural(n[0], "weight"), kind, plan.FormatCount(float64(n[1])), 100*float64(n[2])/float64(n[1]))
 	}
-	return strings.Join(append(lines, fmt.Sprintf("%d tensors as they are; %s in all", r.Copied, plan.FormatBytes(r.Bytes))), "\n") + "\n"
+	return strings.Join(append(lines, fmt.Sprintf("%s as they are; %s in all", plural(r.Copied, "tensor"), plan.FormatBytes(r.Bytes))), "\n") + "\n"
+}
+
+func plural(n int, word string) string {
+	if n == 1 {
+		return "1 " + word
+	}
+	return fmt.Sprintf("%d %ss", n, word)
 }
 
 // Write writes the weights of a checkpoint of a plan's run into a folder that is not there yet, or empty.
