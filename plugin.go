@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 
 	"github.com/google/renameio/v2"
 
@@ -32,40 +33,54 @@ func keptModule(run, digest string) string { return filepath.Join(run, pluginsDi
 
 // withModules is the strategy with what its plugins' modules say of themselves.
 func withModules(s *schema.Strategy) (_ *schema.Strategy, err error) {
-	p := s.Objective.Plugin
-	if p == nil {
+	if s.Objective.Plugin == nil && !slices.ContainsFunc(s.Compress, func(r schema.CompressRule) bool { return r.Plugin != nil }) {
 		return s, nil
 	}
-	path := p.Path + ".plugin"
-	wasm, err := os.ReadFile(modulePath(s.Data.Base, &p.Plugin))
-	if err != nil {
-		return nil, s.Wrong(path, fmt.Sprintf("cannot read the module: %v", err), "the file is looked for beside the strategy")
-	}
-	ctx := context.Background()
-	host, err := plugins.NewHost(ctx)
+	host, err := plugins.NewHost(context.Background())
 	if err != nil {
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, host.Close()) }()
-	module, err := host.Load(ctx, p.File, wasm, plugins.Limits{MemoryBytes: p.MemoryBytes, Time: p.Time})
+	if p := s.Objective.Plugin; p != nil {
+		m, err := lookAt(host, s, p, abi.LossKind)
+		if err == nil {
+			s, err = s.WithPlugin(m)
+		}
+		if err != nil {
+			return nil, err
+		}
+	}
+	return withPolicies(host, s)
+}
+
+// lookAt is what the module of a plugin says of itself.
+func lookAt(host *plugins.Host, s *schema.Strategy, p *schema.Plugin, kind abi.Kind) (schema.Module, error) {
+	path := p.Path + ".plugin"
+	wasm, err := os.ReadFile(modulePath(s.Data.Base, &p.Plugin))
 	if err != nil {
-		return nil, s.Wrong(path, err.Error(), "gsc plugin check "+p.File+" says more")
+		return schema.Module{}, s.Wrong(path, fmt.Sprintf("cannot read the module: %v", err), "the file is looked for beside the strategy")
+	}
+	module, err := host.Load(context.Background(), p.File, wasm, plugins.Limits{MemoryBytes: p.MemoryBytes, Time: p.Time})
+	if err != nil {
+		return schema.Module{}, s.Wrong(path, err.Error(), "gsc plugin check "+p.File+" says more")
 	}
 	m := module.Manifest
-	return s.WithPlugin(schema.Module{Name: m.Name, Version: m.Version, Digest: module.Digest, Params: m.Params, Targets: string(m.Targets)})
+	if m.Kind != kind {
+		return schema.Module{}, s.Wrong(path, fmt.Sprintf("%s is a %s, not a %s", p.File, m.Kind, kind), "")
+	}
+	return schema.Module{Name: m.Name, Version: m.Version, Digest: module.Digest, Params: m.Params, Targets: string(m.Targets)}, nil
 }
 
 // pluginChanges says how the modules that a strategy names differ from those that a run was begun with. One that is not there any more differs in nothing: the run has kept it.
 func pluginChanges(s *schema.Strategy, stored *plan.Plan) string {
-	p := s.Objective.Plugin
-	if p == nil || len(stored.Plugins) == 0 {
-		return ""
+	changes := ""
+	for _, p := range stored.Plugins {
+		wasm, err := os.ReadFile(modulePath(s.Data.Base, &p))
+		if digest := plugins.Digest(wasm); err == nil && digest != p.Digest {
+			changes += fmt.Sprintf("%s: the module's digest is %.12s, now %.12s\n", p.File, p.Digest, digest)
+		}
 	}
-	wasm, err := os.ReadFile(modulePath(s.Data.Base, &p.Plugin))
-	if digest := plugins.Digest(wasm); err == nil && digest != stored.Plugins[0].Digest {
-		return fmt.Sprintf("%s: the module's digest is %.12s, now %.12s\n", p.File, stored.Plugins[0].Digest, digest)
-	}
-	return ""
+	return changes
 }
 
 // readModule finds the module that a plan pins: in the folder of its run, or where the strategy had it.
@@ -111,7 +126,8 @@ type pluginHost struct {
 // rankPlugins runs them for one rank, with instances of its own: ranks run at the same time, and what tells them apart is not their devices, which may be equal.
 type rankPlugins struct {
 	*pluginHost
-	losses map[lossKey]*plugins.Loss
+	losses   map[lossKey]*plugins.Loss
+	policies map[string]*plugins.Policy
 }
 
 // lossKey is what the instances of a loss serve.
@@ -125,25 +141,33 @@ func (s *session) openPlugins() error {
 	if s.plugins != nil || len(s.plan.Plugins) == 0 {
 		return nil
 	}
-	ctx := context.Background()
-	host, err := plugins.NewHost(ctx)
+	made, err := loadPlugins(s.modules, s.plan.Data.Base, s.plan.Plugins)
 	if err != nil {
 		return err
 	}
-	s.closers = append(s.closers, host)
+	s.closers, s.plugins = append(s.closers, made.host), made
+	return nil
+}
+
+// loadPlugins loads plugins whose modules lie in the folder of a run, or below a base.
+func loadPlugins(run, base string, list []plan.Plugin) (*pluginHost, error) {
+	ctx := context.Background()
+	host, err := plugins.NewHost(ctx)
+	if err != nil {
+		return nil, err
+	}
 	made := &pluginHost{host: host, loaded: map[string]*plugins.Plugin{}}
-	for i := range s.plan.Plugins {
-		p := &s.plan.Plugins[i]
-		wasm, err := readModule(s.modules, s.plan.Data.Base, p)
+	for i := range list {
+		p := &list[i]
+		wasm, err := readModule(run, base, p)
 		if err == nil {
 			made.loaded[p.Name], err = host.Load(ctx, p.File, wasm, plugins.Limits{MemoryBytes: p.MemoryBytes, Time: p.Time})
 		}
 		if err != nil {
-			return err
+			return nil, errors.Join(err, host.Close())
 		}
 	}
-	s.plugins = made
-	return nil
+	return made, nil
 }
 
 // Progress is that of all plugins.

@@ -21,7 +21,7 @@ type compression struct {
 	along  view // what each output is a sum of
 	slices view // what is pruned together, where it is more than an element
 
-	dense, mask, scale, zero *graph.Value
+	dense, mask, scale, zero, squares *graph.Value
 }
 
 // acts says whether the weight itself is compressed, and not what it is multiplied with alone.
@@ -38,7 +38,12 @@ func (u *unitOfWork) compress() error {
 	if err := u.compressFits(); err != nil {
 		return err
 	}
-	r := &compressRules{strategy: u.strategy, kinds: kindsOf(u.graph), matched: make([]bool, len(u.strategy.Compress)), steps: steps(u.strategy, u.data)}
+	for _, rule := range u.strategy.Compress {
+		if p := rule.Plugin; p != nil && (p.Digest == "" || u.declare == nil) {
+			return u.strategy.Wrong(rule.Path+".plugin", fmt.Sprintf("the module of %s was not looked at", p.File), "call Strategy.WithPolicy before compiling, and give Options.Declare")
+		}
+	}
+	r := &compressRules{strategy: u.strategy, kinds: kindsOf(u.graph), matched: make([]bool, len(u.strategy.Compress)), steps: steps(u.strategy, u.data), declare: u.declare}
 	for _, w := range u.weights.list {
 		w.compression = r.of(w)
 	}
@@ -71,6 +76,8 @@ func (u *unitOfWork) compressFits() error {
 		return s.Wrong("parallel.zero", "ranks would keep parts of weights, and what is pruned or rounded follows from the whole of a weight", "use parallel.zero: 2 with compress")
 	case s.Precision.Master == "bf16":
 		return s.Wrong("precision.master", "a compressed weight has a dense copy, which is kept in f32", `use precision.master: "f32" with compress`)
+	case m.Stages() > 1 && len(u.policies()) > 0:
+		return s.Wrong("parallel.mesh.pipeline", "a policy that is a plugin is told of all weights, of which a stage has its own alone", "use parallel.mesh.data with it")
 	case scaled(s):
 		return s.Wrong("precision.compute", "with fp16 steps are skipped, and a mask that is due in one would not be made", `use precision.compute: "bf16" or "f32" with compress`)
 	}
@@ -81,6 +88,7 @@ func (u *unitOfWork) compressFits() error {
 type compressRules struct {
 	strategy *schema.Strategy
 	kinds    map[*graph.Value]compress.Kind
+	declare  func(*schema.Plugin, compress.Tensor) (compress.Declaration, error)
 	matched  []bool
 	steps    int64
 	problems schema.Errors
@@ -106,10 +114,7 @@ func kindsOf(g *graph.Graph) map[*graph.Value]compress.Kind {
 
 // of is what the rules say of a weight; a later one wins, in what it says. nil: nothing.
 func (r *compressRules) of(w *weight) *compression {
-	kind := r.kinds[w.value]
-	c := &compression{Compression: plan.Compression{Tensor: w.value.Name, Kind: string(kind), Heads: headsOf(w)}}
-	c.look(w)
-	found := false
+	kind, c, found := r.kinds[w.value], r.fresh(w), false
 	for i, rule := range r.strategy.Compress {
 		if ok, _ := path.Match(rule.Match, w.value.Name); !ok {
 			continue
@@ -123,9 +128,16 @@ func (r *compressRules) of(w *weight) *compression {
 			continue
 		}
 		r.matched[i], found = true, true
-		c.pos = string(r.strategy.Positions[rule.Path])
 		if treat(r.strategy, w).frozen {
 			r.wrong(rule.Path+".match", w, fmt.Sprintf("%s is not trained, and weights are compressed behind their updates", w.value.Name), "train it, or name others")
+		}
+		if rule.Plugin != nil {
+			c = r.fresh(w)
+			r.ask(c, w, rule)
+			continue
+		}
+		if c.Plugin != "" {
+			c = r.fresh(w)
 		}
 		if rule.Prune != nil {
 			r.prune(c, w, rule)
@@ -133,11 +145,31 @@ func (r *compressRules) of(w *weight) *compression {
 		if rule.Quantize != nil {
 			r.quantise(c, w, rule)
 		}
+		c.pos = string(r.strategy.Positions[rule.Path])
 	}
-	if !found {
+	if !found || !c.acts() {
 		return nil
 	}
 	return c
+}
+
+// fresh is a weight of which nothing is said yet.
+func (r *compressRules) fresh(w *weight) *compression {
+	c := &compression{Compression: plan.Compression{Tensor: w.value.Name, Kind: string(r.kinds[w.value]), Heads: headsOf(w)}}
+	c.look(w)
+	return c
+}
+
+// ask has a policy declare what may happen to a weight.
+func (r *compressRules) ask(c *compression, w *weight, rule schema.CompressRule) {
+	c.pos = string(r.strategy.Positions[rule.Path])
+	d, err := r.declare(rule.Plugin, compress.Tensor{Name: c.Tensor, Kind: compress.Kind(c.Kind), Shape: w.stored, In: c.In, Out: c.Out, Heads: c.Heads})
+	if err != nil {
+		r.wrong(rule.Path+".plugin", w, err.Error(), "name weights that it takes, or ask who made it")
+		return
+	}
+	c.Plugin, c.Pattern, c.Of, c.Sparsity, c.Bits, c.Group, c.Symmetric = rule.Plugin.Name, string(d.Pattern), d.Of, d.Sparsity, d.Bits, d.Group, d.Symmetric
+	c.look(w)
 }
 
 // wrong notes what is wrong with a rule for a weight, once for all weights.
@@ -172,45 +204,41 @@ func headsDim(w *weight) int {
 	return slices.IndexFunc(w.dims, func(d plan.Dim) bool { return d.Name == "heads" || d.Name == "kv_heads" })
 }
 
-// look finds how the weight is stored.
+// look finds how the weight is stored, and what of it is pruned together.
 func (c *compression) look(w *weight) {
 	if len(w.stored) != 2 {
 		return
 	}
 	if c.Out, c.In, c.Across = w.stored[0], w.stored[1], w.inOut; w.inOut {
 		c.Out, c.In = c.In, c.Out
-		c.along = view{1, c.In, c.Out}
-		return
 	}
-	c.along = view{c.Out, c.In, 1}
+	c.along, c.slices = view{c.Out, c.In, 1}, view{1, c.Out, c.In}
+	if w.inOut {
+		c.along, c.slices = view{1, c.In, c.Out}, view{c.In, c.Out, 1}
+	}
+	switch i := headsDim(w); compress.Pattern(c.Pattern) {
+	case compress.Heads:
+		c.slices = view{size(w.dims[:i]), w.dims[i].Size, size(w.dims[i+1:])}
+	case compress.Elements, compress.Neighbours:
+		c.slices = c.along
+	}
 }
 
 func (r *compressRules) prune(c *compression, w *weight, rule schema.CompressRule) {
 	p, path := rule.Prune, rule.Path+".prune"
 	c.Sparsity, c.Begin, c.End, c.Every, c.Cubic = p.Sparsity, p.Begin, p.End, p.Every, p.Schedule == "cubic"
-	c.Of, c.slices = 0, c.along
+	c.Pattern, c.Of = p.Pattern, p.Of
 	switch {
 	case p.Of > 0:
-		c.Pattern, c.Of = string(compress.Neighbours), p.Of
+		c.Pattern = string(compress.Neighbours)
 		if c.In%p.Of != 0 {
 			r.wrong(path+".pattern", w, fmt.Sprintf("runs of %d neighbours do not divide the %d elements along the input of %s", p.Of, c.In, w.value.Name), "use another pattern, or name fewer weights")
 		}
-	case p.Pattern == "rows":
-		c.Pattern, c.slices = string(compress.Rows), view{1, c.Out, c.In}
-		if w.inOut {
-			c.slices = view{c.In, c.Out, 1}
-		}
-	case p.Pattern == "heads":
-		c.Pattern = string(compress.Heads)
-		i := headsDim(w)
-		if i < 0 {
-			r.wrong(path+".pattern", w, fmt.Sprintf("%s belongs to no heads of attention", w.value.Name), "name the weights of attention alone")
-			return
-		}
-		c.slices = view{size(w.dims[:i]), w.dims[i].Size, size(w.dims[i+1:])}
-	default:
-		c.Pattern = string(compress.Elements)
+	case p.Pattern == string(compress.Heads) && c.Heads == 0:
+		r.wrong(path+".pattern", w, fmt.Sprintf("%s belongs to no heads of attention", w.value.Name), "name the weights of attention alone")
+		return
 	}
+	c.look(w)
 	if c.Pattern != string(compress.Elements) && c.Of == 0 && kernels.Pruned(c.slices.k, c.Sparsity) == 0 {
 		r.wrong(path+".sparsity", w, fmt.Sprintf("%g of the %d %s of %s is not one of them", c.Sparsity, c.slices.k, c.Pattern, w.value.Name), "prune more")
 	}
@@ -270,6 +298,9 @@ func (u *updater) reserveCompressed(w *weights) error {
 		if slices.ContainsFunc(u.stage.ties, func(t tie) bool { return t.weight == weight }) || weight.cut.Axis != "" {
 			return &schema.Error{Path: "compress", Message: fmt.Sprintf("%s is shared out, or used by several stages of the pipeline, which compressed weights cannot be", weight.value.Name),
 				At: []schema.Pos{schema.Pos(c.pos), weight.pos}, Fix: "leave the weight out, or have one stage"}
+		}
+		if c.Plugin != "" {
+			c.squares = u.compressState(weight, plan.SuffixSquares, kernels.F64, "zeros", plan.Dim{Name: "part", Size: 1})
 		}
 		c.dense = u.compressState(weight, plan.SuffixDense, kernels.F32, plan.InitWeight, weight.value.Dims...)
 		if c.Pattern != "" {
@@ -340,6 +371,9 @@ func (u *updater) compressed(w *weights) {
 		} else {
 			u.Emit(kernels.FakeQuantize, "compress."+name, kernels.Attrs{Bits: c.Bits, Group: c.Group, Symmetric: c.Symmetric}, u.quantiseArgs(weight, c))
 		}
+		if c.squares != nil {
+			u.Emit(kernels.SumSquares, "squares."+name, kernels.Attrs{}, graph.Args{"x": graph.Is(c.dense), "total": graph.Is(c.squares)})
+		}
 		for _, n := range u.Program.Nodes[from:] {
 			n.Pos = c.pos
 		}
@@ -372,6 +406,16 @@ func (c *compression) pattern() kernels.Attrs {
 func (u *updater) scalar(name string, dtype kernels.DType) *graph.Value {
 	v, _ := u.Graph.Lasting(name, plan.ScalarKind, dtype)
 	return v
+}
+
+// policies are the plugins that decide about weights, each once.
+func (u *unitOfWork) policies() (list []plan.Plugin) {
+	for _, rule := range u.strategy.Compress {
+		if p := rule.Plugin; p != nil && !slices.ContainsFunc(list, func(other plan.Plugin) bool { return other.Name == p.Name }) {
+			list = append(list, p.Plugin)
+		}
+	}
+	return list
 }
 
 // compressions are what the plan says of compressed weights, in the order of the weights.

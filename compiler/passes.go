@@ -6,6 +6,7 @@ import (
 
 	"github.com/gsc-project/gsc/compiler/graph"
 	"github.com/gsc-project/gsc/compiler/plan"
+	"github.com/gsc-project/gsc/compress"
 	"github.com/gsc-project/gsc/kernels"
 	"github.com/gsc-project/gsc/schema"
 )
@@ -23,6 +24,7 @@ type unitOfWork struct {
 	data     plan.Data
 	kind     kernels.Kind
 	settings settings
+	declare  func(*schema.Plugin, compress.Tensor) (compress.Declaration, error)
 
 	graph   *graph.Graph
 	weights *weights

@@ -253,12 +253,12 @@ func (u *unitOfWork) tensors(lowered []*lowerer) []plan.Tensor {
 	return append(list, states...)
 }
 
-// plugins are those that the plan's instructions call.
-func (u *unitOfWork) plugins() []plan.Plugin {
+// plugins are those that the plan's instructions call, and those that decide about its weights.
+func (u *unitOfWork) plugins() (list []plan.Plugin) {
 	if p := u.strategy.Objective.Plugin; p != nil {
-		return []plan.Plugin{p.Plugin}
+		list = append(list, p.Plugin)
 	}
-	return nil
+	return append(list, u.policies()...)
 }
 
 func (u *unitOfWork) training() plan.Training {

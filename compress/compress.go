@@ -66,12 +66,43 @@ type Decision struct {
 	Quantize bool    // the weight is rounded
 }
 
+// Statistics is what is known of a weight's elements.
+type Statistics struct {
+	RMS float64 // root of the mean square of its dense copy behind the last update; 0 before the first
+}
+
 // Policy decides for the weights that it is given. It serves one goroutine at a time.
 type Policy interface {
 	Declare(Tensor) (Declaration, error)
 	// Decide is asked once for each weight and step, from 1.
-	Decide(t Tensor, step int64) (Decision, error)
+	Decide(t Tensor, declared Declaration, s Statistics, step int64) (Decision, error)
 }
+
+// Fits refuses a declaration that makes no sense for a tensor.
+func (d Declaration) Fits(t Tensor) error {
+	switch {
+	case (d.Pattern == Unpruned) != (d.Sparsity == 0) || !(d.Sparsity >= 0 && d.Sparsity < 1):
+		return fmt.Errorf("a sparsity of %g does not go with the pattern %q", d.Sparsity, d.Pattern)
+	case (d.Pattern == Neighbours) != (d.Of > 0) || d.Of > MaxNeighbours:
+		return fmt.Errorf("runs of %d neighbours do not go with the pattern %q: there may be %d", d.Of, d.Pattern, MaxNeighbours)
+	case d.Of > 0 && t.In%d.Of != 0:
+		return fmt.Errorf("runs of %d neighbours do not divide the %d elements along the input", d.Of, t.In)
+	case d.Pattern == Heads && t.Heads == 0:
+		return errors.New("it belongs to no heads of attention")
+	case d.Bits != 0 && d.Bits != 4 && d.Bits != 8:
+		return fmt.Errorf("%d bits: there are 4 and 8", d.Bits)
+	case d.Bits == 0 && (d.Group != 0 || d.Symmetric):
+		return errors.New("group and symmetric mean nothing without bits")
+	case d.Group < 0 || d.Group > 0 && t.In%d.Group != 0:
+		return fmt.Errorf("groups of %d do not divide the %d elements along the input", d.Group, t.In)
+	case d.Pattern != Unpruned && d.Pruned(t, d.Sparsity) == 0:
+		return fmt.Errorf("a share of %g prunes nothing of it", d.Sparsity)
+	}
+	return nil
+}
+
+// MaxNeighbours is the most that are pruned among themselves.
+const MaxNeighbours = 64
 
 // Allows refuses a decision beyond what was declared.
 func (d Declaration) Allows(made Decision) error {

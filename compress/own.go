@@ -21,7 +21,7 @@ type Schedule struct {
 func (o Own) Declare(Tensor) (Declaration, error) { return o.Declaration, nil }
 
 // Decide follows the schedule.
-func (o Own) Decide(_ Tensor, step int64) (Decision, error) {
+func (o Own) Decide(_ Tensor, _ Declaration, _ Statistics, step int64) (Decision, error) {
 	d := Decision{Quantize: o.Bits > 0 && step >= o.QuantizeFrom}
 	if o.Pattern != Unpruned && step >= o.Prune.Begin {
 		last := o.Prune.last(step)

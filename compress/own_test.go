@@ -17,7 +17,7 @@ func TestOwnFollowsTheCubicSchedule(t *testing.T) {
 		{1, 0, false, false}, {9, 0, false, false}, {10, 0, true, false}, {11, 0, false, false}, {29, 0, false, false},
 		{30, 0.8 * 7 / 8, true, true}, {49, 0.8 * 7 / 8, false, true}, {50, 0.8, true, true}, {51, 0.8, false, true}, {1000, 0.8, false, true},
 	} {
-		got, err := o.Decide(Tensor{}, want.step)
+		got, err := o.Decide(Tensor{}, o.Declaration, Statistics{}, want.step)
 		if err != nil || math.Abs(got.Sparsity-want.sparsity) > 1e-12 || got.Mask != want.mask || got.Quantize != want.quantize {
 			t.Errorf("step %d: %+v, %v, want %+v", want.step, got, err, want)
 		}
@@ -27,7 +27,7 @@ func TestOwnFollowsTheCubicSchedule(t *testing.T) {
 func TestOneMaskAtOnce(t *testing.T) {
 	o := Own{Declaration: Declaration{Pattern: Neighbours, Of: 4, Sparsity: 0.5}, Prune: Schedule{Begin: 3, End: 3, Every: 100, Cubic: true}}
 	for step, want := range map[int64]Decision{2: {}, 3: {0.5, true, false}, 4: {0.5, false, false}} {
-		if got, _ := o.Decide(Tensor{}, step); got != want {
+		if got, _ := o.Decide(Tensor{}, o.Declaration, Statistics{}, step); got != want {
 			t.Errorf("step %d: %+v, want %+v", step, got, want)
 		}
 	}
@@ -52,7 +52,7 @@ func TestDecisionsKeepToWhatWasDeclared(t *testing.T) {
 func BenchmarkDecide(b *testing.B) {
 	o := Own{Declaration: Declaration{Pattern: Elements, Sparsity: 0.8, Bits: 8}, Prune: Schedule{Begin: 1, End: 1 << 40, Every: 1, Cubic: true}}
 	for i := range b.N {
-		if _, err := o.Decide(Tensor{}, int64(i+1)); err != nil {
+		if _, err := o.Decide(Tensor{}, o.Declaration, Statistics{}, int64(i+1)); err != nil {
 			b.Fatal(err)
 		}
 	}

@@ -2,6 +2,7 @@ package runtime
 
 import (
 	"fmt"
+	"math"
 
 	"github.com/gsc-project/gsc/compiler/plan"
 	"github.com/gsc-project/gsc/compress"
@@ -20,22 +21,49 @@ type compressed struct {
 	declared compress.Declaration
 	policy   compress.Policy
 
-	sparsity, mask, quantize string // scalars
+	sparsity, mask, quantize string       // scalars
+	squares                  *plan.Buffer // the sum of the squares of its elements; nil: nobody asks, or another stage has the weight
 }
 
 // newCompressor finds the policies of a plan.
-func newCompressor(m *Machine) (*compressor, error) {
-	c := &compressor{machine: m}
+func newCompressor(m *Machine) (c *compressor, err error) {
+	c = &compressor{machine: m}
 	for i := range m.Plan.Compressions {
 		of := &m.Plan.Compressions[i]
 		made := compressed{tensor: tensorOf(m.Plan, of), declared: declarationOf(of), sparsity: plan.ScalarSparsity(of.Tensor), mask: plan.ScalarMask(of.Tensor), quantize: plan.ScalarQuantize(of.Tensor)}
-		made.policy = compress.Own{Declaration: made.declared, Prune: compress.Schedule{Begin: of.Begin, End: of.End, Every: of.Every, Cubic: of.Cubic}, QuantizeFrom: of.QuantizeFrom}
 		if made.declared.Pattern != compress.Unpruned {
 			c.elements += made.tensor.Elements()
 		}
+		if of.Plugin != "" {
+			if t := m.kept(m.Plan.Tensor(of.Tensor + plan.SuffixSquares)); t != nil {
+				made.squares = &m.stage.Buffers[t.Buffer]
+			}
+			if made.policy, err = c.plugged(of); err != nil {
+				return nil, err
+			}
+			c.weights = append(c.weights, made)
+			continue
+		}
+		made.policy = compress.Own{Declaration: made.declared, Prune: compress.Schedule{Begin: of.Begin, End: of.End, Every: of.Every, Cubic: of.Cubic}, QuantizeFrom: of.QuantizeFrom}
 		c.weights = append(c.weights, made)
 	}
 	return c, nil
+}
+
+// plugged is the policy of a plugin.
+func (c *compressor) plugged(of *plan.Compression) (compress.Policy, error) {
+	if c.machine.rank.Host == nil {
+		return nil, fmt.Errorf("nothing here runs the plugin %s", of.Plugin)
+	}
+	return c.machine.rank.Host.Policy(c.machine.Plan.Plugin(of.Plugin), c.machine.Plan.Training.Steps)
+}
+
+// statistics are what is known of a weight's elements.
+func (c *compressor) statistics(w *compressed) compress.Statistics {
+	if w.squares == nil {
+		return compress.Statistics{}
+	}
+	return compress.Statistics{RMS: math.Sqrt(math.Float64frombits(c.machine.loadWord(w.squares)) / float64(w.tensor.Elements()))}
 }
 
 func tensorOf(p *plan.Plan, c *plan.Compression) compress.Tensor {
@@ -54,7 +82,7 @@ func (c *compressor) decide(step int64) (sparsity float64, err error) {
 	pruned := 0
 	for i := range c.weights {
 		w := &c.weights[i]
-		d, err := w.policy.Decide(w.tensor, step)
+		d, err := w.policy.Decide(w.tensor, w.declared, c.statistics(w), step)
 		if err == nil {
 			err = w.declared.Allows(d)
 		}

@@ -11,6 +11,7 @@ import (
 
 	"github.com/gsc-project/gsc/collectives"
 	"github.com/gsc-project/gsc/compiler/plan"
+	"github.com/gsc-project/gsc/compress"
 	"github.com/gsc-project/gsc/kernels"
 )
 
@@ -78,6 +79,8 @@ type Rank struct {
 // Host binds what is done on the host: call is an instruction of plugin p. What it gives may be called any number of times, while no kernel of the device runs.
 type Host interface {
 	Bind(p *plan.Plugin, call kernels.Call, device kernels.Device) (func() error, error)
+	// Policy is the plugin as it decides how weights are compressed, in a run of so many steps. Each rank has one of its own.
+	Policy(p *plan.Plugin, steps int64) (compress.Policy, error)
 	// Progress is a number that changes at least every second while what it bound runs. It may be asked for at any time.
 	Progress() int64
 }

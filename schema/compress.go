@@ -1,11 +1,15 @@
 package schema
 
 import (
+	"encoding/json"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 
 	"cuelang.org/go/cue"
+
+	"github.com/gsc-project/gsc/compiler/plan"
 )
 
 // CompressRule says how the weights whose names match are compressed.
@@ -13,6 +17,7 @@ type CompressRule struct {
 	Match    string // glob over Hugging Face names: * matches within dots too
 	Prune    *Prune
 	Quantize *Quantize
+	Plugin   *Plugin // a policy, in place of the others
 	Path     string // of the rule, such as "compress[0]"
 }
 
@@ -49,9 +54,42 @@ type wireCompress struct {
 		Begin       int64
 		Activations struct{ Bits int }
 	}
+	wirePlugin
 }
 
-func compressRules(list []wireCompress) []CompressRule {
+// policy is the plugin of a rule, with what it may take where the strategy does not say it.
+func (w wirePlugin) policy(path string) (*Plugin, error) {
+	if w.Memory == nil {
+		w.Memory = "32MiB"
+	}
+	if w.Time == "" {
+		w.Time = "1s"
+	}
+	if w.Params == nil {
+		w.Params = json.RawMessage("{}")
+	}
+	return w.plugin(path, plan.PluginPolicy)
+}
+
+// WithPolicy is the strategy with what was found in the module of the policy of a rule.
+func (s *Strategy) WithPolicy(rule int, m Module) (*Strategy, error) {
+	params, err := s.params(s.Compress[rule].Plugin, m)
+	if err != nil {
+		return nil, err
+	}
+	made, p := *s, *s.Compress[rule].Plugin
+	p.Name, p.Version, p.Digest, p.Params = m.Name, m.Version, m.Digest, params
+	for _, other := range s.Compress[:rule] {
+		if o := other.Plugin; o != nil && o.Name == p.Name && (o.Digest != p.Digest || string(o.Params) != string(p.Params)) {
+			return nil, s.Wrong(p.Path+".plugin", fmt.Sprintf("the policy %s stands here and at %s, with another module or other parameters", p.Name, o.Path), "name all of its weights in one rule")
+		}
+	}
+	made.Compress = slices.Clone(s.Compress)
+	made.Compress[rule].Plugin = &p
+	return &made, nil
+}
+
+func compressRules(list []wireCompress) ([]CompressRule, error) {
 	var rules []CompressRule
 	for i, w := range list {
 		rule := CompressRule{Match: w.Match, Path: fmt.Sprintf("compress[%d]", i)}
@@ -64,9 +102,15 @@ func compressRules(list []wireCompress) []CompressRule {
 		if q := w.Quantize; q != nil {
 			rule.Quantize = &Quantize{Bits: q.Bits, Group: q.Group, Symmetric: q.Symmetric, Begin: q.Begin, ActivationBits: q.Activations.Bits}
 		}
+		if w.Plugin != "" {
+			var err error
+			if rule.Plugin, err = w.policy(rule.Path); err != nil {
+				return nil, err
+			}
+		}
 		rules = append(rules, rule)
 	}
-	return rules
+	return rules, nil
 }
 
 // neighbours reads a pattern such as 2:4.
@@ -95,8 +139,12 @@ func (d *diagnosis) compress() {
 		if d.touched(path) {
 			continue
 		}
-		prune := d.exists(path + ".prune")
-		d.wrongIf(!prune && !d.exists(path+".quantize"), []string{path}, "give prune or quantize", "the rule compresses nothing")
+		prune, quantize, plugin := d.exists(path+".prune"), d.exists(path+".quantize"), d.exists(path+".plugin")
+		d.wrongIf(!prune && !quantize && !plugin, []string{path}, "give prune, quantize or plugin", "the rule compresses nothing")
+		d.wrongIf(plugin && (prune || quantize), []string{path + ".plugin"}, "leave out prune and quantize, or the plugin", "a plugin says itself what is pruned and quantised")
+		for _, key := range []string{"params", "memory", "time"} {
+			d.wrongIf(!plugin && d.exists(path+"."+key), []string{path + "." + key}, "leave it out, or name a plugin", "it is for a plugin")
+		}
 		if prune {
 			d.prune(path + ".prune")
 		}

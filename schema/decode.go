@@ -173,7 +173,9 @@ func (e *evaluation) decode() (*Strategy, error) {
 		pos := s.Positions[fmt.Sprintf("parameters[%d].match", i)]
 		s.Parameters = append(s.Parameters, ParameterRule{Match: r.Match, Train: r.Train, Rate: r.Rate, Decay: r.Decay, Pos: pos})
 	}
-	s.Compress = compressRules(w.Compress)
+	if s.Compress, err = compressRules(w.Compress); err != nil {
+		return nil, err
+	}
 	if s.Model, err = e.model(w.Model); err != nil {
 		return nil, err
 	}

@@ -34,6 +34,7 @@ func (s *Strategy) with(sets []string) (*Strategy, error) {
 	if p := s.Objective.Plugin; p != nil { // its module was looked at
 		sized.Objective.Plugin, sized.Data.Task = p, s.Data.Task
 	}
+	sized.Compress = s.Compress // likewise
 	sized.Digest, sized.Evaluated, sized.Positions, sized.Open = s.Digest, s.Evaluated, s.Positions, s.Open
 	return sized, nil
 }

@@ -17,6 +17,8 @@ type Compression struct {
 	Across bool   `json:"across,omitempty"` // it is stored [in, out]
 	Heads  int    `json:"heads,omitempty"`
 
+	Plugin string `json:"plugin,omitempty"` // the policy that decides, by its name in the plan; "": gsc's own, by the steps below
+
 	Pattern  string  `json:"pattern,omitempty"` // of what is pruned: "unstructured", "neighbours", "rows" or "heads"; "": nothing
 	Of       int     `json:"of,omitempty"`      // neighbours that are pruned among themselves
 	Sparsity float64 `json:"sparsity,omitempty"`
@@ -39,6 +41,8 @@ const (
 	SuffixMask  = ".mask"
 	SuffixScale = ".scale"
 	SuffixZero  = ".zero"
+
+	SuffixSquares = ".squares" // the sum of the squares of the dense copy, where a plugin's policy is told of it
 )
 
 // The scalars of a compressed weight: the share that is pruned, whether its mask is made anew (0 or 1), and whether it is quantised.
@@ -57,14 +61,16 @@ func (v *verifier) compressions() {
 			continue
 		case c.In < 1 || c.Out < 1 || kernels.Elements(t.Shape()) != c.In*c.Out:
 			v.fail("compression of %s: %d × %d are not its elements", c.Tensor, c.Out, c.In)
-		case c.Pattern != "" && (c.Begin < 1 || c.End < c.Begin || c.Every < 1 || !(c.Sparsity > 0 && c.Sparsity < 1)):
+		case c.Plugin != "" && (v.plan.Plugin(c.Plugin) == nil || v.plan.Plugin(c.Plugin).Kind != PluginPolicy):
+			v.fail("compression of %s: the plan has no policy %q", c.Tensor, c.Plugin)
+		case c.Plugin == "" && c.Pattern != "" && (c.Begin < 1 || c.End < c.Begin || c.Every < 1 || !(c.Sparsity > 0 && c.Sparsity < 1)):
 			v.fail("compression of %s: its steps or its sparsity make no sense", c.Tensor)
 		}
 		seen[c.Tensor] = true
 		for _, need := range []struct {
 			name string
 			is   bool
-		}{{SuffixDense, c.Pattern != "" || c.Bits > 0}, {SuffixMask, c.Pattern != ""}, {SuffixScale, c.Bits > 0}} {
+		}{{SuffixDense, c.Pattern != "" || c.Bits > 0}, {SuffixMask, c.Pattern != ""}, {SuffixScale, c.Bits > 0}, {SuffixSquares, c.Plugin != ""}} {
 			if need.is && v.plan.Trains() && v.plan.Tensor(c.Tensor+need.name) == nil {
 				v.fail("compression of %s: there is no tensor %s", c.Tensor, c.Tensor+need.name)
 			}
@@ -83,7 +89,7 @@ func (p *Plan) compressionRows() (rows [][2]string) {
 		}
 		counts[text]++
 		elements[text] += c.In * c.Out
-		for _, suffix := range []string{SuffixDense, SuffixMask, SuffixScale, SuffixZero} {
+		for _, suffix := range []string{SuffixDense, SuffixMask, SuffixScale, SuffixZero, SuffixSquares} {
 			if t := p.Tensor(c.Tensor + suffix); t != nil {
 				reserved[text] += int64(kernels.Elements(t.Shape())) * int64(t.DType.Size())
 			}
@@ -108,7 +114,9 @@ func (c *Compression) brief() string {
 	var parts []string
 	if c.Pattern != "" {
 		when := fmt.Sprintf("at step %d", c.Begin)
-		if c.End > c.Begin {
+		if c.Plugin != "" {
+			when = "at most, when " + c.Plugin + " says so"
+		} else if c.End > c.Begin {
 			when = fmt.Sprintf("from step %d to %d, every %d", c.Begin, c.End, c.Every)
 			if c.Cubic {
 				when += ", cubic"
@@ -124,12 +132,26 @@ func (c *Compression) brief() string {
 		if !c.Symmetric {
 			form = ", with zero points"
 		}
-		parts = append(parts, fmt.Sprintf("int%d%s%s from step %d", c.Bits, group, form, c.QuantizeFrom))
+		when := fmt.Sprintf("from step %d", c.QuantizeFrom)
+		if c.Plugin != "" {
+			when = "when " + c.Plugin + " says so"
+		}
+		parts = append(parts, fmt.Sprintf("int%d%s%s %s", c.Bits, group, form, when))
 	}
 	if c.ActivationBits > 0 {
 		parts = append(parts, fmt.Sprintf("activations int%d", c.ActivationBits))
 	}
 	return strings.Join(parts, ", ")
+}
+
+// decidedBy is how many weights a policy decides about.
+func (p *Plan) decidedBy(plugin string) (n int) {
+	for _, c := range p.Compressions {
+		if c.Plugin == plugin {
+			n++
+		}
+	}
+	return n
 }
 
 // compressionChange says what differs between two compressions of one weight.

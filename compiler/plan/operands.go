@@ -110,6 +110,8 @@ func (v *stageVerifier) calls(in *Instruction) error {
 	switch labels := in.Operands[kernels.Contracts[in.Op].Param("labels")].Buffer >= 0; {
 	case p == nil:
 		return fmt.Errorf("the plan has no plugin %q", in.Attrs.Plugin)
+	case p.Kind != PluginLoss:
+		return fmt.Errorf("plugin %s is a %s", p.Name, p.Kind)
 	case labels != (p.Targets == TargetClasses):
 		return fmt.Errorf("plugin %s compares with %s", p.Name, p.Targets)
 	case v.kind.Separate:

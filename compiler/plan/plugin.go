@@ -11,7 +11,7 @@ import (
 
 // Plugin is a module that instructions call, with all that its results depend on.
 type Plugin struct {
-	Kind        string          `json:"kind"` // PluginLoss
+	Kind        string          `json:"kind"` // PluginLoss or PluginPolicy
 	Name        string          `json:"name"` // by which instructions know it
 	Version     string          `json:"version"`
 	Digest      string          `json:"digest"` // sha256 of the module, hexadecimal
@@ -25,6 +25,7 @@ type Plugin struct {
 // The kinds of plugins, what a loss compares with, and the objective that is a plugin.
 const (
 	PluginLoss      = "loss"
+	PluginPolicy    = "policy"
 	TargetClasses   = "classes"
 	TargetValues    = "values"
 	ObjectivePlugin = "plugin"
@@ -47,9 +48,9 @@ func (v *verifier) plugins() {
 		switch {
 		case p.Name == "" || seen[p.Name]:
 			v.fail("plugin %q: its name stands twice, or is empty", p.Name)
-		case p.Kind != PluginLoss:
-			v.fail("plugin %s: unknown kind %q: use %s", p.Name, p.Kind, PluginLoss)
-		case p.Targets != TargetClasses && p.Targets != TargetValues:
+		case p.Kind != PluginLoss && p.Kind != PluginPolicy:
+			v.fail("plugin %s: unknown kind %q: use %s or %s", p.Name, p.Kind, PluginLoss, PluginPolicy)
+		case p.Kind == PluginLoss && p.Targets != TargetClasses && p.Targets != TargetValues:
 			v.fail("plugin %s: unknown targets %q: use %s or %s", p.Name, p.Targets, TargetClasses, TargetValues)
 		case len(p.Digest) != 64 || strings.Trim(p.Digest, "0123456789abcdef") != "":
 			v.fail("plugin %s: its digest %q is no sha256", p.Name, p.Digest)
@@ -85,6 +86,11 @@ func CopiedBytes(st *Stage, in *Instruction) int64 {
 // pluginRows name the plugins, what of them the plan pins, and what a rank copies for them in a step.
 func (p *Plan) pluginRows() (rows [][2]string) {
 	for _, plugin := range p.Plugins {
+		if plugin.Kind == PluginPolicy {
+			rows = append(rows, [2]string{plugin.Kind, fmt.Sprintf("%s %s, a plugin: %s, sha256 %.12s, %s; asked about %s before each step", plugin.Name, plugin.Version, plugin.File, plugin.Digest, plugin.Params,
+				plural(p.decidedBy(plugin.Name), "weight"))})
+			continue
+		}
 		rows = append(rows, [2]string{plugin.Kind, fmt.Sprintf("%s %s, a plugin: %s, sha256 %.12s, %s; copies %s a step", plugin.Name, plugin.Version, plugin.File, plugin.Digest, plugin.Params,
 			FormatBytes(p.copiedBytes(plugin.Name)))})
 	}

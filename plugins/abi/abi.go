@@ -54,8 +54,6 @@
 // inputs name other tensors of the batch, teacher's logits among them.
 //
 //	gsc_transform(call i32) → i32       a batch of records in, zero or more records out for each: ids, bytes, labels, weights, spans as arrays with offsets; and a seed
-//	gsc_declare(tensor i32) → i32       a compression policy: what may ever happen to a tensor, when the plan is made
-//	gsc_decide(call i32) → i32          what happens to it from this step on, within that
 //	gsc_encode, gsc_decode              a gradient codec: a tensor to bytes and back, with residuals that gsc keeps
 package abi
 
@@ -89,7 +87,7 @@ const (
 // Kind is what a plugin does.
 type Kind string
 
-// The kinds. Transforms and policies have no exports yet.
+// The kinds. Transforms have no exports yet.
 const (
 	LossKind      Kind = "loss"
 	TransformKind Kind = "transform"

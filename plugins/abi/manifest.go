@@ -45,10 +45,12 @@ func (m Manifest) check() error {
 		return fmt.Errorf("the manifest's name is %q: use up to 64 of letters, digits and _.-, no others", m.Name)
 	case !nameForm.MatchString(m.Version):
 		return fmt.Errorf("the manifest's version is %q: use up to 64 of letters, digits and _.-, no others", m.Version)
-	case m.Kind == TransformKind, m.Kind == PolicyKind:
-		return fmt.Errorf("%s is a %s: this gsc runs plugins of the kind loss alone", m.Name, m.Kind)
+	case m.Kind == PolicyKind:
+		return nil
+	case m.Kind == TransformKind:
+		return fmt.Errorf("%s is a %s: this gsc runs losses and policies", m.Name, m.Kind)
 	case m.Kind != LossKind:
-		return fmt.Errorf(`the manifest's kind is %q: use "loss"`, m.Kind)
+		return fmt.Errorf(`the manifest's kind is %q: use "loss" or "policy"`, m.Kind)
 	case m.Unit != "" && m.Unit != "rows":
 		return fmt.Errorf(`the loss %s works on %q: this gsc gives losses "rows" alone`, m.Name, m.Unit)
 	case m.Targets != Classes && m.Targets != Values:
