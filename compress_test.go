@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"math"
+	"os"
 	"path/filepath"
 	"reflect"
 	"slices"
@@ -258,4 +259,40 @@ func TestCompressedRunResumes(t *testing.T) {
 			t.Errorf("%s: %v", weights, err)
 		}
 	}
+}
+
+// withPolicies copies the example's module beside a strategy.
+func withPolicies(t testing.TB, path string) string {
+	t.Helper()
+	text, err := os.ReadFile(filepath.Join("examples", "plugin-policies", "two_four.wasm"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	save(t, filepath.Join(filepath.Dir(path), "two_four.wasm"), string(text))
+	return path
+}
+
+// A policy that is a plugin trains as gsc's own with the same schedule does, bit for bit, on any number of threads and ranks, and a step allocates nothing.
+func TestPolicyTwin(t *testing.T) {
+	path := withPolicies(t, write(t, gpt2, stream))
+	own := `compress=[{match: "*", prune: {pattern: "2:4", begin: 2, end: 6, every: 2, schedule: "constant"}, quantize: {bits: 8, begin: 6}}]`
+	twin := `compress=[{match: "*", plugin: "two_four.wasm", params: {begin: 2, end: 6, every: 2, int8: 1}}]`
+	for _, cut := range [][]string{nil, {mesh(2)}, {mesh(2), "parallel.zero=2", "batch.micro_batches=2"}} {
+		want := boundLab(t, planOf(t, path, append(cut, own)...), 1)
+		losses := want.train(8)
+		for _, threads := range []int{1, 4} {
+			got := boundLab(t, planOf(t, path, append(cut, twin)...), threads)
+			if again := got.train(8); !slices.Equal(again, losses) {
+				t.Errorf("%v, %d threads: losses %v, of gsc's own policy %v", cut, threads, again, losses)
+			}
+			for _, name := range want.weights() {
+				if !slices.Equal(got.tensor(name), want.tensor(name)) {
+					t.Errorf("%v, %d threads: other bits of %s", cut, threads, name)
+				}
+			}
+		}
+	}
+	l := boundLab(t, planOf(t, path, twin), 2)
+	l.train(1)
+	l.allocatesNothing(20)
 }

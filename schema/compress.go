@@ -18,7 +18,7 @@ type CompressRule struct {
 	Prune    *Prune
 	Quantize *Quantize
 	Plugin   *Plugin // a policy, in place of the others
-	Path     string // of the rule, such as "compress[0]"
+	Path     string  // of the rule, such as "compress[0]"
 }
 
 // Prune is what is pruned, and when.
