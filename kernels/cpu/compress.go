@@ -190,11 +190,12 @@ type quantising struct {
 	blocks      int // along B
 	symmetric   bool
 	levels      float64 // L
+	set         int8Set
 }
 
 func bindFakeQuantize(d *Device, c kernels.Call, s kernels.Sizes) (kernels.Kernel, error) {
 	q := &quantising{x: floats(c.Args[0]), y: floats(c.Args[3]), on: (*int64)(c.Args[2].Data), k: s["K"], b: s["B"], groups: kernels.Groups(s["K"], c.Attrs),
-		symmetric: c.Attrs.Symmetric, levels: float64(int(1) << (c.Attrs.Bits - 1))}
+		symmetric: c.Attrs.Symmetric, levels: float64(int(1) << (c.Attrs.Bits - 1)), set: int8Sets(d.level)}
 	q.width, q.blocks = q.k/q.groups, ceilDiv(q.b, columnBlock)
 	if !c.Args[1].Absent() {
 		q.mask = kernels.Slice[int8](c.Args[1])
@@ -217,32 +218,36 @@ func bindFakeQuantize(d *Device, c kernels.Call, s kernels.Sizes) (kernels.Kerne
 func (q *quantising) block(task int) {
 	run, from := task/q.blocks, task%q.blocks*columnBlock // run counts (a, group)
 	at := (run/q.groups*q.k+run%q.groups*q.width)*q.b + from
-	n, rows := min(columnBlock, q.b-from), q.width
 	if q.b == 1 { // its elements are neighbours
 		q.keep(at, q.width)
 		y := q.y[at:][:q.width]
-		lo, hi := extremes(y, 0, 0)
-		step := q.stepOf(run, lo, hi)
-		for i, v := range y {
-			y[i] = q.rounded(v, step)
-		}
+		q.round(y, q.stepOf(run, q.extremesOf(y)))
 		return
 	}
-	var lo, hi [columnBlock]float32
-	for row := range rows {
+	n := min(columnBlock, q.b-from)
+	var seen [columnBlock]extremes
+	for row := range q.width {
 		q.keep(at+row*q.b, n)
 		for column, v := range q.y[at+row*q.b:][:n] {
-			lo[column], hi[column] = lower(v, lo[column]), upper(v, hi[column])
+			seen[column].take(v)
 		}
 	}
 	var steps [columnBlock]quantum
 	for column := range n {
-		steps[column] = q.stepOf(run*q.b+from+column, lo[column], hi[column])
+		steps[column] = q.stepOf(run*q.b+from+column, seen[column])
 	}
-	for row := range rows {
+	if steps[0].off {
+		return
+	}
+	for row := range q.width {
 		y := q.y[at+row*q.b:][:n]
 		for column, v := range y {
-			y[column] = q.rounded(v, steps[column])
+			s := &steps[column]
+			if rounded := math.RoundToEven(float64(v) * s.inverse); q.symmetric {
+				y[column] = float32(rounded) * s.scale
+			} else {
+				y[column] = float32(q.clip(rounded+s.zero)-s.zero) * s.scale
+			}
 		}
 	}
 }
@@ -263,27 +268,27 @@ func (q *quantising) keep(at, n int) {
 	}
 }
 
-// extremes are the least and the largest of x, and of what they were before.
-func extremes(x []float32, lo, hi float32) (float32, float32) {
-	for _, v := range x {
-		lo, hi = lower(v, lo), upper(v, hi)
+// extremes are the least and the largest of some elements and 0, NaN where one is.
+type extremes struct{ lo, hi float32 }
+
+func (e *extremes) take(v float32) {
+	if v < e.lo || v != v {
+		e.lo = v
 	}
-	return lo, hi
+	if v > e.hi || v != v {
+		e.hi = v
+	}
 }
 
-// lower and upper keep a NaN.
-func lower(v, than float32) float32 {
-	if v < than || v != v {
-		return v
+// extremesOf neighbours; where zero is in the middle the largest size is all that is asked.
+func (q *quantising) extremesOf(y []float32) (e extremes) {
+	if q.symmetric {
+		return extremes{hi: math.Float32frombits(q.set.largestOf(y))}
 	}
-	return than
-}
-
-func upper(v, than float32) float32 {
-	if v > than || v != v {
-		return v
+	for _, v := range y {
+		e.take(v)
 	}
-	return than
+	return e
 }
 
 // quantum is the size of a step, its inverse, and the place of 0.
@@ -294,10 +299,10 @@ type quantum struct {
 }
 
 // stepOf finds the quantum of a run, and notes it.
-func (q *quantising) stepOf(run int, lo, hi float32) quantum {
+func (q *quantising) stepOf(run int, e extremes) quantum {
 	made := quantum{off: q.on != nil && *q.on == 0}
 	if !made.off {
-		made = q.quantum(float64(lo), float64(hi))
+		made = q.quantum(float64(e.lo), float64(e.hi))
 	}
 	if q.scale != nil {
 		q.scale[run] = made.scale
@@ -324,11 +329,19 @@ func (q *quantising) quantum(lo, hi float64) quantum {
 	return quantum{scale: float32(step), inverse: 1 / step, zero: q.clip(math.RoundToEven(-q.levels - lo*(1/step)))}
 }
 
-func (q *quantising) rounded(v float32, s quantum) float32 {
-	if s.off {
-		return v
+// round rounds elements of one run. Where zero is in the middle none lies beyond the bounds.
+func (q *quantising) round(y []float32, s quantum) {
+	switch {
+	case s.off:
+	case q.symmetric:
+		for i, v := range y {
+			y[i] = float32(math.RoundToEven(float64(v)*s.inverse)) * s.scale
+		}
+	default:
+		for i, v := range y {
+			y[i] = float32(q.clip(math.RoundToEven(float64(v)*s.inverse)+s.zero)-s.zero) * s.scale
+		}
 	}
-	return float32(q.clip(math.RoundToEven(float64(v)*s.inverse)+s.zero)-s.zero) * s.scale
 }
 
 func (q *quantising) clip(v float64) float64 { return min(max(v, -q.levels), q.levels-1) }

@@ -46,6 +46,13 @@
 // A row's loss depends on that row alone. Calls hold chunks of rows, as many as gsc finds convenient, in any order; rows whose label is not scored are left
 // out. gsc itself multiplies values and gradients by the row's weight, and by what the step's normalisation and scaling ask for. Every number that comes out must be finite.
 //
+// # Compression policies (implemented)
+//
+//	gsc_declare(call i32) → i32         a [Status]: what may ever happen to a weight, when the plan is made
+//	gsc_decide(call i32) → i32          a [Status]: what happens to it from this step on, within that
+//
+// The words of the call are those of a [PolicyCall], each of which is explained there.
+//
 // # What version 1 will hold besides
 //
 // It is written down so that losses fit beside it; gsc refuses manifests that ask for it.

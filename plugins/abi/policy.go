@@ -1,6 +1,12 @@
 package abi
 
-// # Compression policies (implemented)
+// The names of a policy's exports.
+const (
+	Declare = "gsc_declare"
+	Decide  = "gsc_decide"
+)
+
+// PolicyCall is the argument of gsc_declare and gsc_decide, as words in guest memory.
 //
 // A policy decides how weights are pruned and quantised while they are trained. It sees no element of them: gsc makes masks and scales itself, by what the policy says. It exports
 //
@@ -32,14 +38,6 @@ package abi
 //	quantise          1: the weight is rounded
 //
 // What it decides must follow from the call alone: a run that is resumed asks for any step first.
-
-// The names of a policy's exports.
-const (
-	Declare = "gsc_declare"
-	Decide  = "gsc_decide"
-)
-
-// PolicyCall is the argument of gsc_declare and gsc_decide, as words in guest memory. Shares are the bits of a float32.
 type PolicyCall struct {
 	Name, NameBytes        uint32
 	Kind                   uint32
