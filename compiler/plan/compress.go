@@ -2,6 +2,7 @@ package plan
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/gsc-project/gsc/kernels"
@@ -50,6 +51,8 @@ func ScalarSparsity(tensor string) string { return "sparsity." + tensor }
 func ScalarMask(tensor string) string     { return "mask." + tensor }
 func ScalarQuantize(tensor string) string { return "quantize." + tensor }
 
+var patterns = []string{"", "unstructured", "neighbours", "rows", "heads"}
+
 // compressions is the third part of rule 10.
 func (v *verifier) compressions() {
 	seen := map[string]bool{}
@@ -61,6 +64,10 @@ func (v *verifier) compressions() {
 			continue
 		case c.In < 1 || c.Out < 1 || kernels.Elements(t.Shape()) != c.In*c.Out:
 			v.fail("compression of %s: %d × %d are not its elements", c.Tensor, c.Out, c.In)
+		case !slices.Contains(patterns, c.Pattern) || (c.Pattern == "neighbours") != (c.Of > 0) || c.Of > 0 && c.In%c.Of != 0 || c.Pattern == "heads" && (c.Heads < 1 || c.In*c.Out%c.Heads != 0):
+			v.fail("compression of %s: the pattern %q does not go with its %d × %d elements, %d heads, and runs of %d", c.Tensor, c.Pattern, c.Out, c.In, c.Heads, c.Of)
+		case c.Bits != 0 && c.Bits != 4 && c.Bits != 8 || c.Group < 0 || c.Group > 0 && c.In%c.Group != 0:
+			v.fail("compression of %s: %d bits and groups of %d do not go with %d elements along the input", c.Tensor, c.Bits, c.Group, c.In)
 		case c.Plugin != "" && (v.plan.Plugin(c.Plugin) == nil || v.plan.Plugin(c.Plugin).Kind != PluginPolicy):
 			v.fail("compression of %s: the plan has no policy %q", c.Tensor, c.Plugin)
 		case c.Plugin == "" && c.Pattern != "" && (c.Begin < 1 || c.End < c.Begin || c.Every < 1 || !(c.Sparsity > 0 && c.Sparsity < 1)):
