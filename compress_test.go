@@ -296,3 +296,31 @@ func TestPolicyTwin(t *testing.T) {
 	l.train(1)
 	l.allocatesNothing(20)
 }
+
+// A run that two ranks began, with the optimizer's state shared out, goes on with one: masks, scales and dense copies are in its checkpoints as whole tensors.
+func TestCompressedRunReshards(t *testing.T) {
+	path := write(t, gpt2, stream)
+	options := gsc.TrainOptions{Out: io.Discard, Options: gsc.Options{Set: []string{prunedGPT2, `optimizer={kind: "sgd", momentum: 0.9}`, "schedule.steps=5"}}, Run: filepath.Join(t.TempDir(), "one")}
+	if err := gsc.Train(t.Context(), path, options); err != nil {
+		t.Fatal(err)
+	}
+	want := metrics(t, options.Run)
+	one := options
+	options.Run, options.Set = filepath.Join(t.TempDir(), "two"), append(slices.Clone(one.Set), mesh(2), "parallel.zero=1")
+	if err := gsc.Train(&patient{t.Context(), 3}, path, options); err != nil {
+		t.Fatal(err)
+	}
+	options.Set, options.Reshard = one.Set, true
+	if err := gsc.Train(t.Context(), path, options); err != nil {
+		t.Fatal(err)
+	}
+	got := metrics(t, options.Run)
+	if len(got) != len(want) {
+		t.Fatalf("%d steps, want %d", len(got), len(want))
+	}
+	for i := range got {
+		if math.Abs(got[i]["loss"]-want[i]["loss"]) > 1e-5 || got[i]["sparsity"] != want[i]["sparsity"] {
+			t.Errorf("step %d: %v, on one rank %v", i+1, got[i], want[i])
+		}
+	}
+}

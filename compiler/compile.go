@@ -167,7 +167,11 @@ func (u *unitOfWork) reserve(opts Options) error {
 		{For: reservedForData, SizeBytes: opts.DataBytes},
 	}
 	for _, p := range u.plan.Plugins {
-		process = append(process, plan.Reserve{For: "plugin " + p.Name, SizeBytes: p.MemoryBytes * int64(u.plan.RankThreads(u.strategy.Devices.Threads))})
+		instances := u.plan.RankThreads(u.strategy.Devices.Threads)
+		if p.Kind == plan.PluginPolicy {
+			instances = 1
+		}
+		process = append(process, plan.Reserve{For: "plugin " + p.Name, SizeBytes: p.MemoryBytes * int64(instances)})
 	}
 	if !u.kind.Separate {
 		u.plan.Arenas[0].Reserved = process

@@ -87,8 +87,10 @@ func TestPolicyTwoFour(t *testing.T) {
 	if want := (compress.Declaration{Pattern: compress.Neighbours, Of: 4, Sparsity: 0.5, Bits: 8, Symmetric: true}); err != nil || declared != want {
 		t.Fatalf("%+v, %v, want %+v", declared, err, want)
 	}
-	for step, want := range map[int64]compress.Decision{1: {}, 2: {}, 3: {0.5, true, false}, 4: {0.5, false, false}, 7: {0.5, true, false}, 8: {0.5, false, false}, 9: {0.5, true, true}, 10: {0.5, false, true},
-		1 << 40: {0.5, false, true}} {
+	held, made := compress.Decision{Sparsity: 0.5}, compress.Decision{Sparsity: 0.5, Mask: true}
+	rounded := compress.Decision{Sparsity: 0.5, Quantize: true}
+	last := compress.Decision{Sparsity: 0.5, Mask: true, Quantize: true}
+	for step, want := range map[int64]compress.Decision{1: {}, 2: {}, 3: made, 4: held, 7: made, 8: held, 9: last, 10: rounded, 1 << 40: rounded} {
 		if got, err := policy.Decide(w, declared, compress.Statistics{}, step); err != nil || got != want {
 			t.Errorf("step %d: %+v, %v, want %+v", step, got, err, want)
 		}
