@@ -11,10 +11,13 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/gsc-project/gsc"
 	"github.com/gsc-project/gsc/compiler/plan"
+	"github.com/gsc-project/gsc/compress"
 	"github.com/gsc-project/gsc/kernels"
+	"github.com/gsc-project/gsc/plugins"
 )
 
 // Rules for the small models: a share of each, so that every pattern and form is in one plan. Names of GPT-2 are stored [in, out], those of Llama [out, in].
@@ -323,4 +326,48 @@ func TestCompressedRunReshards(t *testing.T) {
 			t.Errorf("step %d: %v, on one rank %v", i+1, got[i], want[i])
 		}
 	}
+}
+
+// What policies decide before a step takes less than a thousandth of it, be they gsc's own or plugins: the least times of several runs, by their ratio.
+func TestDecisionsCostNothing(t *testing.T) {
+	path := withPolicies(t, write(t, wide, stream))
+	p := planOf(t, path, `compress=[{match: "*", plugin: "two_four.wasm", params: {end: 1000, every: 1}}]`)
+	l := boundLab(t, p, 1)
+	l.train(1)
+	step := least(5, func() { l.step(2, 0.01) })
+	host, err := plugins.NewHost(t.Context())
+	l.check(err)
+	defer host.Close()
+	wasm, err := os.ReadFile(filepath.Join(filepath.Dir(path), "two_four.wasm"))
+	l.check(err)
+	module, err := host.Load(t.Context(), "two_four.wasm", wasm, plugins.Limits{})
+	l.check(err)
+	plugged, err := module.NewPolicy(t.Context(), p.Plugins[0].Params, 1000)
+	l.check(err)
+	defer plugged.Close()
+	own := compress.Own{Declaration: compress.Declaration{Pattern: compress.Neighbours, Of: 4, Sparsity: 0.5}, Prune: compress.Schedule{Begin: 1, End: 1000, Every: 1, Cubic: true}}
+	for name, policy := range map[string]compress.Policy{"own": own, "plugin": plugged} {
+		decide := least(20, func() {
+			for _, c := range p.Compressions {
+				if _, err := policy.Decide(compress.Tensor{Name: c.Tensor, Kind: compress.Linear, In: c.In, Out: c.Out}, own.Declaration, compress.Statistics{RMS: 1}, 500); err != nil {
+					t.Fatal(err)
+				}
+			}
+		})
+		t.Logf("%s: %v for %d weights, a step takes %v: %.4f %%", name, decide, len(p.Compressions), step, 100*decide.Seconds()/step.Seconds())
+		if decide > step/1000 {
+			t.Errorf("%s: deciding takes %v of a step of %v", name, decide, step)
+		}
+	}
+}
+
+// least is the least time that something takes, of so many times.
+func least(times int, do func()) time.Duration {
+	best := time.Duration(math.MaxInt64)
+	for range times {
+		start := time.Now()
+		do()
+		best = min(best, time.Since(start))
+	}
+	return best
 }
