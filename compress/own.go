@@ -11,10 +11,10 @@ type Own struct {
 
 // Schedule is how the share of what is pruned grows to the declaration's.
 type Schedule struct {
-	Begin int64 `json:"begin"` // the step of the first mask
-	End   int64 `json:"end"`   // and of the last
-	Every int64 `json:"every"` // steps from one to the next
-	Cubic bool  `json:"cubic"` // else all of it is pruned from Begin on
+	Begin int64 // the step of the first mask
+	End   int64 // and of the last
+	Every int64 // steps from one to the next
+	Cubic bool  // else all of it is pruned from Begin on
 }
 
 // Declare is what the policy was made with, for any weight.
