@@ -175,7 +175,8 @@ func TestCompressedRanksLearnTheSame(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			one := learn(t, "ref", c.model, stream, 7, "batch.sequences=8", c.rules)
 			for _, cut := range [][]string{{mesh(2)}, {mesh(4), "parallel.zero=1"}, {mesh(2), "parallel.zero=2", "batch.micro_batches=2"}, {mesh(2), `parallel.reduce="each"`, "batch.micro_batches=2"},
-				{"parallel.mesh.replica=2", mesh(2), "parallel.zero=1"}, {"parallel.mesh.sequence=2"}, {"parallel.mesh.pipeline=2", "batch.micro_batches=2"}} {
+				{"parallel.mesh.replica=2", mesh(2), "parallel.zero=1"}, {"parallel.mesh.sequence=2"}, {"parallel.mesh.pipeline=2", "batch.micro_batches=2"},
+				{`memory.recompute="full"`}, {`memory.recompute="selective"`, "batch.micro_batches=4"}, {"compile.fuse=false", "memory.loss_chunks=2"}} {
 				one.shared(t, cut...)
 			}
 			p := planOf(t, write(t, c.model, stream), c.rules)

@@ -149,10 +149,11 @@ func TestPluginSources(t *testing.T) {
 	if _, lld := exec.LookPath("wasm-ld"); err != nil || lld != nil {
 		t.Skip("clang or wasm-ld (Debian: clang, lld) is not installed: the examples' modules are not built")
 	}
-	sources, _ := filepath.Glob(filepath.Join(pluginLosses, "*.c"))
+	sources, _ := filepath.Glob(filepath.Join("examples", "plugin-*", "*.c"))
 	for _, source := range sources {
+		folder := filepath.Dir(source)
 		out := filepath.Join(t.TempDir(), "out.wasm")
-		cmd := exec.Command("make", "-C", pluginLosses, "--no-print-directory", "-n", "-B", strings.TrimSuffix(filepath.Base(source), ".c")+".wasm")
+		cmd := exec.Command("make", "-C", folder, "--no-print-directory", "-n", "-B", strings.TrimSuffix(filepath.Base(source), ".c")+".wasm")
 		rule, err := cmd.Output()
 		if err != nil {
 			t.Fatal(err)
@@ -160,7 +161,7 @@ func TestPluginSources(t *testing.T) {
 		words := strings.Fields(strings.SplitN(string(rule), "\n", 2)[0])
 		words[slices.Index(words, "-o")+1] = out
 		build := exec.Command(words[0], words[1:]...)
-		build.Dir = pluginLosses
+		build.Dir = folder
 		if message, err := build.CombinedOutput(); err != nil || len(message) > 0 {
 			t.Errorf("%s: %v\n%s", source, err, message)
 			continue
@@ -180,7 +181,7 @@ func TestPluginSources(t *testing.T) {
 		}
 		fresh, _ := os.ReadFile(out)
 		if kept, _ := os.ReadFile(strings.TrimSuffix(source, ".c") + ".wasm"); !bytes.Equal(fresh, kept) {
-			t.Errorf("%s: the .wasm beside it is not what clang makes of it: run make in %s", source, pluginLosses)
+			t.Errorf("%s: the .wasm beside it is not what clang makes of it: run make in %s", source, folder)
 		}
 	}
 }
