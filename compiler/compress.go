@@ -72,8 +72,6 @@ func (u *unitOfWork) compressFits() error {
 		return s.Wrong("parallel", "it is left open, which compressed weights do not go with yet: a candidate may share weights out", "say how the work is shared out")
 	case m.Tensor > 1:
 		return s.Wrong("parallel.mesh.tensor", "ranks would share weights out, and what is pruned or rounded follows from the whole of a weight", "use parallel.mesh.data, sequence or pipeline with compress")
-	case s.Parallel.Zero == 3 && m.DataRanks() > 1:
-		return s.Wrong("parallel.zero", "ranks would keep parts of weights, and what is pruned or rounded follows from the whole of a weight", "use parallel.zero: 2 with compress")
 	case s.Precision.Master == "bf16":
 		return s.Wrong("precision.master", "a compressed weight has a dense copy, which is kept in f32", `use precision.master: "f32" with compress`)
 	case m.Stages() > 1 && len(u.policies()) > 0:
@@ -303,6 +301,10 @@ func (u *updater) reserveCompressed(w *weights) error {
 			c.squares = u.compressState(weight, plan.SuffixSquares, kernels.F64, "zeros", plan.Dim{Name: "part", Size: 1})
 		}
 		c.dense = u.compressState(weight, plan.SuffixDense, kernels.F32, plan.InitWeight, weight.value.Dims...)
+		if u.keepsPart(weight) {
+			c.dense.Dims = []plan.Dim{u.share(weight)}
+			u.states[len(u.states)-1].part = true
+		}
 		if c.Pattern != "" {
 			c.mask = u.compressState(weight, plan.SuffixMask, kernels.I8, "ones", weight.value.Dims...)
 		}
@@ -352,27 +354,34 @@ func (u *updater) maskGradients(w *weights) {
 	}
 }
 
-// compressed makes the weights of their dense copies.
+// keepsPart says whether the ranks of data keep parts of a weight, and of its dense copy.
+func (u *updater) keepsPart(w *weight) bool { return u.zero >= 3 && u.shares(w) }
+
+// updatedPart is the rank's part of what the optimizer works on.
+func (u *updater) updatedPart(w *weight) *graph.Value {
+	if w.compression.acts() && u.keepsPart(w) {
+		return w.compression.dense
+	}
+	return u.Graph.Share(u.updated(w), plan.AxisData, u.share(w))
+}
+
+// compressed makes the weights of their dense copies. Where ranks keep parts, each makes the whole, for as long as it takes, and keeps its part.
 func (u *updater) compressed(w *weights) {
 	for _, weight := range w.list {
 		c := weight.compression
 		if weight.of != nil || !c.acts() || u.grad(weight) == nil {
 			continue
 		}
-		name, from := weight.value.Name, len(u.Program.Nodes)
-		if c.mask != nil {
-			v := c.slices
-			u.Emit(kernels.PruneMask, "prune."+name, c.pattern(), graph.Args{"x": graph.As(c.dense, v.a, v.k, v.b), "sparsity": graph.Is(u.scalar(plan.ScalarSparsity(name), kernels.F64)),
-				"mask": graph.As(c.mask, v.a, v.k, v.b)}).Guard = u.scalar(plan.ScalarMask(name), kernels.I64)
-		}
-		if c.Bits == 0 {
-			n := c.dense.Len()
-			u.Emit(kernels.ApplyMask, "compress."+name, kernels.Attrs{}, graph.Args{"x": graph.As(c.dense, n), "mask": graph.As(c.mask, n), "y": graph.As(weight.value, n)})
+		from := len(u.Program.Nodes)
+		if !u.keepsPart(weight) {
+			u.compressOne(weight, c.dense, weight.value)
 		} else {
-			u.Emit(kernels.FakeQuantize, "compress."+name, kernels.Attrs{Bits: c.Bits, Group: c.Group, Symmetric: c.Symmetric}, u.quantiseArgs(weight, c))
-		}
-		if c.squares != nil {
-			u.Emit(kernels.SumSquares, "squares."+name, kernels.Attrs{}, graph.Args{"x": graph.Is(c.dense), "total": graph.Is(c.squares)})
+			dense := u.Graph.Add(c.dense.Name+".whole", plan.Workspace, c.dense.DType, weight.value.Dims...)
+			made := u.Graph.Add(weight.value.Name+".whole", plan.Workspace, weight.value.DType, weight.value.Dims...)
+			u.Emit(kernels.AllGather, "gather."+c.dense.Name, kernels.Attrs{Axis: plan.AxisData}, graph.Args{"x": graph.Is(c.dense), "y": graph.As(dense, dense.Len())})
+			u.compressOne(weight, dense, made)
+			u.Emit(kernels.Copy, "keep."+weight.value.Name, kernels.Attrs{}, graph.Args{
+				"x": graph.Is(u.Graph.Share(made, plan.AxisData, u.share(weight))), "y": graph.Is(u.Graph.Share(weight.value, plan.AxisData, u.share(weight)))})
 		}
 		for _, n := range u.Program.Nodes[from:] {
 			n.Pos = c.pos
@@ -380,9 +389,27 @@ func (u *updater) compressed(w *weights) {
 	}
 }
 
-func (u *updater) quantiseArgs(w *weight, c *compression) graph.Args {
+// compressOne makes a weight of its whole dense copy.
+func (u *updater) compressOne(w *weight, dense, made *graph.Value) {
+	c, name, n := w.compression, w.value.Name, dense.Len()
+	if c.mask != nil {
+		v := c.slices
+		u.Emit(kernels.PruneMask, "prune."+name, c.pattern(), graph.Args{"x": graph.As(dense, v.a, v.k, v.b), "sparsity": graph.Is(u.scalar(plan.ScalarSparsity(name), kernels.F64)),
+			"mask": graph.As(c.mask, v.a, v.k, v.b)}).Guard = u.scalar(plan.ScalarMask(name), kernels.I64)
+	}
+	if c.Bits == 0 {
+		u.Emit(kernels.ApplyMask, "compress."+name, kernels.Attrs{}, graph.Args{"x": graph.As(dense, n), "mask": graph.As(c.mask, n), "y": graph.As(made, n)})
+	} else {
+		u.Emit(kernels.FakeQuantize, "compress."+name, kernels.Attrs{Bits: c.Bits, Group: c.Group, Symmetric: c.Symmetric}, u.quantiseArgs(c, dense, made))
+	}
+	if c.squares != nil {
+		u.Emit(kernels.SumSquares, "squares."+name, kernels.Attrs{}, graph.Args{"x": graph.Is(dense), "total": graph.Is(c.squares)})
+	}
+}
+
+func (u *updater) quantiseArgs(c *compression, dense, made *graph.Value) graph.Args {
 	seen := func(v *graph.Value) graph.Arg { return graph.As(v, c.along.a, c.along.k, c.along.b) }
-	args := graph.Args{"x": seen(c.dense), "on": graph.Is(u.scalar(plan.ScalarQuantize(w.value.Name), kernels.I64)), "y": seen(w.value), "scale": graph.Is(c.scale)}
+	args := graph.Args{"x": seen(dense), "on": graph.Is(u.scalar(plan.ScalarQuantize(c.Tensor), kernels.I64)), "y": seen(made), "scale": graph.Is(c.scale)}
 	if c.mask != nil {
 		args["mask"] = seen(c.mask)
 	}

@@ -465,7 +465,7 @@ func (u *updater) weight(w *weight, grad *graph.Value, t treatment) error {
 	attrs := kernels.Attrs{Decay: t.decay, RateScale: t.rate}
 	args := graph.Args{"weight": graph.Is(u.updated(w)), "grad": graph.Is(grad)}
 	if u.shares(w) {
-		args = graph.Args{"weight": graph.Is(u.Graph.Share(u.updated(w), plan.AxisData, u.share(w))), "grad": graph.Is(u.parts[w])}
+		args = graph.Args{"weight": graph.Is(u.updatedPart(w)), "grad": graph.Is(u.parts[w])}
 	}
 	moments := func(suffixes ...string) {
 		for _, suffix := range suffixes {

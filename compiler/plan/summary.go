@@ -234,7 +234,7 @@ func (p *Plan) updateBrief() string {
 
 // updates says whether an instruction computes new weights.
 func (s *Stage) updates(in *Instruction) bool {
-	if kernels.Contracts[in.Op].Collective || slices.Contains([]kernels.Op{kernels.Round, kernels.ApplyMask, kernels.FakeQuantize}, in.Op) {
+	if kernels.Contracts[in.Op].Collective || slices.Contains([]kernels.Op{kernels.Round, kernels.Copy, kernels.ApplyMask, kernels.FakeQuantize}, in.Op) {
 		return false
 	}
 	for k, o := range in.Operands {
