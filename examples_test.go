@@ -29,11 +29,13 @@ func exampleTags(t *testing.T, dir string) map[string][]string {
 		save(t, filepath.Join(dir, "src", fmt.Sprintf("p%d", i), "p.go"), fmt.Sprintf("package p%d\n\nfunc F() int { return %d }\n", i, i))
 	}
 	return map[string][]string{
+		"compressed":        {"text=" + filepath.Join(dir, "plays.txt")},
 		"entities":          {"data=" + dir},
 		"gpt3-plan":         {"text=" + filepath.Join(dir, "plays.txt")},
 		"go-source":         {"goroot=" + dir},
 		"llama-auto":        {"text=" + filepath.Join(dir, "plays.txt")},
 		"plugin-losses":     {"text=" + filepath.Join(dir, "plays.txt")},
+		"plugin-policies":   {"text=" + filepath.Join(dir, "plays.txt")},
 		"plugin-transforms": {"goroot=" + dir},
 		"ranks":             {"text=" + filepath.Join(dir, "plays.txt")},
 		"shakespeare":       {"text=" + filepath.Join(dir, "plays.txt")},
@@ -69,6 +71,9 @@ func TestExamples(t *testing.T) {
 				return
 			}
 			o.Set = []string{"model.layers=1", "batch.sequences=4", `schedule={kind: "constant", peak: 1e-3, steps: 2}`, "evaluate.rows=8"}
+			if name == "compressed" { // within those steps
+				o.Set = append(o.Set, `compress=[{match: "*.weight", prune: pattern: "2:4", quantize: activations: bits: 8}]`)
+			}
 			if err := gsc.Train(t.Context(), path, gsc.TrainOptions{Options: o, Run: filepath.Join(dir, name), Out: io.Discard}); err != nil {
 				t.Error(err)
 			}

@@ -115,7 +115,7 @@ func compilable(path string, o Options) (*schema.Strategy, plan.Data, compiler.O
 	}
 	s.Devices.Threads = processors(cmp.Or(o.Threads, s.Devices.Threads))
 	profile, err := measuredProfile(s, o)
-	return s, found, compiler.Options{DataBytes: dataBytes(found, s.Batch.Sequences), Profile: profile}, err
+	return s, found, compiler.Options{DataBytes: dataBytes(found, s.Batch.Sequences), Profile: profile, Declare: declarations(s.Data.Base)}, err
 }
 
 // Candidates are the ways to share a strategy's work out that the compiler looks at where it is left open, the best first.

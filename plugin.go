@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 
 	"github.com/google/renameio/v2"
 
@@ -32,7 +33,7 @@ func keptModule(run, digest string) string { return filepath.Join(run, pluginsDi
 
 // withModules is the strategy with what its plugins' modules say of themselves.
 func withModules(s *schema.Strategy) (_ *schema.Strategy, err error) {
-	if s.Objective.Plugin == nil && len(s.Transforms) == 0 {
+	if s.Objective.Plugin == nil && len(s.Transforms) == 0 && !slices.ContainsFunc(s.Compress, func(r schema.CompressRule) bool { return r.Plugin != nil }) {
 		return s, nil
 	}
 	host, err := plugins.NewHost(context.Background())
@@ -48,6 +49,9 @@ func withModules(s *schema.Strategy) (_ *schema.Strategy, err error) {
 		if err != nil {
 			return nil, err
 		}
+	}
+	if s, err = withPolicies(host, s); err != nil {
+		return nil, err
 	}
 	return withTransforms(host, s)
 }
@@ -167,7 +171,8 @@ type pluginHost struct {
 // rankPlugins runs them for one rank, with instances of its own: ranks run at the same time, and what tells them apart is not their devices, which may be equal.
 type rankPlugins struct {
 	*pluginHost
-	losses map[lossKey]*plugins.Loss
+	losses   map[lossKey]*plugins.Loss
+	policies map[string]*plugins.Policy
 }
 
 // lossKey is what the instances of a loss serve.

@@ -149,8 +149,9 @@ func TestPluginSources(t *testing.T) {
 	}
 	sources, _ := filepath.Glob(filepath.Join("examples", "plugin-*", "*.c"))
 	for _, source := range sources {
+		folder := filepath.Dir(source)
 		out := filepath.Join(t.TempDir(), "out.wasm")
-		cmd := exec.Command("make", "-C", filepath.Dir(source), "--no-print-directory", "-n", "-B", strings.TrimSuffix(filepath.Base(source), ".c")+".wasm")
+		cmd := exec.Command("make", "-C", folder, "--no-print-directory", "-n", "-B", strings.TrimSuffix(filepath.Base(source), ".c")+".wasm")
 		rule, err := cmd.Output()
 		if err != nil {
 			t.Fatal(err)
@@ -158,7 +159,7 @@ func TestPluginSources(t *testing.T) {
 		words := strings.Fields(strings.SplitN(string(rule), "\n", 2)[0])
 		words[slices.Index(words, "-o")+1] = out
 		build := exec.Command(words[0], words[1:]...)
-		build.Dir = filepath.Dir(source)
+		build.Dir = folder
 		if message, err := build.CombinedOutput(); err != nil || len(message) > 0 {
 			t.Errorf("%s: %v\n%s", source, err, message)
 			continue
@@ -178,7 +179,7 @@ func TestPluginSources(t *testing.T) {
 		}
 		fresh, _ := os.ReadFile(out)
 		if kept, _ := os.ReadFile(strings.TrimSuffix(source, ".c") + ".wasm"); !bytes.Equal(fresh, kept) {
-			t.Errorf("%s: the .wasm beside it is not what clang makes of it: run make beside it", source)
+			t.Errorf("%s: the .wasm beside it is not what clang makes of it: run make in %s", source, folder)
 		}
 	}
 }

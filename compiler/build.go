@@ -34,6 +34,8 @@ type weight struct {
 	inOut  bool // a linear weight stored [in, out]
 	init   plan.Init
 	pos    schema.Pos
+
+	compression *compression // nil: it stays as it is
 }
 
 // weights are all weights of a model, in the order of their first use.

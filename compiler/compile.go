@@ -9,6 +9,7 @@ import (
 	"slices"
 
 	"github.com/gsc-project/gsc/compiler/plan"
+	"github.com/gsc-project/gsc/compress"
 	"github.com/gsc-project/gsc/kernels"
 	"github.com/gsc-project/gsc/schema"
 )
@@ -17,6 +18,9 @@ import (
 type Options struct {
 	DataBytes int64 // memory that the data layer will hold
 	Verify    bool  // check the result of every pass, not of the last alone
+
+	// Declare asks a plugin of the strategy what may happen to a weight. It is needed where the strategy names policies.
+	Declare func(p *schema.Plugin, t compress.Tensor) (compress.Declaration, error)
 
 	unproved bool // the plan is not verified: another one may be taken
 
@@ -82,7 +86,7 @@ func Search(s *schema.Strategy, data plan.Data, opts Options) (*plan.Plan, []Can
 // compile makes the plan of a strategy that leaves nothing open but what choose settles.
 func compile(s *schema.Strategy, within room, data plan.Data, kind kernels.Kind, opts Options) (*plan.Plan, error) {
 	return choose(s, within, data.Length, func(set settings) (*plan.Plan, error) {
-		u := &unitOfWork{strategy: s, data: data, kind: kind, settings: set}
+		u := &unitOfWork{strategy: s, data: data, kind: kind, settings: set, declare: opts.Declare}
 		if err := u.run(passes, after(opts)); err != nil {
 			return nil, err
 		}
@@ -126,7 +130,7 @@ func alone(s *schema.Strategy, data plan.Data, kind kernels.Kind, opts Options) 
 	one := *s
 	one.Parallel, one.Memory, one.Batch = schema.Parallel{}, schema.Memory{}, schema.Batch{Sequences: 1, MicroBatches: 1}
 	one.Objective.Teacher = nil
-	u := &unitOfWork{strategy: &one, data: data, kind: kind, settings: settings{microBatches: 1}}
+	u := &unitOfWork{strategy: &one, data: data, kind: kind, settings: settings{microBatches: 1}, declare: opts.Declare}
 	if err := u.run(generationPasses, nil); err != nil {
 		return nil, err
 	}

@@ -333,7 +333,7 @@ func (g *generation) plan() *plan.Plan {
 	made := *g.from
 	made.Training = plan.Training{Seed: g.from.Training.Seed}
 	made.Plugins, made.Data.Transforms = nil, nil // what a loss and data need
-	made.Tensors, made.Scalars, made.Choices, made.Mesh = g.tensorList(), nil, nil, nil
+	made.Tensors, made.Scalars, made.Choices, made.Mesh, made.Compressions = g.tensorList(), nil, nil, nil, nil
 	for _, sc := range g.from.Scalars {
 		if id, ok := g.ids[sc.Buffer]; ok {
 			made.Scalars = append(made.Scalars, plan.Scalar{Name: sc.Name, Buffer: id})

@@ -6,6 +6,7 @@ import (
 
 	"github.com/gsc-project/gsc/compiler/graph"
 	"github.com/gsc-project/gsc/compiler/plan"
+	"github.com/gsc-project/gsc/compress"
 	"github.com/gsc-project/gsc/kernels"
 	"github.com/gsc-project/gsc/schema"
 )
@@ -23,6 +24,7 @@ type unitOfWork struct {
 	data     plan.Data
 	kind     kernels.Kind
 	settings settings
+	declare  func(*schema.Plugin, compress.Tensor) (compress.Declaration, error)
 
 	graph   *graph.Graph
 	weights *weights
@@ -56,6 +58,7 @@ func (b *bucket) programs() []*graph.Program {
 // graph.Verify (before lowering) or plan.Verify (after).
 var passes = []pass{
 	{"build", (*unitOfWork).build},                 // layers → forward, evaluate, prefill and decode programs
+	{"compress", (*unitOfWork).compress},           // what rules say of weights, and rounded activations
 	{"differentiate", (*unitOfWork).differentiate}, // forward → backward
 	{"shard", (*unitOfWork).shard},                 // whole values → a rank's parts, and the collectives between them
 	{"pipeline", (*unitOfWork).pipeline},           // layers → stages, and what they hand on to each other
@@ -73,6 +76,7 @@ var passes = []pass{
 // generationPasses make the programs that generate alone, for the one rank that does where several train.
 var generationPasses = []pass{
 	{"build", (*unitOfWork).buildAlone},
+	{"compress", (*unitOfWork).compress},
 	{"pipeline", (*unitOfWork).pipeline},
 	{"fuse", (*unitOfWork).fuse},
 	{"precision", (*unitOfWork).precision},

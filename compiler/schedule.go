@@ -195,7 +195,7 @@ func (u *unitOfWork) newPlan(l []*lowerer, stages []plan.Stage, arenaBytes int64
 		Version: plan.Version, Name: s.Name, Strategy: s.Digest, Device: u.kind.Name,
 		Model: plan.Model{Architecture: s.Model.Architecture, Task: s.Model.Task, Vocabulary: s.Model.Vocabulary,
 			Context: s.Model.Context, Outputs: s.Model.Outputs, Config: s.Model.Config, From: s.Model.From, Teacher: u.teacher()},
-		Training: u.training(), Plugins: u.plugins(), Data: u.data, Mesh: u.mesh(),
+		Training: u.training(), Plugins: u.plugins(), Compressions: u.compressions(), Data: u.data, Mesh: u.mesh(),
 		Tensors: u.tensors(l), Stages: stages,
 	}
 	for _, v := range u.lasting(u.stages[0]) {
@@ -253,7 +253,7 @@ func (u *unitOfWork) tensors(lowered []*lowerer) []plan.Tensor {
 	return append(list, states...)
 }
 
-// plugins are those that the plan's instructions call, and those that its data go through.
+// plugins are those that the plan's instructions call, those that its data go through, and those that decide about its weights.
 func (u *unitOfWork) plugins() []plan.Plugin {
 	var list []plan.Plugin
 	if p := u.strategy.Objective.Plugin; p != nil {
@@ -262,7 +262,7 @@ func (u *unitOfWork) plugins() []plan.Plugin {
 	for _, t := range u.strategy.Transforms {
 		list = append(list, t.Plugin.Plugin)
 	}
-	return list
+	return append(list, u.policies()...)
 }
 
 // teacher is the second model, of which the plan pins the folder.

@@ -117,7 +117,7 @@ type shared struct {
 var indivisible = map[kernels.Op]string{
 	kernels.Iota: "T", kernels.Select: "T", kernels.SelectGrad: "T", kernels.LayerNorm: "C", kernels.LayerNormGrad: "C", kernels.RMSNorm: "C",
 	kernels.RMSNormGrad: "C", kernels.RotaryTable: "R", kernels.Rotary: "R D", kernels.Attention: "T S D", kernels.AttentionGrad: "T S D",
-	kernels.BinaryCrossEntropy: "V", kernels.BinaryCrossEntropyGrad: "V",
+	kernels.FakeQuantize: "K", kernels.BinaryCrossEntropy: "V", kernels.BinaryCrossEntropyGrad: "V",
 	kernels.PluginLoss: "V", kernels.PluginLossGrad: "V", kernels.SquaredError: "V", kernels.SquaredErrorGrad: "V", kernels.ArgMax: "V",
 }
 

@@ -96,10 +96,14 @@ func (u *unitOfWork) makeUpdate() error {
 // update emits the program of a stage, of which there may be several.
 func (u *updater) update(s *schema.Strategy, groups [][]string, several bool) error {
 	w := u.stage.weights
+	if err := u.reserveCompressed(w); err != nil {
+		return err
+	}
 	u.reduce(w, several)
 	for _, b := range u.backward {
 		u.reduceTerms(b)
 	}
+	u.maskGradients(w)
 	u.norm(w, groups, several)
 	u.lossScale()
 	finite := u.Graph.Scalar(plan.ScalarFinite)
@@ -123,6 +127,7 @@ func (u *updater) update(s *schema.Strategy, groups [][]string, several bool) er
 	if u.zero < 3 {
 		u.gather(w)
 	}
+	u.compressed(w)
 	for _, weight := range w.list {
 		weight.part = u.zero >= 3 && u.shares(weight)
 	}
@@ -415,7 +420,7 @@ func (u *updater) factor() *graph.Value {
 func (u *updater) gather(w *weights) {
 	for _, weight := range w.list {
 		if u.parts[weight] != nil && u.shares(weight) {
-			u.allGather("gather."+weight.value.Name, weight.value, u.share(weight))
+			u.allGather("gather."+u.updated(weight).Name, u.updated(weight), u.share(weight))
 		}
 	}
 }
@@ -462,9 +467,9 @@ func (u *updater) weight(w *weight, grad *graph.Value, t treatment) error {
 	o := u.optimizer
 	name := "update." + w.value.Name
 	attrs := kernels.Attrs{Decay: t.decay, RateScale: t.rate}
-	args := graph.Args{"weight": graph.Is(w.value), "grad": graph.Is(grad)}
+	args := graph.Args{"weight": graph.Is(u.updated(w)), "grad": graph.Is(grad)}
 	if u.shares(w) {
-		args = graph.Args{"weight": graph.Is(u.Graph.Share(w.value, plan.AxisData, u.share(w))), "grad": graph.Is(u.parts[w])}
+		args = graph.Args{"weight": graph.Is(u.updatedPart(w)), "grad": graph.Is(u.parts[w])}
 	}
 	moments := func(suffixes ...string) {
 		for _, suffix := range suffixes {

@@ -44,6 +44,7 @@ var importRules = []importRule{
 	{from: module + "/schema", to: module + "/...", allowed: module + "/compiler/plan", reason: "the strategy language stands before the compiler; it shares the plan's settings only"},
 	{from: module + "/...", to: "cuelang.org/go/...", exempt: module + "/schema", reason: "only the schema speaks CUE"},
 	{from: module + "/...", exempt: module + "/plugins", to: "github.com/tetratelabs/wazero/...", reason: "only the host of plugins runs WebAssembly"},
+	{from: module + "/compress", to: module + "/...", allowed: module + "/kernels", reason: "policies decide numbers, whatever plan or runtime asks them"},
 	{from: module + "/plugins/meter", to: module + "/...", reason: "a rewriter of modules knows nothing of what they are for"},
 	{from: module + "/plugins/...", to: module + "/compiler/...", deep: true, reason: "the host runs modules, whatever plan calls them"},
 	{from: module + "/plugins/...", to: module + "/runtime/...", deep: true, reason: "the host runs modules, whatever plan calls them"},

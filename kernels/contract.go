@@ -94,6 +94,10 @@ func perRow(n float64, width string) func(Sizes, Attrs) float64 {
 	return func(s Sizes, _ Attrs) float64 { return n * float64(s["..."]) * float64(s[width]) }
 }
 
+func perWeight(n float64) func(Sizes, Attrs) float64 {
+	return func(s Sizes, _ Attrs) float64 { return n * float64(s["A"]*s["K"]*s["B"]) }
+}
+
 var maskParams = []Param{
 	index("lengths", "B").opt(), index("q_segments", "B T").opt(), index("k_segments", "B S").opt(),
 	counter("offset").opt(), counter("seed").opt(), counter("step").opt(), counter("origin").opt(), counter("place").opt(),
@@ -245,6 +249,14 @@ var Contracts = [opCount]Contract{
 		out("pre", "M N").strided().opt()}, Attrs: "alpha kind derivative cap", Check: checkInt8Sum, Needs: needsEpilogue, Flops: matMulFlops},
 	EmbeddingInt8: {Name: "embedding_int8", Params: []Param{index("ids", "..."), in("table", "V C").of(Quantised), in("scale", "V").wide(),
 		out("y", "... C")}, Flops: perRow(1, "C")},
+
+	PruneMask: {Name: "prune_mask", Params: []Param{in("x", "A K B"), real64("sparsity"), out("mask", "A K B").of(Quantised)}, Attrs: "pattern group",
+		Check: checkPattern, Flops: perWeight(4)},
+	ApplyMask: {Name: "apply_mask", Params: []Param{in("x", "..."), in("mask", "...").of(Quantised), out("y", "...")}, InPlace: [][2]string{{"y", "x"}}, Flops: perElement(1)},
+	FakeQuantize: {Name: "fake_quantize", Params: []Param{in("x", "A K B"), in("mask", "A K B").of(Quantised).opt(), counter("on").opt(), out("y", "A K B"),
+		out("scale", "A G B").wide().opt(), out("zero", "A G B").wide().opt()}, Attrs: "bits group symmetric", InPlace: [][2]string{{"y", "x"}}, Check: checkBits,
+		Flops: perWeight(6)},
+
 	AllReduce: {Name: "all_reduce", Params: []Param{in("x", "*").of(Number), out("y", "*").of(Number)}, Attrs: "axis", InPlace: [][2]string{{"y", "x"}},
 		Check: needsAxis, Collective: true},
 	ReduceScatter: {Name: "reduce_scatter", Params: []Param{in("x", "*").of(Number), out("y", "*").of(Number).sums()}, Attrs: "axis dim accumulate",
@@ -459,6 +471,41 @@ func needsTargets(has func(string) bool, _ Attrs) error {
 		return errors.New("dlogits goes with weight, and row_weights with both")
 	}
 	return nil
+}
+
+// Patterns are those of PruneMask.
+var Patterns = []string{"elements", "groups", "slices"}
+
+func checkPattern(s Sizes, a Attrs) error {
+	switch {
+	case !slices.Contains(Patterns, a.Pattern):
+		return fmt.Errorf("unknown pattern %q: use one of %s", a.Pattern, strings.Join(Patterns, ", "))
+	case (a.Pattern == "groups") != (a.Group > 0):
+		return fmt.Errorf("group = %d does not go with pattern %q", a.Group, a.Pattern)
+	case a.Group > 0 && s["K"]%a.Group != 0:
+		return fmt.Errorf("groups of %d do not divide K = %d", a.Group, s["K"])
+	}
+	return nil
+}
+
+func checkBits(s Sizes, a Attrs) error {
+	switch g, known := s["G"]; {
+	case a.Bits < 2 || a.Bits > 8:
+		return fmt.Errorf("%d bits are outside [2, 8]", a.Bits)
+	case a.Group < 0 || a.Group > 0 && s["K"]%a.Group != 0:
+		return fmt.Errorf("groups of %d do not divide K = %d", a.Group, s["K"])
+	case known && g != Groups(s["K"], a):
+		return fmt.Errorf("there are %d groups along K, not %d", Groups(s["K"], a), g)
+	}
+	return nil
+}
+
+// Groups is how many runs of K neighbours have a scale of their own.
+func Groups(k int, a Attrs) int {
+	if a.Group == 0 {
+		return 1
+	}
+	return k / a.Group
 }
 
 func checkRounding(_ Sizes, a Attrs) error {

@@ -204,6 +204,12 @@ func TestCheck(t *testing.T) {
 		{"int8 product of long rows", MatMulInt8, Attrs{}, []Tensor{f32(1, MaxInt8Sum+1), i8(4, MaxInt8Sum+1), f32(4), absent, f32(1, 4), absent, absent, absent},
 			"longer than the 65536"},
 		{"quantised across", QuantizeRows, Attrs{TransA: true}, []Tensor{f32(3, 4), i8(4, 3), f32(4)}, ""},
+		{"unknown pattern", PruneMask, Attrs{Pattern: "diagonal"}, []Tensor{f32(1, 4, 3), real64s(1), i8(1, 4, 3)}, `unknown pattern "diagonal"`},
+		{"groups that do not divide", PruneMask, Attrs{Pattern: "groups", Group: 3}, []Tensor{f32(1, 4, 3), real64s(1), i8(1, 4, 3)}, "groups of 3 do not divide K = 4"},
+		{"slices with a group", PruneMask, Attrs{Pattern: "slices", Group: 2}, []Tensor{f32(1, 4, 3), real64s(1), i8(1, 4, 3)}, `group = 2 does not go with pattern "slices"`},
+		{"rounded in groups", FakeQuantize, Attrs{Bits: 4, Group: 2}, []Tensor{f32(1, 4, 3), absent, absent, f32(1, 4, 3), f32(1, 2, 3), absent}, ""},
+		{"one bit", FakeQuantize, Attrs{Bits: 1}, []Tensor{f32(1, 4, 3), absent, absent, f32(1, 4, 3), absent, absent}, "1 bits are outside [2, 8]"},
+		{"scales of other groups", FakeQuantize, Attrs{Bits: 8}, []Tensor{f32(1, 4, 3), absent, absent, f32(1, 4, 3), f32(1, 2, 3), absent}, "there are 1 groups along K, not 2"},
 		{"a scale for each column", QuantizeRows, Attrs{}, []Tensor{f32(4, 3), i8(4, 3), f32(3)}, "N = 3, but an operand before it has N = 4"},
 
 		{"factors", AdafactorMoments, Attrs{}, []Tensor{f32(2, 3), real64s(), i64s(), f32(2), f32(3), absent}, ""},

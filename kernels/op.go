@@ -244,6 +244,30 @@ const (
 	// EmbeddingInt8 sets y[..., c] = scale[id]·table[id, c], id = ids[...]. An id outside [0, V) gives zeros, as for Embedding.
 	EmbeddingInt8
 
+	// Compression while training. A tensor is seen as [A, K, B]: K is what a product sums over, and each (a, b) is one of its outputs.
+
+	// PruneMask sets mask to 0 where x is pruned, and to 1 elsewhere, by the attribute pattern; "least" is by |x|, and of equals the later index is the lesser:
+	//
+	//	elements  of all elements, the Pruned(A·K·B, sparsity) least
+	//	groups    of each run of group neighbours along K, the Pruned(group, sparsity) least
+	//	slices    of the slices x[:, k, :], the Pruned(K, sparsity) with the least Σ x², summed in float64 in the order of (a, b)
+	//
+	// A NaN is larger than all numbers. Exact. Sources: Zhu and Gupta, arXiv:1710.01878, section 3; Mishra et al., arXiv:2104.08378, section 3.
+	PruneMask
+	// ApplyMask sets y = x where mask is not 0, else 0. Exact.
+	ApplyMask
+	// FakeQuantize rounds x to what bits can say and gives the numbers that they stand for. With x̄ = x where mask is not 0 or absent, else 0; for each (a, b) and
+	// each run of group neighbours along K (0 stands for K), and L = 2^(bits−1):
+	//
+	//	symmetric  s = max|x̄|/(L−1), z = 0, q = round(x̄/s)
+	//	else       lo = min(0, min x̄), hi = max(0, max x̄), s = (hi−lo)/(2L−1), z = clip(round(−L − lo/s)), q = clip(round(x̄/s) + z)
+	//	y = (q − z)·s
+	//
+	// clip is to [−L, L−1]; rounding is to nearest even. s, and x̄ times its inverse, are float64, so that q is exact; scale = s and zero = z are then rounded to their type, and y is one product
+	// of the rounded scale. A run of zeros has s = 0 and y = 0; one that is not finite has NaN in scale and y. Where on is there and 0, y = x̄ and scale = zero = 0.
+	// The gradient is dx = dy (straight through: Bengio et al., arXiv:1308.3432, section 4). Source: Jacob et al., arXiv:1712.05877, sections 2.1 and 3.
+	FakeQuantize
+
 	// What ranks do together; no device runs it. A group is the ranks that differ in their place along one axis of the mesh, in the order of
 	// those places.
 
@@ -273,6 +297,14 @@ const SquaresPiece = 1 << 16
 // to the base 256, the higher within ±127. Eight bits alone are not enough for activations, whose few outliers
 // would leave the others no steps; the second digit costs arithmetic, but not a byte of memory.
 const ActivationSteps = 127 * 256
+
+// Pruned is how many of n are pruned at a sparsity in [0, 1]: the whole part of sparsity·n, with room for what a product such as 1/3·3 loses to rounding.
+func Pruned(n int, sparsity float64) int {
+	if !(sparsity > 0) {
+		return 0
+	}
+	return min(n, int(sparsity*float64(n)+1e-6))
+}
 
 func (op Op) String() string {
 	if int(op) < len(Contracts) && Contracts[op].Name != "" {
@@ -371,6 +403,11 @@ type Attrs struct {
 	MaxRMS   float64 `json:"max_rms,omitempty"`
 	Epsilon2 float64 `json:"epsilon2,omitempty"`
 	Steps    int     `json:"steps,omitempty"` // of an iteration
+
+	Pattern   string `json:"pattern,omitempty"` // of what is pruned: "elements", "groups" or "slices"
+	Group     int    `json:"group,omitempty"`   // neighbours that are pruned among themselves, or have a scale of their own
+	Bits      int    `json:"bits,omitempty"`
+	Symmetric bool   `json:"symmetric,omitempty"` // 0 is in the middle of what bits can say
 
 	Axis   string `json:"axis,omitempty"`   // of the mesh, that the ranks of a group differ in
 	Peer   int    `json:"peer,omitempty"`   // place along it, of the other rank

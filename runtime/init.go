@@ -18,7 +18,7 @@ import (
 func (m *Machine) Initialise(class plan.Class) error {
 	var errs []error
 	for i := range m.Plan.Tensors {
-		if t := m.kept(&m.Plan.Tensors[i]); t != nil && (class == "" || t.Class == class) {
+		if t := m.kept(&m.Plan.Tensors[i]); t != nil && (class == "" || t.Class == class) && t.Init.Kind != plan.InitWeight {
 			errs = append(errs, m.initialise(t))
 		}
 	}
@@ -116,6 +116,8 @@ func encode(dtype kernels.DType, values []float64) []byte {
 		switch dtype {
 		case kernels.F64:
 			out = binary.LittleEndian.AppendUint64(out, math.Float64bits(v))
+		case kernels.I8:
+			out = append(out, byte(int8(v)))
 		case kernels.BF16: // the upper half of a float32
 			out = binary.LittleEndian.AppendUint16(out, uint16(math.Float32bits(float32(kernels.BF16.Round(v)))>>16))
 		default:

@@ -67,7 +67,7 @@ func eachRow(o plan.Operand, f func(element, n int)) {
 	}
 }
 
-// load reads n elements of a float buffer into values.
+// load reads n elements of a buffer of floats or masks into values.
 func (m *Machine) load(values []float64, b *plan.Buffer, slot, element, n int) []float64 {
 	size := b.DType.Size()
 	raw := make([]byte, n*size)
@@ -83,6 +83,8 @@ func decode(values []float64, dtype kernels.DType, raw []byte) []float64 {
 		switch dtype {
 		case kernels.F64:
 			values = append(values, math.Float64frombits(binary.LittleEndian.Uint64(raw[i:])))
+		case kernels.I8:
+			values = append(values, float64(int8(raw[i])))
 		case kernels.BF16:
 			values = append(values, float64(math.Float32frombits(uint32(binary.LittleEndian.Uint16(raw[i:]))<<16)))
 		default:

@@ -20,14 +20,20 @@ func (m *Machine) Start() error {
 		return err
 	}
 	if m.Plan.Model.From == "" {
-		return m.eachWeight(m.initialise)
+		if err := m.eachWeight(m.initialise); err != nil {
+			return err
+		}
+		return m.startMasters()
 	}
 	folder, err := checkpoint.OpenModel(m.Plan.Model.From, m.weights(), checkpoint.Buffers)
 	if err != nil {
 		return err
 	}
 	defer folder.Close()
-	return m.eachWeight(func(t *plan.Tensor) error { return folder.Read(t, m.runs(t), m.place(t)) })
+	if err := m.eachWeight(func(t *plan.Tensor) error { return folder.Read(t, m.runs(t), m.place(t)) }); err != nil {
+		return err
+	}
+	return m.startMasters()
 }
 
 // Load takes every tensor from a checkpoint.

@@ -11,6 +11,7 @@ import (
 
 	"github.com/gsc-project/gsc/collectives"
 	"github.com/gsc-project/gsc/compiler/plan"
+	"github.com/gsc-project/gsc/compress"
 	"github.com/gsc-project/gsc/kernels"
 )
 
@@ -80,6 +81,8 @@ type Rank struct {
 type Host interface {
 	// place says which row of the batch a row of the call is.
 	Bind(p *plan.Plugin, call kernels.Call, device kernels.Device, place func(row int) string) (func() error, error)
+	// Policy is the plugin as it decides how weights are compressed, in a run of so many steps. Each rank has one of its own.
+	Policy(p *plan.Plugin, steps int64) (compress.Policy, error)
 	// Progress is a number that changes at least every second while what it bound runs. It may be asked for at any time.
 	Progress() int64
 }

@@ -16,15 +16,18 @@ type Stepper struct {
 	feeds   map[instance]*feed // of the programs that have inputs
 	place   int                // of the rank among those that take parts of the rows
 
+	compressor *compressor
+
 	// BeforeUpdate, when set, is called between the last backward program of a training step and its update, while the gradients stand.
 	BeforeUpdate func(*Machine)
 }
 
 // Result is what a training step gives.
 type Result struct {
-	Loss   float64 // Σwℓ/Σw over the global batch
-	Norm   float64 // of the gradient, before clipping
-	Finite bool    // false: the loss or the norm is NaN or Inf, and the update was skipped
+	Loss     float64 // Σwℓ/Σw over the global batch
+	Norm     float64 // of the gradient, before clipping
+	Sparsity float64 // share of the elements that are pruned from this step on, of those that may be
+	Finite   bool    // false: the loss or the norm is NaN or Inf, and the update was skipped
 }
 
 // NewStepper looks up the inputs of a machine's programs.
@@ -41,7 +44,9 @@ func NewStepper(m *Machine) (*Stepper, error) {
 		}
 		s.feeds[b] = f
 	}
-	return s, nil
+	var err error
+	s.compressor, err = newCompressor(m)
+	return s, err
 }
 
 // Train runs one training step: the rank's rows of every micro-batch of b forward and backward,
@@ -49,10 +54,14 @@ func NewStepper(m *Machine) (*Stepper, error) {
 func (s *Stepper) Train(b *data.Batch, step int64, rate float64) (Result, error) {
 	s.scalars(b, step)
 	s.machine.SetReal(plan.ScalarRate, rate)
+	sparsity, err := s.compressor.decide(step)
+	if err != nil {
+		return Result{}, err
+	}
 	if err := s.calls(plan.Train, b, s.machine.Run); err != nil {
 		return Result{}, err
 	}
-	r := Result{Loss: s.loss(b), Norm: s.machine.Real(plan.ScalarNorm)}
+	r := Result{Loss: s.loss(b), Norm: s.machine.Real(plan.ScalarNorm), Sparsity: sparsity}
 	r.Finite = s.machine.Counter(plan.ScalarFinite) != 0 && !bad(r.Loss)
 	return r, nil
 }

@@ -266,7 +266,8 @@ func (t *Trainer) one(b *data.Batch) error {
 	if !bad(result.Loss) {
 		t.state.Loss = result.Loss
 	}
-	t.record = monitor.Record{Step: step, Loss: result.Loss, Rate: lr, GradNorm: result.Norm, Tokens: t.state.Tokens, LossScale: t.state.Scaler.Scale}
+	t.record = monitor.Record{Step: step, Loss: result.Loss, Rate: lr, GradNorm: result.Norm, Tokens: t.state.Tokens, LossScale: t.state.Scaler.Scale,
+		Pruning: t.ranks.steppers[0].compressor.prunes(), Sparsity: result.Sparsity}
 	if t.state.Scaler = t.machine.Scaler(); t.machine.Scaled() {
 		t.record.Skipped = step - t.state.Scaler.Updates
 	}

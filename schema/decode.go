@@ -23,6 +23,7 @@ type wire struct {
 	Batch      wireBatch
 	Optimizer  wireOptimizer
 	Parameters []wireRule
+	Compress   []wireCompress
 	Schedule   wireSchedule
 	Precision  Precision
 	Memory     wireMemory
@@ -174,6 +175,9 @@ func (e *evaluation) decode() (*Strategy, error) {
 	for i, r := range w.Parameters {
 		pos := s.Positions[fmt.Sprintf("parameters[%d].match", i)]
 		s.Parameters = append(s.Parameters, ParameterRule{Match: r.Match, Train: r.Train, Rate: r.Rate, Decay: r.Decay, Pos: pos})
+	}
+	if s.Compress, err = compressRules(w.Compress); err != nil {
+		return nil, err
 	}
 	if s.Model, err = e.model(w.Model); err != nil {
 		return nil, err

@@ -2,6 +2,7 @@ package schema
 
 import (
 	"fmt"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -23,15 +24,24 @@ func (d *diagnosis) describeWrong() {
 		e := &Error{Path: w.path}
 		e.Message, e.Fix = d.judge(w)
 		e.At = w.at
-		if fix, ok := hints[w.path]; ok {
+		if fix, ok := hints[indices.ReplaceAllString(w.path, "[]")]; ok {
 			e.Fix = fix
 		}
 		d.found.add(e)
 	}
 }
 
+// indices are those of lists in a path, which hints leave open.
+var indices = regexp.MustCompile(`\[[0-9]+\]`)
+
 // hints are fixes that the definitions cannot say.
 var hints = map[string]string{
+	"compress[].plugin":        "write a file's name: \"policy.wasm\"",
+	"compress[].prune.pattern": `use "unstructured", "rows", "heads", or N:M such as "2:4"`,
+	"compress[].quantize.bits": "use 8 or 4",
+
+	"compress[].quantize.activations.bits": "use 8 or 4",
+
 	"devices.kind":      `use one of "cpu", "ref", "cuda"`,
 	"memory.limit":      `write bytes, or a number with a unit: "8GiB"`,
 	"parallel.bucket":   `write bytes, or a number with a unit: "8MiB"`,

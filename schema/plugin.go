@@ -37,14 +37,14 @@ func (w *wireObjective) objective() (Objective, error) {
 	if err := json.Unmarshal(w.Loss, &given); err != nil {
 		return o, err
 	}
-	o.Loss = plan.ObjectivePlugin
 	var err error
-	o.Plugin, err = given.plugin(plan.PluginLoss, "objective.loss")
+	o.Loss = plan.ObjectivePlugin
+	o.Plugin, err = given.plugin("objective.loss", plan.PluginLoss)
 	return o, err
 }
 
-// plugin is what the strategy says of a plugin at a path.
-func (w *wirePlugin) plugin(kind, path string) (*Plugin, error) {
+// plugin reads what a strategy says of a plugin of a kind.
+func (w *wirePlugin) plugin(path, kind string) (*Plugin, error) {
 	memory, err := sizeBytes(w.Memory)
 	if err != nil {
 		return nil, err

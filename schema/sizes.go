@@ -40,6 +40,7 @@ func (s *Strategy) with(sets []string) (*Strategy, error) {
 	if len(s.Transforms) > 0 { // and so were theirs
 		sized.Transforms, sized.Data.Transforms, sized.Data.Task = s.Transforms, s.Data.Transforms, s.Data.Task
 	}
+	sized.Compress = s.Compress // likewise
 	sized.Digest, sized.Evaluated, sized.Positions, sized.Open = s.Digest, s.Evaluated, s.Positions, s.Open
 	return sized, nil
 }

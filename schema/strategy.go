@@ -16,6 +16,7 @@ type Strategy struct {
 	Batch      Batch
 	Optimizer  Optimizer
 	Parameters []ParameterRule // a later rule wins over an earlier one
+	Compress   []CompressRule  // likewise, in what it says
 	Schedule   plan.Rate       // steps in Length
 	Length     Length
 	Precision  Precision

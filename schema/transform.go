@@ -17,7 +17,7 @@ type wireTransform struct {
 func (d *wireData) transforms() ([]Transform, error) {
 	var list []Transform
 	for i, w := range d.Transforms {
-		p, err := w.plugin(plan.PluginTransform, fmt.Sprintf("data.transforms[%d]", i))
+		p, err := w.plugin(fmt.Sprintf("data.transforms[%d]", i), plan.PluginTransform)
 		if err != nil {
 			return nil, err
 		}

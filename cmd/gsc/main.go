@@ -82,6 +82,6 @@ and runs that plan. What gsc plan shows is what gsc train does.`,
 		cmd.SetOut(io.Discard)
 	}
 	cmd.SetFlagErrorFunc(usage)
-	cmd.AddCommand(vetCommand(), planCommand(), trainCommand(), submitCommand(), benchCommand(), calibrateCommand(), evalCommand(), generateCommand(), schemaCommand(), pluginCommand(), conformanceCommand())
+	cmd.AddCommand(vetCommand(), planCommand(), trainCommand(), submitCommand(), benchCommand(), calibrateCommand(), evalCommand(), generateCommand(), exportCommand(), schemaCommand(), pluginCommand(), conformanceCommand())
 	return cmd
 }

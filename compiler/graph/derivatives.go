@@ -24,6 +24,7 @@ func init() {
 		kernels.LayerNorm:          normRule,
 		kernels.RMSNorm:            normRule,
 		kernels.Rotary:             rotaryRule,
+		kernels.FakeQuantize:       straightThrough,
 		kernels.Attention:          attentionRule,
 		kernels.CrossEntropy:       lossRule(kernels.CrossEntropyGrad),
 		kernels.BinaryCrossEntropy: lossRule(kernels.BinaryCrossEntropyGrad),
@@ -52,6 +53,9 @@ func copyRule(d *differentiator, n *Node) error {
 	}
 	return nil
 }
+
+// straightThrough takes rounding for the identity (Bengio et al., arXiv:1308.3432, section 4).
+func straightThrough(d *differentiator, n *Node) error { return copyRule(d, n) }
 
 func addRule(d *differentiator, n *Node) error {
 	if dz, _ := d.dy(n, "z"); dz != nil {

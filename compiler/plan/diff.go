@@ -20,6 +20,7 @@ func Diff(a, b *Plan) string {
 	d.section("settings", settingChanges(a, b))
 	d.section("files", keyed(a.Data.Files, b.Data.Files, func(f File) string { return f.Path }, fileChange))
 	d.section("plugins", keyed(a.Plugins, b.Plugins, func(p Plugin) string { return p.Name }, pluginChange))
+	d.section("compressions", keyed(a.Compressions, b.Compressions, func(c Compression) string { return c.Tensor }, compressionChange))
 	d.section("choices", keyed(a.Choices, b.Choices, func(c Choice) string { return c.What }, choiceChange))
 	d.section("memory", memoryChanges(a, b))
 	d.section("estimate", estimateChanges(&a.Estimate, &b.Estimate))

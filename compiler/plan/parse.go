@@ -103,22 +103,23 @@ var sections map[string]func(*parser, *scanner)
 
 func init() {
 	sections = map[string]func(*parser, *scanner){
-		"strategy": func(p *parser, s *scanner) { p.plan.Strategy = s.name("a digest") },
-		"mesh":     (*parser).mesh,
-		"model":    func(p *parser, _ *scanner) { p.item = settingsInto(&p.plan.Model) },
-		"training": func(p *parser, _ *scanner) { p.item = settingsInto(&p.plan.Training) },
-		"data":     func(p *parser, _ *scanner) { p.item = settingsInto(&p.plan.Data) },
-		"estimate": func(p *parser, _ *scanner) { p.item = settingsInto(&p.plan.Estimate) },
-		"files":    func(p *parser, _ *scanner) { p.item = p.file },
-		"choices":  func(p *parser, _ *scanner) { p.item = p.choice },
-		"plugins":  func(p *parser, _ *scanner) { p.item = p.plugin },
-		"tensors":  func(p *parser, _ *scanner) { p.item = p.tensor },
-		"scalars":  func(p *parser, _ *scanner) { p.item = p.scalar },
-		"arenas":   func(p *parser, _ *scanner) { p.item = p.arena },
-		"stage":    (*parser).openStage,
-		"buffers":  func(p *parser, s *scanner) { p.within(s, p.buffer) },
-		"program":  (*parser).openProgram,
-		"schedule": (*parser).openSchedule,
+		"strategy":     func(p *parser, s *scanner) { p.plan.Strategy = s.name("a digest") },
+		"mesh":         (*parser).mesh,
+		"model":        func(p *parser, _ *scanner) { p.item = settingsInto(&p.plan.Model) },
+		"training":     func(p *parser, _ *scanner) { p.item = settingsInto(&p.plan.Training) },
+		"data":         func(p *parser, _ *scanner) { p.item = settingsInto(&p.plan.Data) },
+		"estimate":     func(p *parser, _ *scanner) { p.item = settingsInto(&p.plan.Estimate) },
+		"files":        func(p *parser, _ *scanner) { p.item = p.file },
+		"choices":      func(p *parser, _ *scanner) { p.item = p.choice },
+		"plugins":      func(p *parser, _ *scanner) { p.item = p.plugin },
+		"compressions": func(p *parser, _ *scanner) { p.item = p.compression },
+		"tensors":      func(p *parser, _ *scanner) { p.item = p.tensor },
+		"scalars":      func(p *parser, _ *scanner) { p.item = p.scalar },
+		"arenas":       func(p *parser, _ *scanner) { p.item = p.arena },
+		"stage":        (*parser).openStage,
+		"buffers":      func(p *parser, s *scanner) { p.within(s, p.buffer) },
+		"program":      (*parser).openProgram,
+		"schedule":     (*parser).openSchedule,
 	}
 }
 
@@ -194,6 +195,12 @@ func (p *parser) plugin(s *scanner) {
 	s.json(&made.Params)
 	tidy(&made.Params)
 	p.plan.Plugins = append(p.plan.Plugins, made)
+}
+
+func (p *parser) compression(s *scanner) {
+	var c Compression
+	s.json(&c)
+	p.plan.Compressions = append(p.plan.Compressions, c)
 }
 
 func (p *parser) choice(s *scanner) {

@@ -23,7 +23,8 @@ type Plan struct {
 	Training Training `json:"training"`
 	Data     Data     `json:"data"`
 
-	Plugins []Plugin `json:"plugins,omitempty"`
+	Plugins      []Plugin      `json:"plugins,omitempty"`
+	Compressions []Compression `json:"compressions,omitempty"`
 
 	Tensors []Tensor `json:"tensors"` // in the order of their first use
 	Scalars []Scalar `json:"scalars"`

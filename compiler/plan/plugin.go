@@ -3,6 +3,7 @@ package plan
 import (
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -11,7 +12,7 @@ import (
 
 // Plugin is a module that instructions call, with all that its results depend on.
 type Plugin struct {
-	Kind        string          `json:"kind"` // PluginLoss or PluginTransform
+	Kind        string          `json:"kind"` // PluginLoss, PluginTransform or PluginPolicy
 	Name        string          `json:"name"` // by which instructions know it
 	Version     string          `json:"version"`
 	Digest      string          `json:"digest"`           // sha256 of the module, hexadecimal
@@ -29,10 +30,14 @@ type Plugin struct {
 const (
 	PluginLoss      = "loss"
 	PluginTransform = "transform"
+	PluginPolicy    = "policy"
 	TargetClasses   = "classes"
 	TargetValues    = "values"
 	ObjectivePlugin = "plugin"
 )
+
+// pluginKinds are those that there are.
+var pluginKinds = []string{PluginLoss, PluginTransform, PluginPolicy}
 
 // What a loss depends on where that is more than a row, and the input that the teacher gives.
 const (
@@ -85,8 +90,8 @@ func (v *verifier) plugins() {
 		switch {
 		case p.Name == "" || seen[p.Name]:
 			v.fail("plugin %q: its name stands twice, or is empty", p.Name)
-		case p.Kind != PluginLoss && p.Kind != PluginTransform:
-			v.fail("plugin %s: unknown kind %q: use %s or %s", p.Name, p.Kind, PluginLoss, PluginTransform)
+		case !slices.Contains(pluginKinds, p.Kind):
+			v.fail("plugin %s: unknown kind %q: use %s", p.Name, p.Kind, strings.Join(pluginKinds, " or "))
 		case p.Kind == PluginLoss && p.Targets != TargetClasses && p.Targets != TargetValues:
 			v.fail("plugin %s: unknown targets %q: use %s or %s", p.Name, p.Targets, TargetClasses, TargetValues)
 		case len(p.Digest) != 64 || strings.Trim(p.Digest, "0123456789abcdef") != "":
@@ -129,8 +134,13 @@ func CopiedBytes(st *Stage, in *Instruction) int64 {
 // pluginRows name the plugins, what of them the plan pins, and what a rank copies for them in a step; and the teacher.
 func (p *Plan) pluginRows() (rows [][2]string) {
 	for _, plugin := range p.Plugins {
-		if plugin.Kind == PluginTransform {
+		switch plugin.Kind {
+		case PluginTransform:
 			continue // they stand with the data
+		case PluginPolicy:
+			rows = append(rows, [2]string{plugin.Kind, fmt.Sprintf("%s %s, a plugin: %s, sha256 %.12s, %s; asked about %s before each step", plugin.Name, plugin.Version, plugin.File, plugin.Digest, plugin.Params,
+				plural(p.decidedBy(plugin.Name), "weight"))})
+			continue
 		}
 		rows = append(rows, [2]string{plugin.Kind, fmt.Sprintf("%s %s, a plugin: %s, sha256 %.12s, %s; copies %s a step", plugin.Name, plugin.Version, plugin.File, plugin.Digest, plugin.Params,
 			FormatBytes(p.copiedBytes(plugin.Name)))})

@@ -167,7 +167,7 @@ func (p *Plan) runRows() [][2]string {
 	if e.ExposedSeconds > 0 {
 		step += fmt.Sprintf(" (%.0f %% of it waiting for other ranks)", 100*e.ExposedSeconds/e.StepSeconds)
 	}
-	rows := append(p.pluginRows(), [][2]string{
+	rows := append(append(p.pluginRows(), p.compressionRows()...), [][2]string{
 		{"batch", batch},
 		{"run", run},
 		{"rate", t.Rate.brief()},
@@ -235,7 +235,7 @@ func (p *Plan) updateBrief() string {
 
 // updates says whether an instruction computes new weights.
 func (s *Stage) updates(in *Instruction) bool {
-	if kernels.Contracts[in.Op].Collective || in.Op == kernels.Round {
+	if kernels.Contracts[in.Op].Collective || slices.Contains([]kernels.Op{kernels.Round, kernels.Copy, kernels.ApplyMask, kernels.FakeQuantize}, in.Op) {
 		return false
 	}
 	for k, o := range in.Operands {

@@ -31,6 +31,9 @@ import (
 //	plugins                                           kind, name, version, sha256, targets, memory and time of a call, its fuel, unit and inputs where there are any, file, parameters
 //	  loss focal 1.0.0 6e340b9cffb37a98 classes memory 67108864 time 10000000000 file focal.wasm {"gamma":2}
 //
+//	compressions                                      of weights, as JSON
+//	  {"tensor":"wte.weight","kind":"linear","in":64,"out":64,"bits":8,"symmetric":true,"quantize_from":1}
+//
 //	tensors                                           class, name, buffer, type, dims
 //	  weight wte.weight %9 f32 [vocab 257, embed 64] init normal std=0.02 from gpt2.cue:3:4
 //	scalars
@@ -66,6 +69,7 @@ func (p *Plan) Text() []byte {
 	w.choices(p.Choices)
 	w.section("estimate", &p.Estimate)
 	w.plugins(p.Plugins)
+	w.compressions(p.Compressions)
 	w.tensors(p.Tensors)
 	w.scalars(p.Scalars)
 	w.arenas(p.Arenas)
@@ -237,6 +241,16 @@ func (w *textWriter) plugins(list []Plugin) {
 		}
 		w.line("  %s %s %s %s %s memory %d time %d%s file %s %s", name(p.Kind), name(p.Name), name(p.Version), name(p.Digest), name(p.Targets), p.MemoryBytes, int64(p.Time), more,
 			name(p.File), setting{value: reflect.ValueOf(p.Params)}.json())
+	}
+}
+
+func (w *textWriter) compressions(list []Compression) {
+	if len(list) == 0 {
+		return
+	}
+	w.line("\ncompressions")
+	for i := range list {
+		w.line("  %s", setting{value: reflect.ValueOf(list[i])}.json())
 	}
 }
 

@@ -30,7 +30,7 @@ import (
 //  8. Scalars: names are unique; each has, in every stage, a buffer of class scalar, one element and its type to itself, and each such buffer has a scalar.
 //  9. Programs: names are unique; ports name buffers, once; inputs are of class input.
 //  10. Training, in a plan that trains: the objective and the kind of rate are known, a table has rates, sequences divide into micro-batches.
-//     Plugins have names of their own, and all that is needed to find and bound them.
+//     Plugins have names of their own, and all that is needed to find and bound them. What is compressed is a weight, once, and what is reserved for it is there.
 //  11. Schedules: kind and length are unique; there is one to train and one to evaluate for each length bucket of the data, or, in a
 //     plan that only generates, one to prefill and one to decode; calls name programs of that length,
 //     slots and micro-batches that exist; training calls every micro-batch; every program is called.
@@ -101,7 +101,7 @@ func (p *Plan) Verify() error {
 // structureRules are rules 1 to 12.
 var structureRules = []func(*verifier){
 	(*verifier).form, (*verifier).values, (*verifier).mesh, (*verifier).arenas, (*verifier).buffers, (*verifier).placement,
-	(*verifier).tensors, (*verifier).scalars, (*verifier).programs, (*verifier).training, (*verifier).plugins, (*verifier).schedules, (*verifier).batches,
+	(*verifier).tensors, (*verifier).scalars, (*verifier).programs, (*verifier).training, (*verifier).plugins, (*verifier).compressions, (*verifier).schedules, (*verifier).batches,
 }
 
 // stages applies rules 13 to 25 to each stage, as the first of its ranks runs it and as the last does. An instruction whose operands are refused takes

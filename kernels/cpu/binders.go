@@ -68,4 +68,8 @@ var binders = map[kernels.Op]binder{
 	kernels.QuantizeRows:  bindQuantizeRows,
 	kernels.MatMulInt8:    bindMatMulInt8,
 	kernels.EmbeddingInt8: bindEmbeddingInt8,
+
+	kernels.PruneMask:    bindPruneMask,
+	kernels.ApplyMask:    bindApplyMask,
+	kernels.FakeQuantize: bindFakeQuantize,
 }

@@ -142,6 +142,16 @@ func opCases() []opCase {
 		{kernels.MatMulInt8, kernels.Attrs{Kind: "gelu_tanh"}, func(o *operands) { // bias, residual and pre
 			o.f(caseB, caseR).q(caseMatrix, caseR).p(caseMatrix).f(caseMatrix).f(caseB, caseMatrix).absent().f(caseB, caseMatrix).f(caseB, caseMatrix)
 		}},
+		{kernels.PruneMask, kernels.Attrs{Pattern: "elements"}, func(o *operands) { o.f(1, caseR, caseMatrix).real(0.7).q(1, caseR, caseMatrix) }},
+		{kernels.PruneMask, kernels.Attrs{Pattern: "groups", Group: 4}, func(o *operands) { o.f(1, caseR, caseMatrix).real(0.5).q(1, caseR, caseMatrix) }},
+		{kernels.PruneMask, kernels.Attrs{Pattern: "slices"}, func(o *operands) { o.f(caseB, caseR, caseMatrix).real(0.5).q(caseB, caseR, caseMatrix) }},
+		{kernels.ApplyMask, kernels.Attrs{}, func(o *operands) { o.f(caseLong).q(caseLong).f(caseLong) }},
+		{kernels.FakeQuantize, kernels.Attrs{Bits: 4, Group: 40}, func(o *operands) {
+			o.f(1, caseR, caseMatrix).q(1, caseR, caseMatrix).counter(1).f(1, caseR, caseMatrix).f(1, caseR/40, caseMatrix).f(1, caseR/40, caseMatrix)
+		}},
+		{kernels.FakeQuantize, kernels.Attrs{Bits: 8, Symmetric: true}, func(o *operands) {
+			o.f(caseR, caseMatrix, 1).absent().absent().f(caseR, caseMatrix, 1).f(caseR, 1, 1).absent()
+		}},
 		{kernels.EmbeddingInt8, kernels.Attrs{}, func(o *operands) { o.i(caseV+9, caseR).q(caseV, caseC).p(caseV).f(caseR, caseC) }},
 		{kernels.MatMul, kernels.Attrs{Kind: "gelu_tanh"}, func(o *operands) { // bias, residual and pre
 			o.f(caseR, caseD).f(caseD, caseC).f(caseC).f(caseR, caseC).absent().f(caseR, caseC).f(caseR, caseC)

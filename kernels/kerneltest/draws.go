@@ -54,6 +54,10 @@ var attributes = map[string]func(g *generator, a *kernels.Attrs){
 	"growth_interval": func(g *generator, a *kernels.Attrs) { a.GrowthInterval = g.IntN(5) },
 	"max_rms":         func(g *generator, a *kernels.Attrs) { a.MaxRMS = pick(g, 0.5, 1, 2) },
 	"epsilon2":        func(g *generator, a *kernels.Attrs) { a.Epsilon2 = pick(g, 1e-3, 0.5) },
+	"pattern":         func(g *generator, a *kernels.Attrs) { a.Pattern = pick(g, kernels.Patterns...) },
+	"group":           func(g *generator, a *kernels.Attrs) { a.Group = g.sizes["K"] / max(1, g.sizes["G"]) },
+	"bits":            func(g *generator, a *kernels.Attrs) { a.Bits = pick(g, 8, 8, 4, 2+g.IntN(7)) },
+	"symmetric":       func(g *generator, a *kernels.Attrs) { a.Symmetric = g.coin() },
 	"steps":           func(g *generator, a *kernels.Attrs) { a.Steps = g.IntN(7) },
 	"dim":             func(g *generator, a *kernels.Attrs) { a.Dim = 1 },
 	"classes":         func(g *generator, a *kernels.Attrs) { a.Classes = 1 + g.IntN(50) },
@@ -81,6 +85,8 @@ var scalarsByName = map[string]func(g *generator) float64{
 	"scale":  func(g *generator) float64 { return pick(g, 1, 0.5, 1024, 65536) },
 	"loss":   func(g *generator) float64 { return pick(g, 1, 1, 3.5, math.NaN(), math.Inf(1)) },
 	"total":  func(g *generator) float64 { return math.Abs(g.NormFloat64()) },
+
+	"sparsity": func(g *generator) float64 { return pick(g, 0, 0.5, 0.75, 1, g.Float64()) },
 }
 
 // integersByName draws indices and counters.
@@ -100,6 +106,7 @@ var integersByName = map[string]func(g *generator) int64{
 	"place":      func(g *generator) int64 { return int64(g.IntN(5)) },
 	"finite":     func(g *generator) int64 { return int64(min(1, g.IntN(4))) },
 	"good":       func(g *generator) int64 { return int64(g.IntN(5)) },
+	"on":         func(g *generator) int64 { return int64(min(1, g.IntN(4))) },
 	"updates":    func(g *generator) int64 { return int64(g.IntN(1000)) },
 }
 

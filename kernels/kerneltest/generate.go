@@ -50,6 +50,7 @@ func generate(op kernels.Op, random *rand.Rand, e extent) (*sample, error) {
 // pools are the lengths that each letter may have: around the widths of
 // vectors and tiles, and odd ones.
 var pools = map[string][]int{
+	"A": {1, 2, 3, 17, 100},
 	"B": {1, 2, 3},
 	"T": {1, 2, 3, 5, 7, 8, 16, 17, 31, 33, 64, 65},
 	"S": {1, 3, 4, 7, 16, 17, 33, 64, 65, 100, 129},

@@ -118,6 +118,10 @@ var recipes = map[kernels.Op]recipe{
 	kernels.MatMulInt8: {tolerance: sums, attrs: epilogueAttrs, presence: epilogueOperands, values: int8Values,
 		terms: matMulTerms},
 	kernels.EmbeddingInt8: {tolerance: rounded},
+
+	kernels.PruneMask:    {tolerance: exact, sizes: wideOutputs, attrs: prunedGroups, values: equalSizes},
+	kernels.ApplyMask:    {tolerance: exact},
+	kernels.FakeQuantize: {tolerance: products, sizes: wideOutputs, attrs: quantisedGroups, values: rowsOfAnySize("x")},
 }
 
 func evenWidth(_ *generator, z kernels.Sizes) { z["R"] += z["R"] % 2 }
@@ -387,6 +391,41 @@ func clearSigns(g *generator, s *sample) {
 		mixed := s.attrs.Beta1*m[i] + (1-s.attrs.Beta1)*factor*grad[i]
 		if math.Abs(mixed) < 1e-4 || g.oneIn(20) {
 			m[i], grad[i] = 0, 0
+		}
+	}
+}
+
+// wideOutputs lets outputs lie side by side, as they do in weights that are stored [in, out], and groups divide.
+func wideOutputs(g *generator, z kernels.Sizes) {
+	z["B"] = pick(g, 1, 1, 2, 63, 64, 65, 130)
+	z["K"] *= max(1, z["G"])
+}
+
+func prunedGroups(g *generator, a *kernels.Attrs) {
+	a.Group = 0
+	if k := g.sizes["K"]; a.Pattern == "groups" {
+		a.Group = pick(g, 1, k)
+		for _, n := range []int{2, 4, 8} {
+			if k%n == 0 && g.coin() {
+				a.Group = n
+			}
+		}
+	}
+}
+
+// quantisedGroups: one group is all of K, in either form.
+func quantisedGroups(g *generator, a *kernels.Attrs) {
+	if g.sizes["G"] == 1 && g.coin() {
+		a.Group = 0
+	}
+}
+
+// equalSizes gives many elements the same size, so that ties are told apart by their places alone.
+func equalSizes(g *generator, s *sample) {
+	if g.coin() {
+		x := s.floats("x")
+		for i := range x {
+			x[i] = float64(pick(g, -2, -1, -1, 0, 1, 1, 1, 3))
 		}
 	}
 }

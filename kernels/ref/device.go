@@ -110,6 +110,10 @@ var definitions = map[kernels.Op]func(*call){
 	kernels.QuantizeRows:  quantizeRows,
 	kernels.MatMulInt8:    matMulInt8,
 	kernels.EmbeddingInt8: embeddingInt8,
+
+	kernels.PruneMask:    pruneMask,
+	kernels.ApplyMask:    applyMask,
+	kernels.FakeQuantize: fakeQuantize,
 }
 
 // memory is a slice of the Go heap; whoever holds a pointer into it keeps it alive.

@@ -129,12 +129,17 @@
 // A manifest says with "evaluates": true that rows of evaluation are changed too where a strategy does not say, and with "labels": "tokens" that it labels each token with a token id or the
 // label that is not scored, so that a model that labels tokens learns from text (Devlin et al., arXiv:1810.04805, section 3.1).
 //
+// # Compression policies (implemented)
+//
+//	gsc_declare(call i32) → i32         a [Status]: what may ever happen to a weight, when the plan is made
+//	gsc_decide(call i32) → i32          a [Status]: what happens to it from this step on, within that
+//
+// The words of the call are those of a [PolicyCall], each of which is explained there.
+//
 // # What version 1 will hold besides
 //
 // It is written down so that losses fit beside it; gsc refuses manifests that ask for it.
 //
-//	gsc_declare(tensor i32) → i32       a compression policy: what may ever happen to a tensor, when the plan is made
-//	gsc_decide(call i32) → i32          what happens to it from this step on, within that
 //	gsc_encode, gsc_decode              a gradient codec: a tensor to bytes and back, with residuals that gsc keeps
 package abi
 
@@ -169,7 +174,7 @@ const (
 // Kind is what a plugin does.
 type Kind string
 
-// The kinds. Policies have no exports yet.
+// The kinds.
 const (
 	LossKind      Kind = "loss"
 	TransformKind Kind = "transform"

@@ -53,12 +53,10 @@ func (m *Manifest) check() error {
 		return fmt.Errorf("the manifest's name is %q: use up to 64 of letters, digits and _.-, no others", m.Name)
 	case !nameForm.MatchString(m.Version):
 		return fmt.Errorf("the manifest's version is %q: use up to 64 of letters, digits and _.-, no others", m.Version)
-	case m.Kind == PolicyKind:
-		return fmt.Errorf("%s is a %s: this gsc runs plugins of the kinds loss and transform", m.Name, m.Kind)
-	case m.Kind != LossKind && m.Kind != TransformKind:
-		return fmt.Errorf(`the manifest's kind is %q: use "loss" or "transform"`, m.Kind)
+	case m.Kind != LossKind && m.Kind != TransformKind && m.Kind != PolicyKind:
+		return fmt.Errorf(`the manifest's kind is %q: use "loss", "transform" or "policy"`, m.Kind)
 	}
-	if err := m.checkTransform(); err != nil || m.Kind == TransformKind {
+	if err := m.checkTransform(); err != nil || m.Kind != LossKind {
 		return err
 	}
 	return m.checkLoss()
@@ -99,6 +97,8 @@ func (m *Manifest) Brief() string {
 			text += " with " + strings.Join(m.Inputs, ", ")
 		}
 		return text
+	case m.Kind == PolicyKind:
+		return fmt.Sprintf("%s that compresses weights", m.Kind)
 	case m.On == OnRecords:
 		return fmt.Sprintf("%s of records, %s", m.Kind, map[Order]string{AnyOrder: "in any order", Sequential: "in the order of the files"}[m.Order])
 	}

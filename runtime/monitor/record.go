@@ -16,6 +16,8 @@ type Record struct {
 	TokensPerSecond float64 // of this step
 	LossScale       float64 // that the step's gradients were computed with; 0: there is no loss scaling
 	Skipped         int64   // steps so far, this one counted, whose gradient was not finite and that changed no weight
+	Pruning         bool    // weights are pruned while they are trained
+	Sparsity        float64 // share of the elements that are pruned behind this step, of those that may be
 	Validation      []Value // where the step was evaluated
 }
 
@@ -40,6 +42,9 @@ func (r *Record) appendJSON(b []byte) []byte {
 	if r.LossScale > 0 {
 		b = appendNumber(append(b, `,"loss_scale":`...), r.LossScale)
 		b = strconv.AppendInt(append(b, `,"skipped":`...), r.Skipped, 10)
+	}
+	if r.Pruning {
+		b = appendNumber(append(b, `,"sparsity":`...), r.Sparsity)
 	}
 	for _, v := range r.Validation {
 		b = append(b, `,"validation_`...)

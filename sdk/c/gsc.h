@@ -103,6 +103,25 @@ static inline uint64_t gsc_random(uint64_t *state) {
 // gsc_uniform gives a number in [0, 1).
 static inline double gsc_uniform(uint64_t *state) { return (double)(gsc_random(state) >> 11) * 0x1p-53; }
 
+// gsc_policy_call asks a compression policy about a weight. gsc_declare sets the members under "declared", gsc_decide those under "decided"; both find 0 there, and gsc_decide what was declared.
+typedef struct {
+	const char *name;
+	uint32_t name_bytes;
+	uint32_t kind;                          // GSC_LINEAR or GSC_TABLE
+	uint32_t in, out, heads;                // each of out outputs is a sum over in elements; heads of attention, 0: none
+	uint32_t step_low, step_high;           // from 1; 0 in gsc_declare
+	uint32_t steps_low, steps_high;         // of the run; 0 in gsc_declare
+	float rms;                              // root of the mean square of its elements behind the last update; 0 before the first
+	uint32_t pattern, of;                   // declared: GSC_NONE, … GSC_HEADS; neighbours that are pruned among themselves
+	float sparsity;                         // declared: the largest share that is ever pruned
+	uint32_t bits, group, symmetric;        // declared: 8, 4 or 0; neighbours that share a scale, 0: all of an output's; 1: no zero points
+	float prune;                            // decided: the share that is pruned
+	uint32_t mask, quantise;                // decided: 1: the mask is made anew; the weight is rounded
+} gsc_policy_call;
+
+enum { GSC_LINEAR = 0, GSC_TABLE = 1 };
+enum { GSC_NONE = 0, GSC_ELEMENTS = 1, GSC_NEIGHBOURS = 2, GSC_ROWS = 3, GSC_HEADS = 4 };
+
 // GSC_MANIFEST exports a text as the plugin's manifest.
 #define GSC_MANIFEST(text)                                                         \
 	GSC_EXPORT(gsc_manifest) uint64_t gsc_manifest_export(void) {                  \

@@ -1,5 +1,5 @@
 ;; A kind that there is not.
-;; want: plugin F: gsc_manifest: the manifest's kind is "cast": use "loss" or "transform"
+;; want: plugin F: gsc_manifest: the manifest's kind is "cast": use "loss", "transform" or "policy"
 (module
   (memory (export "memory") 40)
   (data (i32.const 16) "{\22abi\22: 1, \22kind\22: \22cast\22, \22name\22: \22hostile\22, \22version\22: \221\22, \22targets\22: \22classes\22}")
