@@ -209,8 +209,7 @@ func (u *unitOfWork) newPlan(l []*lowerer, stages []plan.Stage, arenaBytes int64
 
 // mesh is the axes that have more than one place.
 func (u *unitOfWork) mesh() []plan.Axis {
-	m := u.strategy.Parallel.Mesh
-	degrees := map[string]int{plan.AxisPipeline: m.Pipeline, plan.AxisReplica: m.Replica, plan.AxisData: m.Data, plan.AxisSequence: m.Sequence, plan.AxisTensor: m.Tensor}
+	degrees := u.degrees()
 	var list []plan.Axis
 	for _, name := range plan.Axes {
 		if degrees[name] > 1 {
@@ -247,18 +246,30 @@ func (u *unitOfWork) tensors(lowered []*lowerer) []plan.Tensor {
 			if st.part {
 				t.Part = plan.AxisData
 			}
+			if st.terms {
+				u.termsOf(&t)
+			}
 			states = append(states, t)
 		}
 	}
 	return append(list, states...)
 }
 
+// degrees are those of the mesh's axes; 0 stands for 1.
+func (u *unitOfWork) degrees() map[string]int {
+	m := u.strategy.Parallel.Mesh
+	return map[string]int{plan.AxisPipeline: m.Pipeline, plan.AxisReplica: m.Replica, plan.AxisData: m.Data, plan.AxisSequence: m.Sequence, plan.AxisTensor: m.Tensor}
+}
+
 // plugins are those that the plan's instructions call.
-func (u *unitOfWork) plugins() []plan.Plugin {
+func (u *unitOfWork) plugins() (list []plan.Plugin) {
 	if p := u.strategy.Objective.Plugin; p != nil {
-		return []plan.Plugin{p.Plugin}
+		list = append(list, p.Plugin)
 	}
-	return nil
+	if c := u.strategy.Parallel.Codec; c != nil && c.Plugin != nil {
+		list = append(list, c.Plugin.Plugin)
+	}
+	return list
 }
 
 func (u *unitOfWork) training() plan.Training {

@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"strings"
-	"time"
 
 	"cuelang.org/go/cue"
 	"cuelang.org/go/cue/cuecontext"
@@ -32,17 +31,10 @@ func (w *wireObjective) objective() (Objective, error) {
 	if err := json.Unmarshal(w.Loss, &given); err != nil {
 		return o, err
 	}
-	memory, err := sizeBytes(given.Memory)
-	if err != nil {
-		return o, err
-	}
-	bound, err := time.ParseDuration(given.Time)
-	if err != nil {
-		return o, err
-	}
+	var err error
 	o.Loss = plan.ObjectivePlugin
-	o.Plugin = &Plugin{Path: "objective.loss", Text: string(given.Params), Plugin: plan.Plugin{Kind: plan.PluginLoss, File: given.Plugin, MemoryBytes: memory, Time: bound}}
-	return o, nil
+	o.Plugin, err = given.plugin("objective.loss", plan.PluginLoss)
+	return o, err
 }
 
 // Module is what a plugin's module says of itself.
@@ -55,7 +47,7 @@ type Module struct {
 // WithPlugin is the strategy with what was found in the module of its loss. The parameters are held against the module's schema, which fills in its defaults; what is wrong
 // with them stands where the strategy writes it.
 func (s *Strategy) WithPlugin(m Module) (*Strategy, error) {
-	params, err := s.params(m)
+	params, err := s.params(s.Objective.Plugin, m)
 	if err != nil {
 		return nil, err
 	}
@@ -81,9 +73,9 @@ func (s *Strategy) pluginFits() (list Errors) {
 	return list
 }
 
-// params checks the parameters, and gives them complete.
-func (s *Strategy) params(m Module) (json.RawMessage, error) {
-	given, path := s.Objective.Plugin, s.Objective.Plugin.Path+".params"
+// params checks the parameters of a plugin, and gives them complete.
+func (s *Strategy) params(given *Plugin, m Module) (json.RawMessage, error) {
+	path := given.Path + ".params"
 	text, faults, schemaErr := complete(m.Params, given.Text)
 	switch {
 	case schemaErr != nil:

@@ -34,6 +34,9 @@ func (s *Strategy) with(sets []string) (*Strategy, error) {
 	if p := s.Objective.Plugin; p != nil { // its module was looked at
 		sized.Objective.Plugin, sized.Data.Task = p, s.Data.Task
 	}
+	if s.Parallel.Codec != nil {
+		sized.Parallel.Codec = s.Parallel.Codec
+	}
 	sized.Digest, sized.Evaluated, sized.Positions, sized.Open = s.Digest, s.Evaluated, s.Positions, s.Open
 	return sized, nil
 }

@@ -106,11 +106,17 @@ func extent(shape, strides []int) (int, bool) {
 
 // calls refuses an instruction whose plugin the plan lacks, or gives it other targets than it takes, and one whose operands no plugin can see.
 func (v *stageVerifier) calls(in *Instruction) error {
-	p := v.plan.Plugin(in.Attrs.Plugin)
-	switch labels := in.Operands[kernels.Contracts[in.Op].Param("labels")].Buffer >= 0; {
+	p, labels := v.plan.Plugin(in.Attrs.Plugin), kernels.Contracts[in.Op].Param("labels")
+	kind := PluginLoss
+	if in.Op == kernels.PluginEncode || in.Op == kernels.PluginDecode {
+		kind = PluginCodec
+	}
+	switch {
 	case p == nil:
 		return fmt.Errorf("the plan has no plugin %q", in.Attrs.Plugin)
-	case labels != (p.Targets == TargetClasses):
+	case p.Kind != kind:
+		return fmt.Errorf("plugin %s is a %s, not a %s", p.Name, p.Kind, kind)
+	case kind == PluginLoss && (in.Operands[labels].Buffer >= 0) != (p.Targets == TargetClasses):
 		return fmt.Errorf("plugin %s compares with %s", p.Name, p.Targets)
 	case v.kind.Separate:
 		return fmt.Errorf("plugins work on the host's memory, and device kind %s has its own", v.kind.Name)

@@ -11,7 +11,7 @@ import (
 
 // Plugin is a module that instructions call, with all that its results depend on.
 type Plugin struct {
-	Kind        string          `json:"kind"` // PluginLoss
+	Kind        string          `json:"kind"` // PluginLoss or PluginCodec
 	Name        string          `json:"name"` // by which instructions know it
 	Version     string          `json:"version"`
 	Digest      string          `json:"digest"` // sha256 of the module, hexadecimal
@@ -25,6 +25,7 @@ type Plugin struct {
 // The kinds of plugins, what a loss compares with, and the objective that is a plugin.
 const (
 	PluginLoss      = "loss"
+	PluginCodec     = "codec"
 	TargetClasses   = "classes"
 	TargetValues    = "values"
 	ObjectivePlugin = "plugin"
@@ -47,9 +48,11 @@ func (v *verifier) plugins() {
 		switch {
 		case p.Name == "" || seen[p.Name]:
 			v.fail("plugin %q: its name stands twice, or is empty", p.Name)
-		case p.Kind != PluginLoss:
-			v.fail("plugin %s: unknown kind %q: use %s", p.Name, p.Kind, PluginLoss)
-		case p.Targets != TargetClasses && p.Targets != TargetValues:
+		case p.Kind != PluginLoss && p.Kind != PluginCodec:
+			v.fail("plugin %s: unknown kind %q: use %s or %s", p.Name, p.Kind, PluginLoss, PluginCodec)
+		case p.Kind == PluginCodec && p.Targets != "":
+			v.fail("plugin %s: a codec has no targets", p.Name)
+		case p.Kind == PluginLoss && p.Targets != TargetClasses && p.Targets != TargetValues:
 			v.fail("plugin %s: unknown targets %q: use %s or %s", p.Name, p.Targets, TargetClasses, TargetValues)
 		case len(p.Digest) != 64 || strings.Trim(p.Digest, "0123456789abcdef") != "":
 			v.fail("plugin %s: its digest %q is no sha256", p.Name, p.Digest)

@@ -68,4 +68,7 @@ var binders = map[kernels.Op]binder{
 	kernels.QuantizeRows:  bindQuantizeRows,
 	kernels.MatMulInt8:    bindMatMulInt8,
 	kernels.EmbeddingInt8: bindEmbeddingInt8,
+
+	kernels.Encode: bindEncode,
+	kernels.Decode: bindDecode,
 }

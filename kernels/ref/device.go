@@ -110,6 +110,9 @@ var definitions = map[kernels.Op]func(*call){
 	kernels.QuantizeRows:  quantizeRows,
 	kernels.MatMulInt8:    matMulInt8,
 	kernels.EmbeddingInt8: embeddingInt8,
+
+	kernels.Encode: encode,
+	kernels.Decode: decode,
 }
 
 // memory is a slice of the Go heap; whoever holds a pointer into it keeps it alive.
