@@ -32,6 +32,9 @@ func keptModule(run, digest string) string { return filepath.Join(run, pluginsDi
 
 // withModules is the strategy with what its plugins' modules say of themselves.
 func withModules(s *schema.Strategy) (_ *schema.Strategy, err error) {
+	if s, err = withCodec(s); err != nil {
+		return nil, err
+	}
 	p := s.Objective.Plugin
 	if p == nil {
 		return s, nil
@@ -57,15 +60,23 @@ func withModules(s *schema.Strategy) (_ *schema.Strategy, err error) {
 
 // pluginChanges says how the modules that a strategy names differ from those that a run was begun with. One that is not there any more differs in nothing: the run has kept it.
 func pluginChanges(s *schema.Strategy, stored *plan.Plan) string {
-	p := s.Objective.Plugin
-	if p == nil || len(stored.Plugins) == 0 {
-		return ""
+	named, changes := []*schema.Plugin{s.Objective.Plugin}, ""
+	if c := s.Parallel.Codec; c != nil {
+		named = append(named, c.Plugin)
 	}
-	wasm, err := os.ReadFile(modulePath(s.Data.Base, &p.Plugin))
-	if digest := plugins.Digest(wasm); err == nil && digest != stored.Plugins[0].Digest {
-		return fmt.Sprintf("%s: the module's digest is %.12s, now %.12s\n", p.File, stored.Plugins[0].Digest, digest)
+	for _, p := range named {
+		for i := range stored.Plugins {
+			of := &stored.Plugins[i]
+			if p == nil || p.Kind != of.Kind || p.File != of.File {
+				continue
+			}
+			wasm, err := os.ReadFile(modulePath(s.Data.Base, of))
+			if digest := plugins.Digest(wasm); err == nil && digest != of.Digest {
+				changes += fmt.Sprintf("%s: the module's digest is %.12s, now %.12s\n", of.File, of.Digest, digest)
+			}
+		}
 	}
-	return ""
+	return changes
 }
 
 // readModule finds the module that a plan pins: in the folder of its run, or where the strategy had it.
@@ -112,6 +123,7 @@ type pluginHost struct {
 type rankPlugins struct {
 	*pluginHost
 	losses map[lossKey]*plugins.Loss
+	codecs map[string]*plugins.Codec // by plugin
 }
 
 // lossKey is what the instances of a loss serve.
@@ -162,6 +174,9 @@ func (h *rankPlugins) Bind(p *plan.Plugin, c kernels.Call, device kernels.Device
 	sizes, err := kernels.Check(c.Op, c.Attrs, c.Args)
 	if err != nil {
 		return nil, err
+	}
+	if p.Kind == plan.PluginCodec {
+		return h.bindCodec(p, c, workers, spread)
 	}
 	key := lossKey{p.Name, sizes["V"]}
 	if h.losses[key] == nil {

@@ -33,7 +33,7 @@ func (u *unitOfWork) codecFits() error {
 	}
 	for _, pattern := range c.Match {
 		if !slices.ContainsFunc(u.weights.list, func(w *weight) bool { return takes([]string{pattern}, w.value.Name) && !treat(u.strategy, w).frozen }) {
-			return u.strategy.Wrong(schema.CodecPath+".match", fmt.Sprintf("%q matches no weight that is trained", pattern), "gsc plan names the weights")
+			return u.strategy.Wrong(schema.CodecPath+".match", fmt.Sprintf("%q matches no weight that is trained", pattern), "gsc plan --format text names the weights")
 		}
 	}
 	return nil

@@ -49,22 +49,33 @@ func (h *Host) Check(ctx context.Context, name string, wasm []byte, l Limits, co
 	}
 	defer p.code.Close(ctx)
 	m := p.Manifest
-	note("manifest", fmt.Sprintf("%s %s, a %s of %s, sha256 %.12s, %d bytes", m.Name, m.Version, m.Kind, m.Targets, p.Digest, len(wasm)), nil)
+	what := fmt.Sprintf("%s of %s", m.Kind, m.Targets)
+	if m.Codec != nil {
+		what = fmt.Sprintf("%s that codes gradients", m.Kind)
+	}
+	note("manifest", fmt.Sprintf("%s %s, a %s, sha256 %.12s, %d bytes", m.Name, m.Version, what, p.Digest, len(wasm)), nil)
 	params, err := complete(m)
 	if !note("parameters", string(params), err) {
 		return list
 	}
 	c := &checker{ctx: ctx, plugin: p, params: params}
-	for _, check := range []struct {
-		name string
-		run  func() (string, error)
-	}{{"allocation", c.allocation}, {"values", c.values}, {"gradient", c.gradient}, {"rows", c.rows}, {"repeated", c.repeated}, {"instances", c.instances}, {"time", c.time}} {
+	checks := []check{{"allocation", c.allocation}, {"values", c.values}, {"gradient", c.gradient}, {"rows", c.rows}, {"repeated", c.repeated}, {"instances", c.instances}, {"time", c.time}}
+	if m.Codec != nil {
+		checks = (&codecChecker{ctx: ctx, plugin: p, params: params}).checks()
+	}
+	for _, check := range checks {
 		found, err := check.run()
 		if !note(check.name, found, err) && check.name == "allocation" {
 			return list
 		}
 	}
 	return list
+}
+
+// check is one thing that is looked at: what was found, in words.
+type check struct {
+	name string
+	run  func() (string, error)
 }
 
 // checker tries a loss.

@@ -6,8 +6,10 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync/atomic"
 
@@ -147,11 +149,8 @@ func (p *Plugin) exports() error {
 // has refuses a module that lacks exports, or has others by their names.
 func (p *Plugin) has(want map[string]signature) error {
 	functions := p.code.ExportedFunctions()
-	for _, name := range []string{abi.Describe, abi.Alloc, abi.Init, abi.Loss} {
-		s, asked := want[name]
-		if !asked {
-			continue
-		}
+	for _, name := range slices.Sorted(maps.Keys(want)) {
+		s := want[name]
 		f := functions[name]
 		if f == nil {
 			return fmt.Errorf("it does not export %s", name)

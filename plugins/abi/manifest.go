@@ -16,6 +16,7 @@ type Manifest struct {
 	Params  string  `json:"params"`  // the fields of its parameters, as CUE text; "": it takes none
 	Targets Targets `json:"targets"` // of a loss
 	Unit    string  `json:"unit"`    // of a loss: "rows", which "" stands for
+	Codec   *Codec  `json:"codec"`   // of a policy that codes gradients
 }
 
 // MaxManifestBytes bounds the text.
@@ -45,8 +46,10 @@ func (m Manifest) check() error {
 		return fmt.Errorf("the manifest's name is %q: use up to 64 of letters, digits and _.-, no others", m.Name)
 	case !nameForm.MatchString(m.Version):
 		return fmt.Errorf("the manifest's version is %q: use up to 64 of letters, digits and _.-, no others", m.Version)
+	case m.Kind == PolicyKind && m.Codec != nil:
+		return m.Codec.check(m.Name)
 	case m.Kind == TransformKind, m.Kind == PolicyKind:
-		return fmt.Errorf("%s is a %s: this gsc runs plugins of the kind loss alone", m.Name, m.Kind)
+		return fmt.Errorf("%s is a %s: this gsc runs losses, and policies with a codec", m.Name, m.Kind)
 	case m.Kind != LossKind:
 		return fmt.Errorf(`the manifest's kind is %q: use "loss"`, m.Kind)
 	case m.Unit != "" && m.Unit != "rows":
