@@ -22,7 +22,9 @@ func withCodec(s *schema.Strategy) (made *schema.Strategy, err error) {
 	if err != nil {
 		return nil, s.Wrong(p.Path+".plugin", fmt.Sprintf("cannot read the module: %v", err), "the file is looked for beside the strategy")
 	}
-	wrong := func(err error) error { return s.Wrong(p.Path+".plugin", err.Error(), "gsc plugin check "+p.File+" says more") }
+	wrong := func(err error) error {
+		return s.Wrong(p.Path+".plugin", err.Error(), "gsc plugin check "+p.File+" says more")
+	}
 	err = loaded(p, wasm, func(module *plugins.Plugin) error {
 		m := module.Manifest
 		if m.Codec == nil {

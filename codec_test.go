@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"math"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -21,6 +22,20 @@ const (
 	topK   = `parallel.codec={kind: "top_k", share: 0.05}`
 	oneBit = `parallel.codec={kind: "one_bit"}`
 )
+
+// ownTopK is the example's plugin, which codes runs as topK does whole tensors.
+const ownTopK = `parallel.codec={plugin: "topk.wasm", params: share: 0.05}`
+
+// withCodec copies the example's module beside a strategy.
+func withCodec(t testing.TB, path string) string {
+	t.Helper()
+	module, err := os.ReadFile(filepath.Join("examples", "plugin-codecs", "topk.wasm"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	save(t, filepath.Join(filepath.Dir(path), "topk.wasm"), string(module))
+	return path
+}
 
 // sober is a model without dropout.
 const sober = `schema.#GPT2 & {layers: 1, heads: 2, width: 16, context: 16, std: 0.3, epsilon: 1e-3}`
@@ -116,15 +131,21 @@ func rankGradients(t *testing.T, path string, set []string, ranks, sequences int
 // Ranks that code their gradients learn what the plain algorithm does: each adds its gradient to what it kept, sends the code of that, and keeps what the code left out.
 func TestCodecsAreTheAlgorithm(t *testing.T) {
 	const steps, rate = 4, 0.1
-	path := write(t, sober, stream)
+	path := withCodec(t, write(t, sober, stream))
 	set := []string{`devices.kind="ref"`, `optimizer={kind: "sgd", clip_norm: 0}`, "data.length=16"}
 	for name, c := range map[string]struct {
 		setting string
 		code    func([]float64) []float64
-	}{"top_k": {topK, plainTopK(0.05)}, "one_bit": {oneBit, plainOneBit}} {
+	}{"top_k": {topK, plainTopK(0.05)}, "one_bit": {oneBit, plainOneBit}, "plugin": {ownTopK, plainTopK(0.05)}} {
 		for _, cut := range [][]string{{mesh(2)}, {mesh(2), "parallel.zero=1"}, {mesh(4)}, {mesh(4), "parallel.zero=1"}, {"parallel.mesh.replica=2"}, {"parallel.mesh.replica=2", mesh(2), "parallel.zero=1"}, nil} {
 			t.Run(fmt.Sprint(name, cut), func(t *testing.T) {
-				l := newLab(t, planOf(t, path, slices.Concat(set, cut, []string{c.setting, "batch.sequences=8"})...), 1)
+				p := planOf(t, path, slices.Concat(set, cut, []string{c.setting, "batch.sequences=8"})...)
+				var l *lab
+				if len(p.Plugins) > 0 {
+					l = boundLab(t, p, 1)
+				} else {
+					l = newLab(t, p, 1)
+				}
 				ranks := l.plan.RowRanks()
 				f := &feedback{code: c.code}
 				for range ranks {
@@ -374,5 +395,55 @@ func TestCodecsMatch(t *testing.T) {
 		if got := gradientsOf(p, kernels.Encode); got != want || gradientsOf(p, kernels.Decode) != want {
 			t.Errorf("%q: %d gradients are coded, want %d", match, got, want)
 		}
+	}
+}
+
+// A plugin's codes are the same bits on any number of threads, its steps allocate nothing, and a step that is skipped leaves residuals as they were.
+func TestPluginCodec(t *testing.T) {
+	path := withCodec(t, write(t, gpt2, stream))
+	for _, cut := range [][]string{{mesh(2)}, {mesh(4), "parallel.zero=1"}, {mesh(2), "parallel.mesh.pipeline=2", "batch.micro_batches=2"}} {
+		var want string
+		for _, threads := range []int{1, 4, 8} {
+			l := boundLab(t, planOf(t, path, append(cut, ownTopK, "batch.sequences=8")...), threads)
+			l.train(3)
+			if digest := l.digest(); want == "" {
+				want = digest
+			} else if digest != want {
+				t.Errorf("%v: other bits on %d threads", cut, threads)
+			}
+		}
+	}
+	l := boundLab(t, planOf(t, path, mesh(2), ownTopK), 2)
+	l.train(1)
+	l.allocatesNothing(10)
+
+	rows := withCodec(t, write(t, bertRows, sizes))
+	l = boundLab(t, planOf(t, rows, append(objective(sizes), mesh(2), ownTopK)...), 2)
+	l.train(2)
+	l.check(l.set.Fill(l.plan.Training.Seed, 3, l.batch))
+	l.batch.Values[0] = float32(math.Inf(1)) // a row of rank 0
+	before := l.digest()
+	result, err := l.ranks.Train(l.batch, 3, 0.01)
+	l.check(err)
+	if result.Finite || l.digest() != before {
+		t.Errorf("%+v, and weights or residuals changed: %t", result, l.digest() != before)
+	}
+	l.train(1)
+}
+
+// What a codec does wrong stops the run, and names step, rank, instruction, plugin, export and numbers.
+func TestPluginCodecThatFails(t *testing.T) {
+	path := write(t, gpt2, stream)
+	bad, err := os.ReadFile(filepath.Join("plugins", "testdata", "codecs", "decode-nan.wasm"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	save(t, filepath.Join(filepath.Dir(path), "bad.wasm"), string(bad))
+	l := boundLab(t, planOf(t, path, mesh(2), `parallel.codec={plugin: "bad.wasm"}`), 2)
+	l.check(l.set.Fill(l.plan.Training.Seed, 1, l.batch))
+	_, err = l.ranks.Train(l.batch, 1, 0.01)
+	const want = "encode.grad.transformer.wte.weight (plugin_encode, --set parallel.codec): "
+	if err == nil || !strings.HasPrefix(err.Error(), "step 1: rank ") || !strings.Contains(err.Error(), "plugin bad.wasm (codec 1): gsc_decode: numbers 0 to ") || !strings.Contains(err.Error(), want) {
+		t.Errorf("the error is %v", err)
 	}
 }

@@ -104,13 +104,13 @@ func (u *updater) encode(t *total) (*coding, error) {
 	u.states = append(u.states, &state{value: residual, of: t.weight, terms: true, init: plan.Init{Kind: "zeros"}})
 	c := &coding{total: t, residual: residual, words: words, codes: u.Graph.Add("code."+grad.Name, plan.Workspace, kernels.I32, plan.Dim{Name: "word", Size: words}),
 		next: u.Graph.Add("next."+grad.Name, plan.Workspace, grad.DType, grad.Dims...)}
-	u.Emit(op, "encode."+grad.Name, attrs, graph.Args{"x": graph.Is(grad), "residual": graph.Is(residual), "code": graph.Is(c.codes), "next": graph.Is(c.next)})
+	u.emitAtCodec(op, "encode."+grad.Name, attrs, graph.Args{"x": graph.Is(grad), "residual": graph.Is(residual), "code": graph.Is(c.codes), "next": graph.Is(c.next)})
 	return c, nil
 }
 
 func (u *updater) gatherCodes(c *coding, axis string, ranks int) {
 	all := u.Graph.Add("codes."+c.total.sum.Name, plan.Workspace, kernels.I32, plan.Dim{Name: "word", Size: c.codes.Len() * ranks})
-	u.Emit(kernels.AllGather, "gather.code."+c.total.sum.Name, kernels.Attrs{Axis: axis}, graph.Args{"x": graph.Is(c.codes), "y": graph.Is(all)}).Joins = true
+	u.emitAtCodec(kernels.AllGather, "gather.code."+c.total.sum.Name, kernels.Attrs{Axis: axis}, graph.Args{"x": graph.Is(c.codes), "y": graph.Is(all)}).Joins = true
 	c.codes = all
 }
 
@@ -133,13 +133,20 @@ func (u *updater) decode(c *coding) {
 		}
 	}
 	args["y"] = graph.As(c.total.sum, c.total.sum.Len())
-	u.Emit(op, "decode."+grad.Name, attrs, args)
+	u.emitAtCodec(op, "decode."+grad.Name, attrs, args)
+}
+
+// emitAtCodec emits a node that comes from where the strategy names the codec.
+func (u *updater) emitAtCodec(op kernels.Op, name string, attrs kernels.Attrs, args graph.Args) *graph.Node {
+	n := u.Emit(op, name, attrs, args)
+	n.Pos = u.codecAt
+	return n
 }
 
 // keep keeps what codes left out. A step that is skipped keeps what the one before it did.
 func (u *updater) keep() {
 	for _, c := range u.codings {
-		u.Emit(kernels.Copy, "keep."+c.residual.Name, kernels.Attrs{}, graph.Args{"x": graph.Is(c.next), "y": graph.Is(c.residual)})
+		u.emitAtCodec(kernels.Copy, "keep."+c.residual.Name, kernels.Attrs{}, graph.Args{"x": graph.Is(c.next), "y": graph.Is(c.residual)})
 	}
 }
 

@@ -56,6 +56,7 @@ type updater struct {
 	parts     map[*weight]*graph.Value      // of gradients
 	summed    map[*graph.Value]*graph.Value // by gradient: the part of its sum, where that is taken after each micro-batch
 	codec     *schema.Codec                 // nil: gradients are added up as they are
+	codecAt   string                        // where the strategy names it
 	degrees   map[string]int                // of the axes
 	codings   []*coding
 	states    []*state
@@ -78,7 +79,7 @@ func (u *unitOfWork) makeUpdate() error {
 	if err := u.codecFits(); err != nil {
 		return err
 	}
-	all := &updater{codec: s.Parallel.Codec, degrees: u.degrees(), Emitter: graph.Emitter{Graph: u.graph, Region: "update", Pos: string(s.Positions["optimizer"])}, optimizer: s.Optimizer,
+	all := &updater{codec: s.Parallel.Codec, codecAt: string(s.Positions[schema.CodecPath]), degrees: u.degrees(), Emitter: graph.Emitter{Graph: u.graph, Region: "update", Pos: string(s.Positions["optimizer"])}, optimizer: s.Optimizer,
 		scaling: s.Precision.LossScale, ranks: s.Parallel.Mesh.DataRanks(), zero: s.Parallel.Zero, each: s.Parallel.Each(), bucket: s.Parallel.BucketBytes}
 	groups := all.groups(u.stages)
 	for _, st := range u.stages {
