@@ -46,6 +46,7 @@ func setUp(env *testscript.Env) error {
 		return err
 	}
 	env.Setenv("PLUGINS", examples)
+	env.Setenv("CODECS", filepath.Join(filepath.Dir(examples), "plugin-codecs"))
 	env.Setenv("PATH", filepath.Dir(binary)+string(filepath.ListSeparator)+env.Getenv("PATH"))
 	return os.CopyFS(env.WorkDir, os.DirFS(filepath.Join("testdata", "common")))
 }
