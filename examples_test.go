@@ -33,6 +33,7 @@ func exampleTags(t *testing.T, dir string) map[string][]string {
 		"gpt3-plan":     {"text=" + filepath.Join(dir, "plays.txt")},
 		"go-source":     {"goroot=" + dir},
 		"llama-auto":    {"text=" + filepath.Join(dir, "plays.txt")},
+		"plugin-codecs": {"text=" + filepath.Join(dir, "plays.txt")},
 		"plugin-losses": {"text=" + filepath.Join(dir, "plays.txt")},
 		"ranks":         {"text=" + filepath.Join(dir, "plays.txt")},
 		"shakespeare":   {"text=" + filepath.Join(dir, "plays.txt")},

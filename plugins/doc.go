@@ -1,7 +1,7 @@
 // Package plugins runs plugins: WebAssembly modules that were written to the contract of package abi, in a sandbox, by wazero.
 //
 // A [Host] compiles modules, after package meter rewrote them so that what they take is bounded: memory by pages, time by a count that makes them ask now and then
-// whether they may go on. A [Plugin] is a module with its manifest; a [Loss] is one with parameters, ready to be called, with an instance for each thread, so that
+// whether they may go on. A [Plugin] is a module with its manifest; a [Loss] or a [Codec] is one with parameters, ready to be called, with an instance for each thread, so that
 // threads share nothing.
 //
 // Nothing that a plugin does takes the process down. A trap, an overrun, a status, a number that is not finite or a pointer that leads nowhere is an [Error], which says

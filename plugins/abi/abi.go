@@ -46,6 +46,10 @@
 // A row's loss depends on that row alone. Calls hold chunks of rows, as many as gsc finds convenient, in any order; rows whose label is not scored are left
 // out. gsc itself multiplies values and gradients by the row's weight, and by what the step's normalisation and scaling ask for. Every number that comes out must be finite.
 //
+// # Gradient codecs (implemented)
+//
+// A policy whose manifest has a codec makes codes of gradients, which ranks send each other in place of them: see [CodeBytes], [Encode] and [Decode].
+//
 // # What version 1 will hold besides
 //
 // It is written down so that losses fit beside it; gsc refuses manifests that ask for it.
@@ -56,7 +60,6 @@
 //	gsc_transform(call i32) → i32       a batch of records in, zero or more records out for each: ids, bytes, labels, weights, spans as arrays with offsets; and a seed
 //	gsc_declare(tensor i32) → i32       a compression policy: what may ever happen to a tensor, when the plan is made
 //	gsc_decide(call i32) → i32          what happens to it from this step on, within that
-//	gsc_encode, gsc_decode              a gradient codec: a tensor to bytes and back, with residuals that gsc keeps
 package abi
 
 // Version is the one version of the contract.
@@ -89,7 +92,7 @@ const (
 // Kind is what a plugin does.
 type Kind string
 
-// The kinds. Transforms and policies have no exports yet.
+// The kinds. Transforms have no exports yet, and policies those of a codec alone.
 const (
 	LossKind      Kind = "loss"
 	TransformKind Kind = "transform"

@@ -5,9 +5,7 @@ import (
 	"strconv"
 )
 
-// # Gradient codecs (implemented)
-//
-// A policy whose manifest has a codec makes codes of gradients, which ranks send each other in their place. It exports
+// The names of a codec's exports. A policy whose manifest has a codec makes codes of gradients, which ranks send each other in their place. It exports
 //
 //	gsc_code_bytes(n i32) → i32         the bytes of the longest code that it makes of n numbers
 //	gsc_encode(call i32) → i32          a [Status]
@@ -27,8 +25,6 @@ import (
 //	‖x − decode(encode(x))‖² ≤ (1 − δ)·‖x‖²
 //
 // for every x (Karimireddy et al., arXiv:1901.09847, definition 1). A code that comes from elsewhere may be anything: gsc_decode says [BadInput] of what it would not have made, or gives finite numbers.
-
-// The names of a codec's exports.
 const (
 	CodeBytes = "gsc_code_bytes"
 	Encode    = "gsc_encode"
