@@ -12,7 +12,7 @@ import (
 func pluginCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "plugin",
-		Short: "Look at plugins: losses of your own, as WebAssembly",
+		Short: "Look at plugins: losses and gradient codecs of your own, as WebAssembly",
 	}
 	cmd.AddCommand(pluginCheckCommand())
 	return cmd
@@ -25,7 +25,8 @@ func pluginCheckCommand() *cobra.Command {
 		Short: "Hold a plugin to its contract",
 		Long: `Check loads a module as training does, and holds it to the contract of plugins (package plugins/abi): its manifest and parameters; that it gives memory and takes care
 of it; that its losses are finite, the same with and without gradients, the same for a row alone and among others, the same twice and in another instance; and that
-its gradients are those of its losses, against finite differences.`,
+its gradients are those of its losses, against finite differences. Of a gradient codec, that what its codes leave out is within the contraction that its manifest states, for gradients of many
+kinds; that with it kept and added to the next, nothing is lost; that codes are the same twice and in another instance; and that it refuses codes that were spoilt, or makes finite numbers of them.`,
 		Args: exactly(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			ctx, stop := interruptible()

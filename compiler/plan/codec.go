@@ -31,7 +31,7 @@ func (p *Plan) codecRows() [][2]string {
 	if n := int64(p.RowRanks()); n > 1 && len(p.Stages) == 1 {
 		text += fmt.Sprintf("; a rank sends %s of them a step, where adding gradients up would send %s", FormatBytes(codeBytes*(n-1)), FormatBytes(2*bytes*(n-1)/n))
 	}
-	return [][2]string{{"codec", text}}
+	return [][2]string{{"gradients", text}}
 }
 
 // codecWords names a codec.
