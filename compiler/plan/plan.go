@@ -218,7 +218,7 @@ type Tensor struct {
 	Frozen bool          `json:"frozen,omitempty"`
 	Cut    Cut           `json:"cut,omitzero"`    // how ranks share a dim out; the zero Cut: not at all
 	Part   string        `json:"part,omitempty"`  // an axis: each rank along it keeps one of as many neighbouring parts of what a cut leaves; "": all of that
-	Terms  bool          `json:"terms,omitempty"` // the first dim counts the ranks that take rows: each keeps a term of its own, and what is kept is their sum, see [Plan.SplitTerms]
+	Terms  bool          `json:"terms,omitempty"` // the first dim counts the ranks that take rows: each keeps a term of its own, and what counts is their sum
 	Stage  int           `json:"stage,omitempty"`
 	Buffer int           `json:"buffer"` // an ID, in that stage
 	Copies []Copy        `json:"copies,omitempty"`
