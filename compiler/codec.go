@@ -90,14 +90,10 @@ func (u *updater) code(totals []total) error {
 // encode emits the code of a gradient, and takes what it leaves out of the next.
 func (u *updater) encode(t *total) (*coding, error) {
 	grad, name := t.sum, t.weight.value.Name
-	op, attrs := kernels.Encode, kernels.Attrs{Kind: u.codec.Kind, Share: u.codec.Share}
-	words := kernels.CodeWords(attrs, grad.Len())
-	if p := u.codec.Plugin; p != nil {
-		op, attrs = kernels.PluginEncode, kernels.Attrs{Plugin: p.Name}
-		var err error
-		if words, err = kernels.PluginCodeWords(grad.Len(), u.codec.Bytes); err != nil {
-			return nil, err
-		}
+	op, attrs := u.codecOp(kernels.Encode, kernels.PluginEncode)
+	words, err := u.codeWords(attrs, grad.Len())
+	if err != nil {
+		return nil, err
 	}
 	residual, _ := u.Graph.Lasting(name+".residual", plan.State, kernels.F32, grad.Dims...)
 	residual.Of = t.weight.value
@@ -106,6 +102,22 @@ func (u *updater) encode(t *total) (*coding, error) {
 		next: u.Graph.Add("next."+grad.Name, plan.Workspace, grad.DType, grad.Dims...)}
 	u.emitAtCodec(op, "encode."+grad.Name, attrs, graph.Args{"x": graph.Is(grad), "residual": graph.Is(residual), "code": graph.Is(c.codes), "next": graph.Is(c.next)})
 	return c, nil
+}
+
+// codecOp is the operation of one of gsc's own codecs, or of a plugin.
+func (u *updater) codecOp(own, plugged kernels.Op) (kernels.Op, kernels.Attrs) {
+	if p := u.codec.Plugin; p != nil {
+		return plugged, kernels.Attrs{Plugin: p.Name}
+	}
+	return own, kernels.Attrs{Kind: u.codec.Kind, Share: u.codec.Share}
+}
+
+// codeWords is how long the code of n numbers is.
+func (u *updater) codeWords(a kernels.Attrs, n int) (int, error) {
+	if u.codec.Plugin != nil {
+		return kernels.PluginCodeWords(n, u.codec.Bytes)
+	}
+	return kernels.CodeWords(a, n), nil
 }
 
 func (u *updater) gatherCodes(c *coding, axis string, ranks int) {
@@ -117,10 +129,7 @@ func (u *updater) gatherCodes(c *coding, axis string, ranks int) {
 // decode emits the sum of what all codes say, or the rank's part of it, where that is all that it updates.
 func (u *updater) decode(c *coding) {
 	w, grad := c.total.weight, c.total.sum
-	op, attrs := kernels.Decode, kernels.Attrs{Kind: u.codec.Kind, Share: u.codec.Share}
-	if p := u.codec.Plugin; p != nil {
-		op, attrs = kernels.PluginDecode, kernels.Attrs{Plugin: p.Name}
-	}
+	op, attrs := u.codecOp(kernels.Decode, kernels.PluginDecode)
 	args := graph.Args{"codes": graph.As(c.codes, c.codes.Len()/c.words, c.words)}
 	if u.shares(w) {
 		c.total.sum = u.Graph.Add(grad.Name+".part", plan.Gradient, grad.DType, u.share(w))
