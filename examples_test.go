@@ -34,6 +34,7 @@ func exampleTags(t *testing.T, dir string) map[string][]string {
 		"gpt3-plan":         {"text=" + filepath.Join(dir, "plays.txt")},
 		"go-source":         {"goroot=" + dir},
 		"llama-auto":        {"text=" + filepath.Join(dir, "plays.txt")},
+		"plugin-codecs":     {"text=" + filepath.Join(dir, "plays.txt")},
 		"plugin-losses":     {"text=" + filepath.Join(dir, "plays.txt")},
 		"plugin-policies":   {"text=" + filepath.Join(dir, "plays.txt")},
 		"plugin-transforms": {"goroot=" + dir},

@@ -33,6 +33,9 @@ func keptModule(run, digest string) string { return filepath.Join(run, pluginsDi
 
 // withModules is the strategy with what its plugins' modules say of themselves.
 func withModules(s *schema.Strategy) (_ *schema.Strategy, err error) {
+	if s, err = withCodec(s); err != nil {
+		return nil, err
+	}
 	if s.Objective.Plugin == nil && len(s.Transforms) == 0 && !slices.ContainsFunc(s.Compress, func(r schema.CompressRule) bool { return r.Plugin != nil }) {
 		return s, nil
 	}
@@ -173,6 +176,7 @@ type rankPlugins struct {
 	*pluginHost
 	losses   map[lossKey]*plugins.Loss
 	policies map[string]*plugins.Policy
+	codecs   map[string]*plugins.Codec // by plugin
 }
 
 // lossKey is what the instances of a loss serve.
@@ -238,6 +242,9 @@ func (h *rankPlugins) Bind(p *plan.Plugin, c kernels.Call, device kernels.Device
 	sizes, err := kernels.Check(c.Op, c.Attrs, c.Args)
 	if err != nil {
 		return nil, err
+	}
+	if p.Kind == plan.PluginCodec {
+		return h.bindCodec(p, c, workers, spread)
 	}
 	key := lossKey{p.Name, sizes["V"], c.Attrs.Length}
 	if h.losses[key] == nil {

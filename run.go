@@ -159,7 +159,7 @@ func (g *given) reshard(dir string, former *plan.Plan) (*plan.Plan, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%s: --reshard compares strategies: %w", dir, err)
 	}
-	changes := diffJSON(old, g.strategy.Evaluated, "parallel.", "memory.", "batch.micro_batches", "devices.", "compile.")
+	changes := diffJSON(old, g.strategy.Evaluated, "parallel.mesh.", "parallel.pipeline.", "parallel.rules", "parallel.attention", "parallel.zero", "parallel.reduce", "parallel.bucket", "memory.", "batch.micro_batches", "devices.", "compile.")
 	if changes += plan.Diff(former.Logical(), p.Logical()); changes != "" {
 		return nil, fmt.Errorf("%s cannot go on as another run: --reshard changes how the work is shared out, and what memory it takes, but not\n%s", dir, indent(changes))
 	}

@@ -115,7 +115,7 @@ func (s *session) bind(device kernels.Device, rank runtime.Rank) (*runtime.Machi
 		return nil, err
 	}
 	if s.plugins != nil {
-		rank.Host = &rankPlugins{s.plugins, map[lossKey]*plugins.Loss{}, map[string]*plugins.Policy{}}
+		rank.Host = &rankPlugins{s.plugins, map[lossKey]*plugins.Loss{}, map[string]*plugins.Policy{}, map[string]*plugins.Codec{}}
 	}
 	m, err := runtime.Bind(s.plan, device, rank)
 	if err != nil {

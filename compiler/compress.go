@@ -337,21 +337,43 @@ func (u *updater) updated(w *weight) *graph.Value {
 
 // maskGradients leaves out what is pruned, before anything is made of the gradients.
 func (u *updater) maskGradients(w *weights) {
-	for _, weight := range w.list {
-		c, grad := weight.compression, u.grad(weight)
-		if weight.of != nil || !c.acts() || c.mask == nil || grad == nil {
-			continue
-		}
-		mask := graph.As(c.mask, c.mask.Len())
+	for weight, grad := range u.pruned(w) {
+		mask := graph.As(weight.compression.mask, weight.compression.mask.Len())
 		if sum := u.Graph.Find("sum." + grad.Name); sum != nil {
 			grad = sum
 		}
 		if u.shares(weight) {
-			grad, mask = u.parts[weight], graph.Is(u.Graph.Share(c.mask, plan.AxisData, u.share(weight)))
+			grad, mask = u.parts[weight], graph.Is(u.Graph.Share(weight.compression.mask, plan.AxisData, u.share(weight)))
 		}
-		x := graph.As(grad, grad.Len())
-		u.Emit(kernels.ApplyMask, "mask."+grad.Name, kernels.Attrs{}, graph.Args{"x": x, "mask": mask, "y": x}).Pos = c.pos
+		u.mask(weight, grad, mask)
 	}
+}
+
+// maskTerms does so before they are coded: what is pruned would be left out of codes for ever, and the residual grow by it.
+func (u *updater) maskTerms(w *weights) {
+	if u.codec == nil {
+		return
+	}
+	for weight, grad := range u.pruned(w) {
+		u.mask(weight, grad, graph.As(weight.compression.mask, weight.compression.mask.Len()))
+	}
+}
+
+// pruned goes through the weights with a mask, and their gradients.
+func (u *updater) pruned(w *weights) func(yield func(*weight, *graph.Value) bool) {
+	return func(yield func(*weight, *graph.Value) bool) {
+		for _, weight := range w.list {
+			c, grad := weight.compression, u.grad(weight)
+			if weight.of == nil && c.acts() && c.mask != nil && grad != nil && !yield(weight, grad) {
+				return
+			}
+		}
+	}
+}
+
+func (u *updater) mask(w *weight, grad *graph.Value, mask graph.Arg) {
+	x := graph.As(grad, grad.Len())
+	u.Emit(kernels.ApplyMask, "mask."+grad.Name, kernels.Attrs{}, graph.Args{"x": x, "mask": mask, "y": x}).Pos = w.compression.pos
 }
 
 // keepsPart says whether the ranks of data keep parts of a weight, and of its dense copy.

@@ -42,10 +42,17 @@ func (u *unitOfWork) instances(p *plan.Plugin) int {
 	return u.plan.RankThreads(u.strategy.Devices.Threads)
 }
 
-// A plugin's time is priced by what a cross entropy with vector instructions takes, bounds included, and by what is copied for it.
+// A plugin's time, for each logit of a loss and each number that is coded or decoded, is priced by what a cross entropy with vector instructions takes, bounds included, and by what is copied for it.
 const pluginSecondsPerLogit = 1.5e-9
 
 // plugin is the time of an instruction that is a plugin's.
-func (p *Profile) plugin(threads int, sizes kernels.Sizes, copiedBytes int64) float64 {
-	return p.CallSeconds + pluginSecondsPerLogit*float64(sizes["..."])*float64(sizes["V"])/float64(max(1, threads)) + float64(copiedBytes)/p.BytesPerSecond
+func (p *Profile) plugin(op kernels.Op, threads int, sizes kernels.Sizes, copiedBytes int64) float64 {
+	n := float64(sizes["..."]) * float64(sizes["V"])
+	switch op {
+	case kernels.PluginEncode: // it decodes its own code besides
+		n = 2 * float64(sizes["..."])
+	case kernels.PluginDecode:
+		n = float64(sizes["R"]) * float64(sizes["M"])
+	}
+	return p.CallSeconds + pluginSecondsPerLogit*n/float64(max(1, threads)) + float64(copiedBytes)/p.BytesPerSecond
 }

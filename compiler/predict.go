@@ -163,7 +163,7 @@ func (p *Profile) instruction(pl *plan.Plan, st *plan.Stage, in *plan.Instructio
 		return 0
 	}
 	if kernels.Contracts[in.Op].Host {
-		return p.plugin(threads, sizes, plan.CopiedBytes(st, in))
+		return p.plugin(in.Op, threads, sizes, plan.CopiedBytes(st, in))
 	}
 	return p.Seconds(threads, Call{Op: in.Op, Attrs: in.Attrs, Args: args, Sizes: sizes, Cold: cold})
 }

@@ -209,8 +209,7 @@ func (u *unitOfWork) newPlan(l []*lowerer, stages []plan.Stage, arenaBytes int64
 
 // mesh is the axes that have more than one place.
 func (u *unitOfWork) mesh() []plan.Axis {
-	m := u.strategy.Parallel.Mesh
-	degrees := map[string]int{plan.AxisPipeline: m.Pipeline, plan.AxisReplica: m.Replica, plan.AxisData: m.Data, plan.AxisSequence: m.Sequence, plan.AxisTensor: m.Tensor}
+	degrees := u.degrees()
 	var list []plan.Axis
 	for _, name := range plan.Axes {
 		if degrees[name] > 1 {
@@ -247,10 +246,19 @@ func (u *unitOfWork) tensors(lowered []*lowerer) []plan.Tensor {
 			if st.part {
 				t.Part = plan.AxisData
 			}
+			if st.terms {
+				u.termsOf(&t)
+			}
 			states = append(states, t)
 		}
 	}
 	return append(list, states...)
+}
+
+// degrees are those of the mesh's axes; 0 stands for 1.
+func (u *unitOfWork) degrees() map[string]int {
+	m := u.strategy.Parallel.Mesh
+	return map[string]int{plan.AxisPipeline: m.Pipeline, plan.AxisReplica: m.Replica, plan.AxisData: m.Data, plan.AxisSequence: m.Sequence, plan.AxisTensor: m.Tensor}
 }
 
 // plugins are those that the plan's instructions call, those that its data go through, and those that decide about its weights.
@@ -261,6 +269,9 @@ func (u *unitOfWork) plugins() []plan.Plugin {
 	}
 	for _, t := range u.strategy.Transforms {
 		list = append(list, t.Plugin.Plugin)
+	}
+	if c := u.strategy.Parallel.Codec; c != nil && c.Plugin != nil {
+		list = append(list, c.Plugin.Plugin)
 	}
 	return append(list, u.policies()...)
 }

@@ -59,6 +59,10 @@ type updater struct {
 	backward  []*graph.Program              // of the stage
 	parts     map[*weight]*graph.Value      // of gradients
 	summed    map[*graph.Value]*graph.Value // by gradient: the part of its sum, where that is taken after each micro-batch
+	codec     *schema.Codec                 // nil: gradients are added up as they are
+	codecAt   string                        // where the strategy names it
+	degrees   map[string]int                // of the axes
+	codings   []*coding
 	states    []*state
 }
 
@@ -68,6 +72,7 @@ type state struct {
 	of    *weight
 	whole bool // it has an element for each of the weight's
 	part  bool // it is a rank's part of those
+	terms bool // each rank that takes rows has one of its own
 	init  plan.Init
 }
 
@@ -75,7 +80,10 @@ type state struct {
 // and the optimizer's step for each trained weight, skipped when the norm is not finite.
 func (u *unitOfWork) makeUpdate() error {
 	s := u.strategy
-	all := &updater{Emitter: graph.Emitter{Graph: u.graph, Region: "update", Pos: string(s.Positions["optimizer"])}, optimizer: s.Optimizer,
+	if err := u.codecFits(); err != nil {
+		return err
+	}
+	all := &updater{codec: s.Parallel.Codec, codecAt: string(s.Positions[schema.CodecPath]), degrees: u.degrees(), Emitter: graph.Emitter{Graph: u.graph, Region: "update", Pos: string(s.Positions["optimizer"])}, optimizer: s.Optimizer,
 		scaling: s.Precision.LossScale, ranks: s.Parallel.Mesh.DataRanks(), zero: s.Parallel.Zero, each: s.Parallel.Each(), bucket: s.Parallel.BucketBytes}
 	groups := all.groups(u.stages)
 	for _, st := range u.stages {
@@ -99,7 +107,10 @@ func (u *updater) update(s *schema.Strategy, groups [][]string, several bool) er
 	if err := u.reserveCompressed(w); err != nil {
 		return err
 	}
-	u.reduce(w, several)
+	u.maskTerms(w)
+	if err := u.reduce(w, several); err != nil {
+		return err
+	}
 	for _, b := range u.backward {
 		u.reduceTerms(b)
 	}
@@ -120,6 +131,7 @@ func (u *updater) update(s *schema.Strategy, groups [][]string, several bool) er
 			return err
 		}
 	}
+	u.keep()
 	for _, n := range u.Program.Nodes[from:] {
 		n.Guard = finite
 	}
@@ -180,12 +192,13 @@ type total struct {
 	sum    *graph.Value // all of it or, where it is shared out, the rank's part
 	axes   []string     // along which its terms are to be added up yet, in order
 	whole  *graph.Value // not nil: what its parts are gathered to
+	coded  bool         // along data and replica codes are exchanged
 }
 
 // reduce adds up what the ranks found for their parts of the batch: the loss, and the gradients. parts keeps the rank's part of each gradient
 // that divides among the ranks of data; where a rank updates its part alone (shares), it is all that it gets. What is done for all gradients stands together, so that it can be
 // one call.
-func (u *updater) reduce(w *weights, several bool) {
+func (u *updater) reduce(w *weights, several bool) error {
 	loss := u.Graph.Scalar(plan.ScalarLoss)
 	axes := loss.Partial
 	if several {
@@ -206,6 +219,9 @@ func (u *updater) reduce(w *weights, several bool) {
 			}
 		}
 	}
+	if err := u.code(totals); err != nil {
+		return err
+	}
 	for _, t := range totals {
 		u.collect(t.weight, t.sum)
 	}
@@ -214,10 +230,14 @@ func (u *updater) reduce(w *weights, several bool) {
 			u.allGather("gather."+u.grad(t.weight).Name, t.whole, u.share(t.weight))
 		}
 	}
+	return nil
 }
 
 // total begins the sum of a gradient: it takes the rank's part of it, where that is all that it gets.
 func (u *updater) total(w *weight, grad *graph.Value) total {
+	if u.codes(w) {
+		return u.codedTotal(w, grad)
+	}
 	t := total{weight: w, sum: grad}
 	if len(grad.Partial) == 0 {
 		return t
@@ -349,8 +369,10 @@ func (u *updater) norm(w *weights, groups [][]string, several bool) {
 			if x == nil || weight.of != nil || !slices.Equal(u.sharers(weight), axes) {
 				continue
 			}
-			if part := u.parts[weight]; part != nil {
+			if part, sum := u.parts[weight], u.Graph.Find("sum."+x.Name); part != nil {
 				x = part
+			} else if sum != nil {
+				x = sum
 			}
 			u.Emit(kernels.SumSquares, "norm."+weight.value.Name, kernels.Attrs{Accumulate: terms > 0}, graph.Args{"x": graph.Is(x), "total": graph.Is(sum)})
 			terms++

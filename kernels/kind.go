@@ -46,6 +46,9 @@ var epilogues = []Op{Activate, ActivateGrad, Gate, Add, Scale}
 // result where a gradient sums over rows.
 const RowPiece = 64
 
+// TopKCounts is how many numbers the cpu kind counts for each piece of what a top-k code is made of.
+const TopKCounts = 1 << 11
+
 // cpuWorkspace is the size in bytes of the operand workspace on the cpu kind.
 func cpuWorkspace(op Op, s Sizes, a Attrs) int64 {
 	const float = 4
@@ -56,6 +59,10 @@ func cpuWorkspace(op Op, s Sizes, a Attrs) int64 {
 		return int64((s["..."]+RowPiece-1)/RowPiece) * int64(s["C"]) * float
 	case AttentionGrad: // D_i for each query and head
 		return int64(s["B"]*s["H"]*s["T"]) * float
+	case Encode:
+		if a.Kind == TopK {
+			return int64((s["..."]+SquaresPiece-1)/SquaresPiece) * TopKCounts * 4
+		}
 	case NewtonSchulz: // x and its successor, A, and B
 		small, large := int64(min(s["M"], s["N"])), int64(max(s["M"], s["N"]))
 		return (2*small*large + 2*small*small) * float

@@ -268,6 +268,26 @@ const (
 	// The gradient is dx = dy (straight through: Bengio et al., arXiv:1308.3432, section 4). Source: Jacob et al., arXiv:1712.05877, sections 2.1 and 3.
 	FakeQuantize
 
+	// Codes of gradients. What ranks would add up is sent as codes, which do not add: each rank gathers those of all and decodes them. What a code leaves out is kept, and
+	// goes into the next one (error feedback: Seide et al., Interspeech 2014; Karimireddy et al., arXiv:1901.09847, algorithm 2). A code is words of 32 bits,
+	// the same on every device.
+
+	// Encode sets, with v = x + residual and D as in Decode, code = E(v rounded to float32) and next = v − D(code), by the attribute kind:
+	//
+	//	top_k    the k = ⌈share·n⌉ numbers of largest magnitude, of equal ones the first, and a NaN before all others: their indices, ascending, then their bits
+	//	         as float32. Source: Stich et al., arXiv:1809.07599, section 2
+	//	one_bit  for each block of CodeBlock numbers, the last of which may be shorter, the bits of s = Σ|v|/m, m numbers summed in float64 in ascending order and rounded
+	//	         to float32, then a bit for each number, the lowest of a word first, set where v < 0. Source: Karimireddy et al., arXiv:1901.09847, section 4 (scaled sign)
+	Encode
+	// Decode sets y = Σ_r D(codes_r) in the order of r, from 0: of top_k the kept numbers in their places and 0 in all others, an index outside of n counting for nothing; of one_bit
+	// −s where the bit is set, s elsewhere. With of, codes are of so many numbers, of which y is the part numbered place.
+	Decode
+	// PluginEncode is Encode, E and D being those of a plugin, which sees runs of PluginCodeRun numbers at most, each by itself. A run's code is a word with its length in bytes and
+	// as many words as the longest takes; where v is not finite the length is −1, and D is NaN there.
+	PluginEncode
+	// PluginDecode is Decode, likewise.
+	PluginDecode
+
 	// What ranks do together; no device runs it. A group is the ranks that differ in their place along one axis of the mesh, in the order of
 	// those places.
 
@@ -383,6 +403,7 @@ type Attrs struct {
 	RopeHigh     float64 `json:"rope_high,omitempty"`
 	RopeOriginal float64 `json:"rope_original,omitempty"` // context the model was first trained for
 
+	Share       float64 `json:"share,omitempty"`  // of numbers that a code keeps
 	Plugin      string  `json:"plugin,omitempty"` // its name in the plan
 	IgnoreIndex int     `json:"ignore_index,omitempty"`
 	Smoothing   float64 `json:"smoothing,omitempty"`

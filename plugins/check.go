@@ -96,6 +96,8 @@ func checksOf(c *checker) []check {
 		return (&recordsChecker{checker: c}).checks()
 	case m.Kind == abi.TransformKind:
 		return (&rowsChecker{checker: c}).checks()
+	case m.Codec != nil:
+		return (&codecChecker{ctx: c.ctx, plugin: c.plugin, params: c.params}).checks()
 	case m.Kind == abi.PolicyKind:
 		return (&policyChecker{ctx: c.ctx, plugin: c.plugin, params: c.params}).checks()
 	}

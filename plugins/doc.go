@@ -1,7 +1,7 @@
 // Package plugins runs plugins: WebAssembly modules that were written to the contract of package abi, in a sandbox, by wazero.
 //
 // A [Host] compiles modules, after package meter rewrote them so that what they take is bounded: memory by pages, time by a count that makes them ask now and then
-// whether they may go on. A [Plugin] is a module with its manifest; a [Loss], a transform of [Records] and a [RowTransform] are one with parameters, ready to be called, with instances of their own
+// whether they may go on. A [Plugin] is a module with its manifest; a [Loss], a transform of [Records], a [RowTransform], a [Policy] and a [Codec] are one with parameters, ready to be called, with instances of their own
 // for all that may call at the same time.
 //
 // What runtimes of languages import, a clock, random bytes, something to print on, a host gives them in a form that is the same in every instance and leads nowhere; [Host.Log] has what they print.

@@ -236,7 +236,7 @@ func (n *numbers[T]) copy(to []float32, of []T, row int) bool {
 			to[c] = float32(v)
 		}
 	}
-	return n.finite(to)
+	return finite(n.vectors, to)
 }
 
 func (n *numbers[T]) targets(to []float32, row int) {
@@ -262,12 +262,12 @@ func (n *numbers[T]) gradient(row int, from []float32, k float64) bool {
 			to[c] = T(k * float64(v))
 		}
 	}
-	return n.finite(from)
+	return finite(n.vectors, from)
 }
 
 // finite says whether no number is NaN or infinite: then their sum is neither, in float64.
-func (n *numbers[T]) finite(x []float32) bool {
-	sum := n.vectors.Sum(x)
+func finite(v kernels.Vectors, x []float32) bool {
+	sum := v.Sum(x)
 	return !math.IsNaN(sum) && !math.IsInf(sum, 0)
 }
 

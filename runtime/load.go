@@ -46,7 +46,13 @@ func (m *Machine) Load(saved *checkpoint.Saved) error {
 		if t == nil || !checkpoint.Saves(t) {
 			continue
 		}
-		if err := saved.ReadRuns(t.Name, m.runs(t), m.place(t)); err != nil {
+		var err error
+		if terms := termsOf(saved, t); terms > 0 {
+			err = m.loadTerms(saved, t, terms)
+		} else {
+			err = saved.ReadRuns(t.Name, m.runs(t), m.place(t))
+		}
+		if err != nil {
 			return err
 		}
 	}

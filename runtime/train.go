@@ -146,6 +146,9 @@ func (t *Trainer) restore() error {
 	}
 	t.step, t.saved = saved.Step, saved.Step
 	t.recorder.Note("resumed from %s", saved.Path)
+	if note := termsNote(saved, t.machine.Plan); note != "" {
+		t.recorder.Note("%s", note)
+	}
 	if err := json.Unmarshal(saved.Run, &t.state); err != nil {
 		return err
 	}

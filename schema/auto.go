@@ -53,6 +53,7 @@ type wireParallel struct {
 	Bucket    any
 	Rules     []Rule
 	Attention string
+	Codec     *wireCodec
 	Pipeline  struct {
 		Schedule string
 		Chunks   number

@@ -164,6 +164,9 @@ func (e *evaluation) decode() (*Strategy, error) {
 	if s.Parallel.BucketBytes, err = sizeBytes(w.Parallel.Bucket); err != nil {
 		return nil, err
 	}
+	if s.Parallel.Codec, err = w.Parallel.Codec.codec(); err != nil {
+		return nil, err
+	}
 	if s.Devices, err = w.Devices.devices(); err != nil {
 		return nil, err
 	}

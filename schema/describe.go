@@ -76,6 +76,8 @@ func (d *diagnosis) notGiven(path string) *Error {
 	case "model", "model.kind":
 		e.Path, e.Message = "model", "names no architecture"
 		e.Fix = `write model: schema.#GPT2 & {…}, or model: from: "FOLDER"`
+	case CodecPath + ".plugin":
+		e.Path, e.Message, e.Fix = CodecPath, "names no codec", `write kind: "top_k" or "one_bit", or plugin: "FILE.wasm"`
 	case "data.train", "data.train.files":
 		e.Path, e.Message = "data.train.files", "must be given"
 		e.Fix = `write data: train: files: ["GLOB"]`

@@ -41,6 +41,9 @@ func (s *Strategy) with(sets []string) (*Strategy, error) {
 		sized.Transforms, sized.Data.Transforms, sized.Data.Task = s.Transforms, s.Data.Transforms, s.Data.Task
 	}
 	sized.Compress = s.Compress // likewise
+	if s.Parallel.Codec != nil {
+		sized.Parallel.Codec = s.Parallel.Codec
+	}
 	sized.Digest, sized.Evaluated, sized.Positions, sized.Open = s.Digest, s.Evaluated, s.Positions, s.Open
 	return sized, nil
 }

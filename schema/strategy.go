@@ -152,6 +152,8 @@ type Parallel struct {
 
 	Pipeline Pipeline
 
+	Codec *Codec // nil: gradients are added up as they are
+
 	Open []string // what the compiler is to choose, such as "mesh.data"; it stands at 0
 }
 

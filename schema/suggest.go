@@ -106,7 +106,7 @@ func (d *diagnosis) elsewhere(name string) string {
 // tables are the definitions of keys that a section has for one of its kinds only, by what names the kind.
 var tables = map[string]string{
 	"optimizer.kind": "#Optimizers", "schedule.kind": "#Schedules", "data.format": "#Formats",
-	"precision.compute": "#Precisions", "precision.master": "#Masters",
+	"precision.compute": "#Precisions", "precision.master": "#Masters", CodecPath + ".kind": "#Codecs",
 }
 
 // kindsWith are the kinds that have the key.

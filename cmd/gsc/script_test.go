@@ -47,6 +47,7 @@ func setUp(env *testscript.Env) error {
 	}
 	env.Setenv("PLUGINS", examples)
 	env.Setenv("POLICIES", filepath.Join(filepath.Dir(examples), "plugin-policies"))
+	env.Setenv("CODECS", filepath.Join(filepath.Dir(examples), "plugin-codecs"))
 	env.Setenv("PATH", filepath.Dir(binary)+string(filepath.ListSeparator)+env.Getenv("PATH"))
 	return os.CopyFS(env.WorkDir, os.DirFS(filepath.Join("testdata", "common")))
 }

@@ -235,7 +235,7 @@ func choiceChange(a, b Choice) string {
 func tensorChange(a, b Tensor) string {
 	return strings.Join(some(changed("class", a.Class, b.Class), changed("of", a.Of, b.Of), dimsChange(a.Dims, b.Dims),
 		changed("stored", numbers(a.StoredShape()), numbers(b.StoredShape())), changed("type", a.DType, b.DType),
-		changed("init", a.Init, b.Init), changed("frozen", a.Frozen, b.Frozen), changed("cut", a.Cut, b.Cut), changed("part", a.Part, b.Part), changed("stage", a.Stage, b.Stage),
+		changed("init", a.Init, b.Init), changed("frozen", a.Frozen, b.Frozen), changed("cut", a.Cut, b.Cut), changed("part", a.Part, b.Part), changed("terms", a.Terms, b.Terms), changed("stage", a.Stage, b.Stage),
 		changed("copies", fmt.Sprint(a.Copies), fmt.Sprint(b.Copies)), changed("from", a.Pos, b.Pos)), ", ")
 }
 

@@ -15,6 +15,9 @@ func (p *Plan) Logical() *Plan {
 	l.Training.MicroBatches = 0
 	for _, t := range p.Tensors {
 		t.Cut, t.Part, t.Stage, t.Buffer, t.Copies, t.Pos = Cut{}, "", 0, 0, nil, ""
+		if t.Terms && len(t.Dims) > 0 { // how many there are is how the work is shared out
+			t.Dims = t.Dims[1:]
+		}
 		l.Tensors = append(l.Tensors, t)
 	}
 	slices.SortFunc(l.Tensors, func(a, b Tensor) int { return cmp.Compare(a.Name, b.Name) })

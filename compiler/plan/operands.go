@@ -106,16 +106,20 @@ func extent(shape, strides []int) (int, bool) {
 
 // calls refuses an instruction whose plugin the plan lacks, or gives it other targets than it takes, and one whose operands no plugin can see.
 func (v *stageVerifier) calls(in *Instruction) error {
-	p := v.plan.Plugin(in.Attrs.Plugin)
 	args := v.stage.Tensors(in)
-	switch labels := in.Operands[kernels.Contracts[in.Op].Param("labels")].Buffer >= 0; {
+	p, labels := v.plan.Plugin(in.Attrs.Plugin), kernels.Contracts[in.Op].Param("labels")
+	kind := PluginLoss
+	if in.Op == kernels.PluginEncode || in.Op == kernels.PluginDecode {
+		kind = PluginCodec
+	}
+	switch {
 	case p == nil:
 		return fmt.Errorf("the plan has no plugin %q", in.Attrs.Plugin)
-	case p.Kind != PluginLoss:
-		return fmt.Errorf("plugin %s is a %s", p.Name, p.Kind)
-	case labels != (p.Targets == TargetClasses):
+	case p.Kind != kind:
+		return fmt.Errorf("plugin %s is a %s, not a %s", p.Name, p.Kind, kind)
+	case kind == PluginLoss && (in.Operands[labels].Buffer >= 0) != (p.Targets == TargetClasses):
 		return fmt.Errorf("plugin %s compares with %s", p.Name, p.Targets)
-	case !p.inputsFit(in):
+	case kind == PluginLoss && !p.inputsFit(in):
 		return fmt.Errorf("plugin %s takes the inputs %v", p.Name, p.Inputs)
 	case p.Records() > 0 && (in.Attrs.Length < 1 || args[0].Len()/args[0].Shape[len(args[0].Shape)-1]%(p.Records()*in.Attrs.Length) != 0):
 		return fmt.Errorf("plugin %s takes %s of %d rows, which the logits %v do not divide into", p.Name, p.Unit, in.Attrs.Length, args[0].Shape)

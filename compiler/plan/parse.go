@@ -231,6 +231,9 @@ func (p *parser) tensor(s *scanner) {
 		case "part":
 			s.word()
 			t.Part = s.name("an axis")
+		case "terms":
+			s.word()
+			t.Terms = true
 		case "stage":
 			s.word()
 			t.Stage = s.int("the number of a stage")
@@ -241,7 +244,7 @@ func (p *parser) tensor(s *scanner) {
 			s.word()
 			t.Pos = s.name("a position")
 		default:
-			s.want("one of of, stored, init, frozen, cut, part, stage, copy, from")
+			s.want("one of of, stored, init, frozen, cut, part, terms, stage, copy, from")
 		}
 	}
 	p.plan.Tensors = append(p.plan.Tensors, t)

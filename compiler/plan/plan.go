@@ -147,9 +147,12 @@ func (p *Plan) BatchRows() int { return p.Training.Sequences / max(p.Training.Mi
 
 // RankRows is how many of them each rank takes; the last ones may take fewer, or none.
 func (p *Plan) RankRows() int {
-	ranks := max(p.Degree(AxisReplica), 1) * max(p.Degree(AxisData), 1)
+	ranks := p.RowRanks()
 	return (p.BatchRows() + ranks - 1) / ranks
 }
+
+// RowRanks is the number of ranks that take parts of the rows.
+func (p *Plan) RowRanks() int { return max(p.Degree(AxisReplica), 1) * max(p.Degree(AxisData), 1) }
 
 // RowPlace is a rank's place among those that take parts of the rows.
 func (p *Plan) RowPlace(rank int) int {
@@ -226,8 +229,9 @@ type Tensor struct {
 	DType  kernels.DType `json:"dtype"`
 	Init   Init          `json:"init,omitzero"`
 	Frozen bool          `json:"frozen,omitempty"`
-	Cut    Cut           `json:"cut,omitzero"`   // how ranks share a dim out; the zero Cut: not at all
-	Part   string        `json:"part,omitempty"` // an axis: each rank along it keeps one of as many neighbouring parts of what a cut leaves; "": all of that
+	Cut    Cut           `json:"cut,omitzero"`    // how ranks share a dim out; the zero Cut: not at all
+	Part   string        `json:"part,omitempty"`  // an axis: each rank along it keeps one of as many neighbouring parts of what a cut leaves; "": all of that
+	Terms  bool          `json:"terms,omitempty"` // the first dim counts the ranks that take rows: each keeps a term of its own, and what counts is their sum
 	Stage  int           `json:"stage,omitempty"`
 	Buffer int           `json:"buffer"` // an ID, in that stage
 	Copies []Copy        `json:"copies,omitempty"`

@@ -12,7 +12,7 @@ import (
 
 // Plugin is a module that instructions call, with all that its results depend on.
 type Plugin struct {
-	Kind        string          `json:"kind"` // PluginLoss, PluginTransform or PluginPolicy
+	Kind        string          `json:"kind"` // PluginLoss, PluginTransform, PluginPolicy or PluginCodec
 	Name        string          `json:"name"` // by which instructions know it
 	Version     string          `json:"version"`
 	Digest      string          `json:"digest"`           // sha256 of the module, hexadecimal
@@ -31,13 +31,14 @@ const (
 	PluginLoss      = "loss"
 	PluginTransform = "transform"
 	PluginPolicy    = "policy"
+	PluginCodec     = "codec"
 	TargetClasses   = "classes"
 	TargetValues    = "values"
 	ObjectivePlugin = "plugin"
 )
 
 // pluginKinds are those that there are.
-var pluginKinds = []string{PluginLoss, PluginTransform, PluginPolicy}
+var pluginKinds = []string{PluginLoss, PluginTransform, PluginPolicy, PluginCodec}
 
 // What a loss depends on where that is more than a row, and the input that the teacher gives.
 const (
@@ -92,6 +93,8 @@ func (v *verifier) plugins() {
 			v.fail("plugin %q: its name stands twice, or is empty", p.Name)
 		case !slices.Contains(pluginKinds, p.Kind):
 			v.fail("plugin %s: unknown kind %q: use %s", p.Name, p.Kind, strings.Join(pluginKinds, " or "))
+		case p.Kind == PluginCodec && p.Targets != "":
+			v.fail("plugin %s: a codec has no targets", p.Name)
 		case p.Kind == PluginLoss && p.Targets != TargetClasses && p.Targets != TargetValues:
 			v.fail("plugin %s: unknown targets %q: use %s or %s", p.Name, p.Targets, TargetClasses, TargetValues)
 		case len(p.Digest) != 64 || strings.Trim(p.Digest, "0123456789abcdef") != "":

@@ -118,6 +118,7 @@ var brokenForm = []broken{
 
 var brokenReferences = []broken{
 	{7, edit("weight w %9", "weight table %9"), nil, `tensor "table" stands twice`},
+	{7, edit("of table init zeros", "of table init zeros terms"), nil, "tensor table.m: its terms [8 4] are not one for each of the 1 ranks that take rows"},
 	{7, edit("optimizer w.v %13", "optimizer w.v %12"), nil, "tensors w.m and w.v share buffer %12"},
 	{7, edit("optimizer w.v %13", "optimizer w.v %12"), nil, "buffer 13 w.v: class optimizer, but no tensor is kept in it"},
 	{7, edit("weight w %9", "activation w %9"), nil, `class "activation" is neither weight nor optimizer`},
@@ -149,6 +150,7 @@ var brokenReferences = []broken{
 	{10, edit("sequences: 2", "sequences: 3"), nil, "3 sequences do not divide into 2 micro-batches"},
 	{10, edit("micro_batches: 2", "micro_batches: 0"), nil, "do not divide into 0 micro-batches"},
 	{10, edit("\ntensors\n", "\nplugins\n  loss mine 1.0 0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef colours memory 65536 time 1000 file mine.wasm {}\n\ntensors\n"), nil, `unknown targets "colours"`},
+	{10, edit("\ntensors\n", "\nplugins\n  codec mine 1.0 0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef classes memory 65536 time 1000 file mine.wasm {}\n\ntensors\n"), nil, "a codec has no targets"},
 	{10, edit("\ntensors\n", "\nplugins\n  loss mine 1.0 0123 classes memory 65536 time 1000 file mine.wasm {}\n\ntensors\n"), nil, `its digest "0123" is no sha256`},
 	{10, edit("\ntensors\n", "\nplugins\n  loss mine 1.0 0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef classes memory 0 time 1000 file mine.wasm {}\n\ntensors\n"), nil, "it has no file, memory or time"},
 	{10, edit("\ntensors\n", "\nplugins\n  sieve mine 1.0 0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef classes memory 65536 time 1000 file mine.wasm {}\n\ntensors\n"), nil, `unknown kind "sieve"`},
@@ -209,6 +211,7 @@ var brokenOperands = []broken{
 	{15, edit("program update\n", "program update\n  all_reduce r x=%14 y=%14 {axis=data} if %4\n"),
 		two, "a collective with a predicate"},
 	{15, edit(lossLine, "  plugin_loss loss logits=%22 labels=%17 loss=%23 {plugin=mine ignore_index=-100} from small.cue:6:3\n"), nil, `the plan has no plugin "mine"`},
+	{15, edit(lossLine, "  plugin_loss loss logits=%22 labels=%17 loss=%23 {plugin=mine ignore_index=-100} from small.cue:6:3\n", "\ntensors\n", "\nplugins\n  codec mine 1.0 0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef \"\" memory 65536 time 1000 file mine.wasm {}\n\ntensors\n"), nil, "plugin mine is a codec, not a loss"},
 	{15, edit(lossLine, "  plugin_loss loss logits=%22 labels=%17 loss=%23 {plugin=mine ignore_index=-100} from small.cue:6:3\n", "\ntensors\n", "\nplugins\n  loss mine 1.0 0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef values memory 65536 time 1000 file mine.wasm {}\n\ntensors\n"), nil, "plugin mine compares with values"},
 	{15, edit("{ignore_index=-100}", "{ignore_index=-100 alpha=2}"), nil, "takes no attribute alpha"},
 	{15, nil, func(p *plan.Plan) { instruction(p, "forward", "qkv").Op = 250 }, "unknown operation 250"},

@@ -172,6 +172,9 @@ func (p *Plan) runRows() [][2]string {
 		{"run", run},
 		{"rate", t.Rate.brief()},
 		{"update", p.updateBrief()},
+	}...)
+	rows = append(rows, p.codecRows()...)
+	rows = append(rows, [][2]string{
 		{"arithmetic", fmt.Sprintf("%sFLOP a token, %sFLOP a step", FormatCount(e.FlopsPerToken), FormatCount(e.FlopsPerStep))},
 		{"time", fmt.Sprintf("%s, %s for the run, by estimate", step, FormatSeconds(e.StepSeconds*float64(t.Steps)))},
 	}...)

@@ -278,6 +278,9 @@ func (w *textWriter) tensors(list []Tensor) {
 		if t.Part != "" {
 			words = append(words, "part", name(t.Part))
 		}
+		if t.Terms {
+			words = append(words, "terms")
+		}
 		if t.Stage != 0 {
 			words = append(words, "stage", strconv.Itoa(t.Stage))
 		}

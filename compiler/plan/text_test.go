@@ -106,7 +106,7 @@ func TestParseTextErrors(t *testing.T) {
 		{"weight table %8 f32", "weight table %8 f33", `want a type such as f32, found "f33`},
 		{"[vocab 8, embed 4] init", "[vocab 8; embed 4] init", `want ",", found "; embed 4]`},
 		{"[vocab 8, embed 4] init", "[vocab, embed 4] init", `want the size of a dim, found ", embed 4]`},
-		{"init normal std=0.02 from", "init normal dev=0.02 from", "want one of of, stored, init, frozen, cut, part, stage, copy, from"},
+		{"init normal std=0.02 from", "init normal dev=0.02 from", "want one of of, stored, init, frozen, cut, part, terms, stage, copy, from"},
 		{"  device 2816", "  devise 2816", "want a memory space such as device"},
 		{"arenas\n  device 2816\n", "arenas\n", "an arena must stand before what is reserved"},
 		{"device @0x0 lasting", "device 0x0 lasting", `want "@", found "0x0 lasting"`},

@@ -26,7 +26,7 @@ import (
 //  6. Placement: a buffer, in each of its slots, lies within what its stage takes of the arena of its space and begins at a multiple of the kind's
 //     AlignBytes.
 //  7. Tensors: names are unique; each has, in its stage and in those that have a copy of it, a buffer of its class, type and number of elements to itself, and each buffer of a weight or of
-//     optimizer state has a tensor; state belongs to a weight, and what a weight is computed of is loaded; the shape in a model folder has as many elements; the kind of Init is known.
+//     optimizer state has a tensor; state belongs to a weight, and what a weight is computed of is loaded; terms are state, one for each rank that takes rows; the shape in a model folder has as many elements; the kind of Init is known.
 //  8. Scalars: names are unique; each has, in every stage, a buffer of class scalar, one element and its type to itself, and each such buffer has a scalar.
 //  9. Programs: names are unique; ports name buffers, once; inputs are of class input.
 //  10. Training, in a plan that trains: the objective and the kind of rate are known, a table has rates, sequences divide into micro-batches.

@@ -72,4 +72,6 @@ var binders = map[kernels.Op]binder{
 	kernels.PruneMask:    bindPruneMask,
 	kernels.ApplyMask:    bindApplyMask,
 	kernels.FakeQuantize: bindFakeQuantize,
+	kernels.Encode:       bindEncode,
+	kernels.Decode:       bindDecode,
 }

@@ -56,6 +56,22 @@ func (o *operands) i(n int, shape ...int) *operands {
 	return o.add(tensorOf(kernels.I32, shape, data), tensorOf(kernels.I32, shape, slices.Clone(data)))
 }
 
+// kept adds top-k codes of n numbers, of as many ranks.
+func (o *operands) kept(share float64, n, ranks int) *operands {
+	k := kernels.Kept(share, n)
+	data := make([]int32, 0, 2*k*ranks)
+	for range ranks {
+		for p := range k {
+			data = append(data, int32(p*n/k))
+		}
+		for range k {
+			data = append(data, int32(math.Float32bits(float32(o.r.NormFloat64()))))
+		}
+	}
+	shape := []int{ranks, 2 * k}
+	return o.add(tensorOf(kernels.I32, shape, data), tensorOf(kernels.I32, shape, slices.Clone(data)))
+}
+
 // half adds an operand of bf16.
 func (o *operands) half(shape ...int) *operands {
 	data := make([]uint16, kernels.Elements(shape))
@@ -153,6 +169,16 @@ func opCases() []opCase {
 			o.f(caseR, caseMatrix, 1).absent().absent().f(caseR, caseMatrix, 1).f(caseR, 1, 1).absent()
 		}},
 		{kernels.EmbeddingInt8, kernels.Attrs{}, func(o *operands) { o.i(caseV+9, caseR).q(caseV, caseC).p(caseV).f(caseR, caseC) }},
+		{kernels.Encode, kernels.Attrs{Kind: kernels.TopK, Share: 0.01}, func(o *operands) {
+			o.f(caseLong).f(caseLong).i(1, 2*kernels.Kept(0.01, caseLong)).f(caseLong).absent()
+		}},
+		{kernels.Encode, kernels.Attrs{Kind: kernels.OneBit}, func(o *operands) {
+			o.f(caseLong).f(caseLong).i(1, kernels.CodeWords(kernels.Attrs{Kind: kernels.OneBit}, caseLong)).f(caseLong).absent()
+		}},
+		{kernels.Decode, kernels.Attrs{Kind: kernels.TopK, Share: 0.02, Of: 3 * caseLong}, func(o *operands) { o.kept(0.02, 3*caseLong, 4).counter(1).f(caseLong) }},
+		{kernels.Decode, kernels.Attrs{Kind: kernels.OneBit}, func(o *operands) {
+			o.i(1<<30, 3, kernels.CodeWords(kernels.Attrs{Kind: kernels.OneBit}, caseLong)).absent().f(caseLong)
+		}},
 		{kernels.MatMul, kernels.Attrs{Kind: "gelu_tanh"}, func(o *operands) { // bias, residual and pre
 			o.f(caseR, caseD).f(caseD, caseC).f(caseC).f(caseR, caseC).absent().f(caseR, caseC).f(caseR, caseC)
 		}},

@@ -39,6 +39,8 @@ var attributes = map[string]func(g *generator, a *kernels.Attrs){
 	"rope_high":     func(g *generator, a *kernels.Attrs) { a.RopeHigh = pick(g, 4.0, 16) },
 	"rope_original": func(g *generator, a *kernels.Attrs) { a.RopeOriginal = pick(g, 256.0, 8192) },
 
+	"share": func(g *generator, a *kernels.Attrs) { a.Share = pick(g, 0.01, 0.3, 1) },
+
 	"ignore_index": func(g *generator, a *kernels.Attrs) { a.IgnoreIndex = pick(g, -100, -1, 0, g.sizes["V"]-1) },
 	"smoothing":    func(g *generator, a *kernels.Attrs) { a.Smoothing = pick(g, 0, 0.1, 0.5) },
 
@@ -92,6 +94,7 @@ var scalarsByName = map[string]func(g *generator) float64{
 // integersByName draws indices and counters.
 var integersByName = map[string]func(g *generator) int64{
 	"x":          func(g *generator) int64 { return int64(int32(g.Uint32())) },
+	"codes":      func(g *generator) int64 { return 0 }, // made by the recipe
 	"ids":        func(g *generator) int64 { return g.index("V", -1, math.MinInt32) },
 	"labels":     func(g *generator) int64 { return g.label() },
 	"positions":  func(g *generator) int64 { return int64(pick(g, g.IntN(10), g.IntN(200000))) },

@@ -122,6 +122,8 @@ var recipes = map[kernels.Op]recipe{
 	kernels.PruneMask:    {tolerance: exact, sizes: wideOutputs, attrs: prunedGroups, values: equalSizes},
 	kernels.ApplyMask:    {tolerance: exact},
 	kernels.FakeQuantize: {tolerance: products, sizes: wideOutputs, attrs: quantisedGroups, values: rowsOfAnySize("x")},
+	kernels.Encode:       {tolerance: products, sizes: longVector, attrs: encodeAttrs, values: equalNumbers, terms: termsOf("x")},
+	kernels.Decode:       {tolerance: sums, attrs: decodeAttrs, presence: placeOfSum, values: codesOfRanks},
 }
 
 func evenWidth(_ *generator, z kernels.Sizes) { z["R"] += z["R"] % 2 }
@@ -427,5 +429,94 @@ func equalSizes(g *generator, s *sample) {
 		for i := range x {
 			x[i] = float64(pick(g, -2, -1, -1, 0, 1, 1, 1, 3))
 		}
+	}
+}
+
+// longVector: a code is that of a whole tensor, which may be long.
+func longVector(g *generator, z kernels.Sizes) {
+	if g.extent == full {
+		g.sample.leading = g.drawLeading(true)
+		z["..."] = kernels.Elements(g.sample.leading)
+	}
+}
+
+// encodeAttrs: the length of a code follows from that of what it is of.
+func encodeAttrs(g *generator, a *kernels.Attrs) {
+	if a.Kind = pick(g, kernels.TopK, kernels.OneBit); a.Kind == kernels.OneBit {
+		a.Share = 0
+	}
+	g.sizes["N"] = kernels.CodeWords(*a, g.sizes["..."])
+}
+
+// placeOfSum: a part of a sum has a place, and a whole one has none.
+func placeOfSum(g *generator, has map[string]bool) { has["place"] = g.sample.attrs.Of > 0 }
+
+// decodeAttrs: likewise, of a tensor that y may be a part of.
+func decodeAttrs(g *generator, a *kernels.Attrs) {
+	encodeAttrs(g, a)
+	if g.sizes["R"] = 1 + g.IntN(4); g.oneIn(4) && g.extent == full {
+		g.sizes["M"] = pick(g, 513, 3000, manyElements)
+	}
+	n := g.sizes["M"]
+	if a.Of > 0 {
+		n *= 1 + g.IntN(3)
+		a.Of = n
+	}
+	g.sizes["N"] = kernels.CodeWords(*a, n)
+}
+
+// equalNumbers lets some of what is to be sent be equal, in which case the first is.
+func equalNumbers(g *generator, s *sample) {
+	if g.coin() {
+		return
+	}
+	x, residual := s.floats("x"), s.floats("residual")
+	for i := range x {
+		x[i], residual[i] = math.Round(2*x[i])/2, 0
+	}
+}
+
+// codesOfRanks makes codes as encode does, but for some indices that lead out of the tensor.
+func codesOfRanks(g *generator, s *sample) {
+	codes, n := s.operand("codes"), g.sizes["M"]
+	if s.attrs.Of > 0 {
+		n = s.attrs.Of
+		s.operand("place").ints[0] = int64(g.IntN(n / g.sizes["M"]))
+	}
+	for code := range slices.Chunk(codes.ints, g.sizes["N"]) {
+		if s.attrs.Kind == kernels.OneBit {
+			g.signs(code)
+		} else {
+			g.kept(code, n)
+		}
+	}
+}
+
+// bits are those of a number, as a word.
+func bits(v float64) int64 { return int64(int32(math.Float32bits(float32(v)))) }
+
+// signs is a one-bit code.
+func (g *generator) signs(code []int64) {
+	for i := range code {
+		code[i] = int64(int32(g.Uint32()))
+		if i%(1+kernels.CodeBlock/32) == 0 {
+			code[i] = bits(g.positive())
+		}
+	}
+}
+
+// kept is a top-k code of n numbers.
+func (g *generator) kept(code []int64, n int) {
+	k := len(code) / 2
+	order := g.Perm(n)[:k]
+	slices.Sort(order)
+	for p, i := range order {
+		code[p], code[k+p] = int64(i), bits(g.normal())
+	}
+	if g.oneIn(4) {
+		code[k-1] = pick(g, int64(n), math.MaxInt32)
+	}
+	if g.oneIn(4) {
+		code[0] = pick(g, int64(-1), math.MinInt32)
 	}
 }

@@ -114,6 +114,8 @@ var definitions = map[kernels.Op]func(*call){
 	kernels.PruneMask:    pruneMask,
 	kernels.ApplyMask:    applyMask,
 	kernels.FakeQuantize: fakeQuantize,
+	kernels.Encode:       encode,
+	kernels.Decode:       decode,
 }
 
 // memory is a slice of the Go heap; whoever holds a pointer into it keeps it alive.

@@ -136,11 +136,9 @@
 //
 // The words of the call are those of a [PolicyCall], each of which is explained there.
 //
-// # What version 1 will hold besides
+// # Gradient codecs (implemented)
 //
-// It is written down so that losses fit beside it; gsc refuses manifests that ask for it.
-//
-//	gsc_encode, gsc_decode              a gradient codec: a tensor to bytes and back, with residuals that gsc keeps
+// A policy whose manifest has a codec makes codes of gradients, which ranks send each other in place of them: see [CodeBytes], [Encode] and [Decode].
 package abi
 
 // Version is the one version of the contract.

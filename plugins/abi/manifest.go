@@ -19,6 +19,7 @@ type Manifest struct {
 	Targets Targets  `json:"targets"` // of a loss
 	Unit    Unit     `json:"unit"`    // of a loss; [Rows] where it is left out
 	Inputs  []string `json:"inputs"`  // of a loss: further tensors, by name
+	Codec   *Codec   `json:"codec"`   // of a policy that codes gradients
 
 	TransformManifest
 }
@@ -55,6 +56,10 @@ func (m *Manifest) check() error {
 		return fmt.Errorf("the manifest's version is %q: use up to 64 of letters, digits and _.-, no others", m.Version)
 	case m.Kind != LossKind && m.Kind != TransformKind && m.Kind != PolicyKind:
 		return fmt.Errorf(`the manifest's kind is %q: use "loss", "transform" or "policy"`, m.Kind)
+	case m.Codec != nil && m.Kind != PolicyKind:
+		return fmt.Errorf("%s is a %s, and its manifest has a codec, which policies have", m.Name, m.Kind)
+	case m.Codec != nil:
+		return m.Codec.check(m.Name)
 	}
 	if err := m.checkTransform(); err != nil || m.Kind != LossKind {
 		return err
@@ -97,6 +102,8 @@ func (m *Manifest) Brief() string {
 			text += " with " + strings.Join(m.Inputs, ", ")
 		}
 		return text
+	case m.Codec != nil:
+		return fmt.Sprintf("%s that codes gradients", m.Kind)
 	case m.Kind == PolicyKind:
 		return fmt.Sprintf("%s that compresses weights", m.Kind)
 	case m.On == OnRecords:

@@ -187,6 +187,14 @@ func (s *Saved) CheckPins(p *plan.Plan) error {
 	return nil
 }
 
+// Terms is how many terms a tensor has of which each rank kept one: the length of its first dim.
+func (s *Saved) Terms(name string) int {
+	if info, ok := s.of(name).Lookup(name); ok && len(info.Shape) > 0 {
+		return info.Shape[0]
+	}
+	return 0
+}
+
 // Read copies the bytes of a whole tensor to dst, from offset 0, in pieces.
 func (s *Saved) Read(name string, dst io.WriterAt) error {
 	info, ok := s.of(name).Lookup(name)

@@ -46,6 +46,9 @@ func (m *Mismatch) err() error {
 // compare notes what is wrong with the stored form of a tensor.
 func (m *Mismatch) compare(t *plan.Tensor, info safetensors.Info, found bool) {
 	want := t.StoredShape()
+	if t.Terms && len(info.Shape) > 0 && info.Shape[0] > 0 { // any number of ranks may have kept one
+		want = append([]int{info.Shape[0]}, want[1:]...)
+	}
 	switch {
 	case !found:
 		m.Missing = append(m.Missing, fmt.Sprintf("%s %v", t.Name, want))

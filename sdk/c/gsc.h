@@ -122,6 +122,15 @@ typedef struct {
 enum { GSC_LINEAR = 0, GSC_TABLE = 1 };
 enum { GSC_NONE = 0, GSC_ELEMENTS = 1, GSC_NEIGHBOURS = 2, GSC_ROWS = 3, GSC_HEADS = 4 };
 
+// gsc_codec_call is a run of a gradient, or its code, for a codec: a policy that defines gsc_code_bytes(n), gsc_encode(call) and gsc_decode(call), and states a
+// contraction in its manifest. What it points to belongs to gsc and is there during the call alone.
+typedef struct {
+	uint32_t numbers;
+	float *values;   // [numbers]; out for gsc_decode
+	uint8_t *code;   // room for gsc_code_bytes(numbers); out for gsc_encode
+	uint32_t bytes;  // of the code; out for gsc_encode
+} gsc_codec_call;
+
 // GSC_MANIFEST exports a text as the plugin's manifest.
 #define GSC_MANIFEST(text)                                                         \
 	GSC_EXPORT(gsc_manifest) uint64_t gsc_manifest_export(void) {                  \

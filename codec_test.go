@@ -1,0 +1,449 @@
+package gsc_test
+
+import (
+	"cmp"
+	"fmt"
+	"math"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/gsc-project/gsc"
+	"github.com/gsc-project/gsc/compiler/plan"
+	"github.com/gsc-project/gsc/kernels"
+	"github.com/gsc-project/gsc/runtime"
+	"github.com/gsc-project/gsc/runtime/checkpoint"
+)
+
+// The codecs that are built in, as settings.
+const (
+	topK   = `parallel.codec={kind: "top_k", share: 0.05}`
+	oneBit = `parallel.codec={kind: "one_bit"}`
+)
+
+// ownTopK is the example's plugin, which codes runs as topK does whole tensors.
+const ownTopK = `parallel.codec={plugin: "topk.wasm", params: share: 0.05}`
+
+// withCodec copies the example's module beside a strategy.
+func withCodec(t testing.TB, path string) string {
+	t.Helper()
+	module, err := os.ReadFile(filepath.Join("examples", "plugin-codecs", "topk.wasm"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	save(t, filepath.Join(filepath.Dir(path), "topk.wasm"), string(module))
+	return path
+}
+
+// sober is a model without dropout.
+const sober = `schema.#GPT2 & {layers: 1, heads: 2, width: 16, context: 16, std: 0.3, epsilon: 1e-3}`
+
+// feedback is what a rank of the plain algorithm keeps, by weight, and how it codes.
+type feedback struct {
+	code      func(v []float64) []float64 // what is decoded of the code of v
+	residuals []map[string][]float64      // by rank
+}
+
+// send is the sum of what the ranks' gradients of a weight are decoded to.
+func (f *feedback) send(name string, gradients [][]float64) []float64 {
+	sum := make([]float64, len(gradients[0]))
+	for rank, g := range gradients {
+		kept := f.residuals[rank][name]
+		if kept == nil {
+			kept = make([]float64, len(g))
+		}
+		v := make([]float64, len(g))
+		for i := range v {
+			v[i] = g[i] + kept[i]
+		}
+		for i, sent := range f.code(v) {
+			sum[i] += sent
+			v[i] -= sent
+		}
+		f.residuals[rank][name] = v
+	}
+	return sum
+}
+
+// plainTopK keeps the share of largest magnitude.
+func plainTopK(share float64) func([]float64) []float64 {
+	return func(v []float64) []float64 {
+		order := make([]int, len(v))
+		for i := range order {
+			order[i] = i
+		}
+		slices.SortStableFunc(order, func(i, j int) int { return cmp.Compare(math.Abs(v[j]), math.Abs(v[i])) })
+		out := make([]float64, len(v))
+		for _, i := range order[:int(math.Ceil(share*float64(len(v))))] {
+			out[i] = float64(float32(v[i]))
+		}
+		return out
+	}
+}
+
+// plainOneBit keeps signs, with the mean of the magnitudes of each block.
+func plainOneBit(v []float64) []float64 {
+	out := make([]float64, 0, len(v))
+	for block := range slices.Chunk(v, kernels.CodeBlock) {
+		mean := 0.0
+		for _, x := range block {
+			mean += math.Abs(float64(float32(x)))
+		}
+		mean /= float64(len(block))
+		for _, x := range block {
+			out = append(out, math.Copysign(float64(float32(mean)), x))
+		}
+	}
+	return out
+}
+
+// rankGradients are the gradients of a step that each of several ranks finds: those of one rank, of the rows of each by themselves, which a step of rate 1 takes off the weights.
+func rankGradients(t *testing.T, path string, set []string, ranks, sequences int, weights map[string][]float64, step int64) []map[string][]float64 {
+	whole := newLab(t, planOf(t, path, append(set, fmt.Sprintf("batch.sequences=%d", sequences))...), 1)
+	whole.check(whole.set.Fill(whole.plan.Training.Seed, step, whole.batch))
+	part := newLab(t, planOf(t, path, append(set, fmt.Sprintf("batch.sequences=%d", sequences/ranks))...), 1)
+	part.check(part.set.Fill(part.plan.Training.Seed, step, part.batch))
+	var list []map[string][]float64
+	for rank := range ranks {
+		n := len(part.batch.Tokens)
+		copy(part.batch.Tokens, whole.batch.Tokens[rank*n:][:n])
+		copy(part.batch.Labels, whole.batch.Labels[rank*n:][:n])
+		for name, values := range weights {
+			part.setTensor(name, values)
+		}
+		_, err := part.ranks.Train(part.batch, step, 1)
+		part.check(err)
+		found := map[string][]float64{}
+		for name, values := range weights {
+			g := part.tensor(name)
+			for i := range g {
+				g[i] = (values[i] - g[i]) / float64(ranks)
+			}
+			found[name] = g
+		}
+		list = append(list, found)
+	}
+	return list
+}
+
+// Ranks that code their gradients learn what the plain algorithm does: each adds its gradient to what it kept, sends the code of that, and keeps what the code left out.
+func TestCodecsAreTheAlgorithm(t *testing.T) {
+	const steps, rate = 4, 0.1
+	path := withCodec(t, write(t, sober, stream))
+	set := []string{`devices.kind="ref"`, `optimizer={kind: "sgd", clip_norm: 0}`, "data.length=16"}
+	for name, c := range map[string]struct {
+		setting string
+		code    func([]float64) []float64
+	}{"top_k": {topK, plainTopK(0.05)}, "one_bit": {oneBit, plainOneBit}, "plugin": {ownTopK, plainTopK(0.05)}} {
+		for _, cut := range [][]string{{mesh(2)}, {mesh(2), "parallel.zero=1"}, {mesh(4)}, {mesh(4), "parallel.zero=1"}, {"parallel.mesh.replica=2"}, {"parallel.mesh.replica=2", mesh(2), "parallel.zero=1"}, nil} {
+			t.Run(fmt.Sprint(name, cut), func(t *testing.T) {
+				p := planOf(t, path, slices.Concat(set, cut, []string{c.setting, "batch.sequences=8"})...)
+				var l *lab
+				if len(p.Plugins) > 0 {
+					l = boundLab(t, p, 1)
+				} else {
+					l = newLab(t, p, 1)
+				}
+				ranks := l.plan.RowRanks()
+				f := &feedback{code: c.code}
+				for range ranks {
+					f.residuals = append(f.residuals, map[string][]float64{})
+				}
+				weights := map[string][]float64{}
+				for _, w := range l.weights() {
+					weights[w] = l.tensor(w)
+				}
+				for step := range int64(steps) {
+					l.step(step+1, rate)
+					found := rankGradients(t, path, set, ranks, 8, weights, step+1)
+					for w := range weights {
+						var gradients [][]float64
+						for rank := range found {
+							gradients = append(gradients, found[rank][w])
+						}
+						f.step(l, w, weights[w], gradients, rate)
+						if far := distance(l.tensor(w), weights[w]); !(far <= 1e-9) {
+							t.Fatalf("step %d: %s is apart by %.2g", step+1, w, far)
+						}
+					}
+				}
+				f.compare(l)
+				l.holdTheSame()
+			})
+		}
+	}
+}
+
+// step takes a step of a weight, whose gradients are coded if the plan keeps residuals of it.
+func (f *feedback) step(l *lab, name string, weight []float64, gradients [][]float64, rate float64) {
+	sum := make([]float64, len(weight))
+	if l.plan.Tensor(name+".residual") != nil {
+		sum = f.send(name, gradients)
+	} else {
+		for _, g := range gradients {
+			for i := range g {
+				sum[i] += g[i]
+			}
+		}
+	}
+	for i := range weight {
+		weight[i] -= rate * sum[i]
+	}
+}
+
+// compare holds the residuals of all ranks to those of the algorithm.
+func (f *feedback) compare(l *lab) {
+	l.t.Helper()
+	coded := 0
+	for _, w := range l.weights() {
+		if l.plan.Tensor(w+".residual") == nil {
+			continue
+		}
+		coded++
+		var want []float64
+		for rank := range f.residuals {
+			want = append(want, f.residuals[rank][w]...)
+		}
+		if far := distance(l.tensor(w+".residual"), want); !(far <= 1e-9) {
+			l.t.Errorf("the residuals of %s are apart by %.2g", w, far)
+		}
+	}
+	if coded == 0 {
+		l.t.Error("no gradient is coded")
+	}
+}
+
+// Codes are the same bits on any number of threads, and so is what ranks learn.
+func TestCodecsHoldTheSameBits(t *testing.T) {
+	path := write(t, gpt2, stream)
+	for _, codec := range []string{topK, oneBit} {
+		for _, cut := range [][]string{{mesh(2)}, {mesh(4), "parallel.zero=1"}, {mesh(2), "parallel.mesh.sequence=2"}, {mesh(2), "parallel.mesh.pipeline=2"}} {
+			var want string
+			for _, threads := range []int{1, 2} {
+				l := newLab(t, planOf(t, path, append(cut, codec, "batch.sequences=8", "batch.micro_batches=2")...), threads)
+				l.train(4)
+				if len(l.plan.Stages) == 1 {
+					l.holdTheSame()
+				}
+				if digest := l.digest(); want == "" {
+					want = digest
+				} else if digest != want {
+					t.Errorf("%s, %v: other bits on %d threads", codec, cut, threads)
+				}
+			}
+		}
+	}
+}
+
+// Stages of ZeRO change no bit of what is learnt with codes.
+func TestCodecsGoWithZero(t *testing.T) {
+	path := write(t, gpt2, stream)
+	for _, codec := range []string{topK, oneBit} {
+		var want []float64
+		for zero := range 2 {
+			l := newLab(t, planOf(t, path, mesh(4), codec, "batch.sequences=8", fmt.Sprintf("parallel.zero=%d", zero)), 1)
+			if got := l.train(4); zero == 0 {
+				want = got
+			} else if !slices.Equal(got, want) {
+				t.Errorf("%s: losses %v with zero 1, %v without", codec, got, want)
+			}
+		}
+	}
+}
+
+// A step that is skipped, since a gradient is not finite, leaves residuals as they were on all ranks.
+func TestCodecsSkipWithTheStep(t *testing.T) {
+	for _, codec := range []string{topK, oneBit} {
+		l := newLab(t, planOf(t, write(t, bertRows, sizes), append(objective(sizes), mesh(2), codec)...), 1)
+		l.train(2)
+		l.check(l.set.Fill(l.plan.Training.Seed, 3, l.batch))
+		l.batch.Values[0] = float32(math.Inf(1)) // a row of rank 0
+		before := l.digest()
+		result, err := l.ranks.Train(l.batch, 3, 0.01)
+		l.check(err)
+		if result.Finite || l.digest() != before {
+			t.Errorf("%s: %+v, and weights or residuals changed: %t", codec, result, l.digest() != before)
+		}
+		l.train(1)
+		for _, tensor := range l.plan.Tensors {
+			if slices.ContainsFunc(l.tensor(tensor.Name), func(v float64) bool { return math.IsNaN(v) || math.IsInf(v, 0) }) {
+				t.Errorf("%s: %s holds what is not finite", codec, tensor.Name)
+			}
+		}
+	}
+}
+
+// A step with codes allocates nothing.
+func TestCodecsAllocateNothing(t *testing.T) {
+	for _, codec := range []string{topK, oneBit} {
+		l := newLab(t, planOf(t, write(t, gpt2, stream), mesh(2), codec), 1)
+		l.step(1, 0.01)
+		l.allocatesNothing(20)
+	}
+}
+
+// A run that was interrupted learns the same bits. On another mesh the residuals are shared out evenly, with their sum as it was, and the log says so.
+func TestResidualsGoWithTheRun(t *testing.T) {
+	path := write(t, gpt2, stream)
+	set := func(more ...string) gsc.Options {
+		return gsc.Options{Set: append([]string{topK, "batch.sequences=8", "data.length=16", "schedule.steps=20", "checkpoint.every=1", "checkpoint.keep=0"}, more...)}
+	}
+	train := func(run string, steps int, said *strings.Builder, reshard bool, more ...string) {
+		t.Helper()
+		if err := gsc.Train(&patient{t.Context(), steps}, path, gsc.TrainOptions{Options: set(more...), Run: run, Out: said, Reshard: reshard}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	load := func(run string, more ...string) map[string][]float64 {
+		t.Helper()
+		p, err := gsc.Plan(path, set(more...))
+		if err != nil {
+			t.Fatal(err)
+		}
+		ranks, closer, err := gsc.Bind(p, "", 1)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer closer.Close()
+		saved, _, err := checkpoint.Newest(filepath.Join(run, runtime.CheckpointsDir))
+		if err != nil || saved == nil {
+			t.Fatal(saved, err)
+		}
+		defer saved.Close()
+		if err := ranks.Load(saved); err != nil {
+			t.Fatal(err)
+		}
+		values := map[string][]float64{}
+		for _, tensor := range p.Tensors {
+			if values[tensor.Name], err = ranks.Tensor(tensor.Name); err != nil {
+				t.Fatal(err)
+			}
+		}
+		return values
+	}
+	var said strings.Builder
+	whole, halves := filepath.Join(t.TempDir(), "whole"), filepath.Join(t.TempDir(), "halves")
+	train(whole, 100, &said, false, mesh(4))
+	for range 7 {
+		train(halves, 3, &said, false, mesh(4))
+	}
+	for name, values := range load(whole, mesh(4)) {
+		if !slices.Equal(values, load(halves, mesh(4))[name]) {
+			t.Errorf("%s has other bits in a run that was interrupted", name)
+		}
+	}
+	run := filepath.Join(t.TempDir(), "run")
+	train(run, 3, &said, false, mesh(4))
+	for _, ranks := range []int{2, 1, 4} {
+		before := load(run, mesh(4))
+		for name, values := range load(run, mesh(ranks)) {
+			if strings.HasSuffix(name, ".residual") {
+				holdsTheSum(t, name, values, before[name], ranks)
+			}
+		}
+		said.Reset()
+		train(run, 3, &said, true, mesh(ranks))
+		if want := fmt.Sprintf("their sum is shared out evenly among the %d there are now", ranks); !strings.Contains(said.String(), want) {
+			t.Errorf("%d ranks: the log does not say that %s:\n%s", ranks, want, said.String())
+		}
+	}
+	err := gsc.Train(t.Context(), path, gsc.TrainOptions{Options: set(mesh(4), oneBit), Run: run, Out: &said, Reshard: true})
+	if err == nil || !strings.Contains(err.Error(), "parallel.codec.kind") {
+		t.Errorf("another codec: %v", err)
+	}
+}
+
+// holdsTheSum compares the sums of residuals of some ranks with those of others, and the residuals of the former with each other.
+func holdsTheSum(t *testing.T, name string, got, before []float64, ranks int) {
+	t.Helper()
+	n := len(got) / ranks
+	for i := range n {
+		sum, want := 0.0, 0.0
+		for k := i; k < len(before); k += n {
+			want += before[k]
+		}
+		for k := i; k < len(got); k += n {
+			if sum += got[k]; got[k] != got[i] {
+				t.Fatalf("%s: ranks have other parts of element %d", name, i)
+			}
+		}
+		if math.Abs(sum-want) > 1e-6*math.Max(1, math.Abs(want)) {
+			t.Fatalf("%s: residuals of %g among %d ranks, %g before", name, sum, ranks, want)
+		}
+	}
+}
+
+// gradientsOf counts the instructions of an operation.
+func gradientsOf(p *plan.Plan, op kernels.Op) (n int) {
+	for _, program := range p.Stages[0].Programs {
+		for _, in := range program.Instructions {
+			if in.Op == op {
+				n++
+			}
+		}
+	}
+	return n
+}
+
+// match names the weights whose gradients are coded; all matrices where it is left out.
+func TestCodecsMatch(t *testing.T) {
+	path := write(t, gpt2, stream)
+	for match, want := range map[string]int{"": 10, `, match: ["*.mlp.*.weight"]`: 4, `, match: ["*.bias"]`: 13} {
+		p := planOf(t, path, mesh(2), `parallel.codec={kind: "one_bit"`+match+"}")
+		if got := gradientsOf(p, kernels.Encode); got != want || gradientsOf(p, kernels.Decode) != want {
+			t.Errorf("%q: %d gradients are coded, want %d", match, got, want)
+		}
+	}
+}
+
+// A plugin's codes are the same bits on any number of threads, its steps allocate nothing, and a step that is skipped leaves residuals as they were.
+func TestPluginCodec(t *testing.T) {
+	path := withCodec(t, write(t, gpt2, stream))
+	for _, cut := range [][]string{{mesh(2)}, {mesh(4), "parallel.zero=1"}, {mesh(2), "parallel.mesh.pipeline=2", "batch.micro_batches=2"}} {
+		var want string
+		for _, threads := range []int{1, 4, 8} {
+			l := boundLab(t, planOf(t, path, append(cut, ownTopK, "batch.sequences=8")...), threads)
+			l.train(3)
+			if digest := l.digest(); want == "" {
+				want = digest
+			} else if digest != want {
+				t.Errorf("%v: other bits on %d threads", cut, threads)
+			}
+		}
+	}
+	l := boundLab(t, planOf(t, path, mesh(2), ownTopK), 2)
+	l.train(1)
+	l.allocatesNothing(10)
+
+	rows := withCodec(t, write(t, bertRows, sizes))
+	l = boundLab(t, planOf(t, rows, append(objective(sizes), mesh(2), ownTopK)...), 2)
+	l.train(2)
+	l.check(l.set.Fill(l.plan.Training.Seed, 3, l.batch))
+	l.batch.Values[0] = float32(math.Inf(1)) // a row of rank 0
+	before := l.digest()
+	result, err := l.ranks.Train(l.batch, 3, 0.01)
+	l.check(err)
+	if result.Finite || l.digest() != before {
+		t.Errorf("%+v, and weights or residuals changed: %t", result, l.digest() != before)
+	}
+	l.train(1)
+}
+
+// What a codec does wrong stops the run, and names step, rank, instruction, plugin, export and numbers.
+func TestPluginCodecThatFails(t *testing.T) {
+	path := write(t, gpt2, stream)
+	bad, err := os.ReadFile(filepath.Join("plugins", "testdata", "codecs", "decode-nan.wasm"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	save(t, filepath.Join(filepath.Dir(path), "bad.wasm"), string(bad))
+	l := boundLab(t, planOf(t, path, mesh(2), `parallel.codec={plugin: "bad.wasm"}`), 2)
+	l.check(l.set.Fill(l.plan.Training.Seed, 1, l.batch))
+	_, err = l.ranks.Train(l.batch, 1, 0.01)
+	const want = "encode.grad.transformer.wte.weight (plugin_encode, --set parallel.codec): "
+	if err == nil || !strings.HasPrefix(err.Error(), "step 1: rank ") || !strings.Contains(err.Error(), "plugin bad.wasm (codec 1): gsc_decode: numbers 0 to ") || !strings.Contains(err.Error(), want) {
+		t.Errorf("the error is %v", err)
+	}
+}

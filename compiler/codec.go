@@ -1,0 +1,176 @@
+package compiler
+
+import (
+	"fmt"
+	"slices"
+
+	"github.com/gsc-project/gsc/compiler/graph"
+	"github.com/gsc-project/gsc/compiler/plan"
+	"github.com/gsc-project/gsc/kernels"
+	"github.com/gsc-project/gsc/schema"
+)
+
+// coding is a gradient that ranks of data do not add up: each sends a code of its own, gathers those of all and decodes them in rank order. What its code leaves out goes
+// into the next gradient's (Karimireddy et al., arXiv:1901.09847, algorithm 2).
+type coding struct {
+	total    *total
+	codes    *graph.Value // of the ranks that were gathered so far
+	words    int          // of each
+	next     *graph.Value // what the code leaves out
+	residual *graph.Value // and where it is kept
+}
+
+// codecFits refuses a codec that the device kind, or what was found of its module, does not go with, and one that names no weights.
+func (u *unitOfWork) codecFits() error {
+	c := u.strategy.Parallel.Codec
+	switch {
+	case c == nil:
+		return nil
+	case c.Plugin != nil && c.Bytes == nil:
+		return u.strategy.Wrong(c.Plugin.Path, fmt.Sprintf("the module of %s was not looked at", c.Plugin.File), "call Strategy.WithCodec before compiling")
+	case u.strategy.Parallel.Mesh.Tensor > 1 || u.strategy.Parallel.Each() || scaled(u.strategy) || u.kind.Separate:
+		return u.strategy.Wrong(schema.CodecPath, "it does not go with ranks of tensor, zero 2 and 3, reduce \"each\", fp16 and GPUs", "leave it out")
+	}
+	for _, pattern := range c.Match {
+		if !slices.ContainsFunc(u.weights.list, func(w *weight) bool { return takes([]string{pattern}, w.value.Name) && !treat(u.strategy, w).frozen }) {
+			return u.strategy.Wrong(schema.CodecPath+".match", fmt.Sprintf("%q matches no weight that is trained", pattern), "gsc plan --format text names the weights")
+		}
+	}
+	return nil
+}
+
+// codes says whether a weight's gradient is coded. One that two stages have terms of is not, so that they agree on its sum.
+func (u *updater) codes(w *weight) bool {
+	c := u.codec
+	switch {
+	case c == nil || slices.ContainsFunc(u.stage.ties, func(t tie) bool { return t.weight == w }):
+		return false
+	case c.Match == nil:
+		return len(w.stored) >= 2
+	}
+	return takes(c.Match, w.value.Name)
+}
+
+// codedTotal begins the sum of a gradient that is coded: along axes of other ranks than those that take rows it is added up as it is.
+func (u *updater) codedTotal(w *weight, grad *graph.Value) total {
+	t := total{weight: w, sum: grad, coded: true}
+	for _, axis := range grad.Partial {
+		if axis != plan.AxisData && axis != plan.AxisReplica {
+			t.axes = append(t.axes, axis)
+		}
+	}
+	return t
+}
+
+// code has the ranks exchange codes of gradients. What is done for all of them stands together, so that it can be one call.
+func (u *updater) code(totals []total) error {
+	for i := range totals {
+		if !totals[i].coded {
+			continue
+		}
+		c, err := u.encode(&totals[i])
+		if err != nil {
+			return err
+		}
+		u.codings = append(u.codings, c)
+	}
+	for _, axis := range []string{plan.AxisData, plan.AxisReplica} { // so that codes lie in the order of the ranks
+		if ranks := u.degrees[axis]; ranks > 1 {
+			for _, c := range u.codings {
+				u.gatherCodes(c, axis, ranks)
+			}
+		}
+	}
+	for _, c := range u.codings {
+		u.decode(c)
+	}
+	return nil
+}
+
+// encode emits the code of a gradient, and takes what it leaves out of the next.
+func (u *updater) encode(t *total) (*coding, error) {
+	grad, name := t.sum, t.weight.value.Name
+	op, attrs := u.codecOp(kernels.Encode, kernels.PluginEncode)
+	words, err := u.codeWords(attrs, grad.Len())
+	if err != nil {
+		return nil, err
+	}
+	residual, _ := u.Graph.Lasting(name+".residual", plan.State, kernels.F32, grad.Dims...)
+	residual.Of = t.weight.value
+	u.states = append(u.states, &state{value: residual, of: t.weight, terms: true, init: plan.Init{Kind: "zeros"}})
+	c := &coding{total: t, residual: residual, words: words, codes: u.Graph.Add("code."+grad.Name, plan.Workspace, kernels.I32, plan.Dim{Name: "word", Size: words}),
+		next: u.Graph.Add("next."+grad.Name, plan.Workspace, grad.DType, grad.Dims...)}
+	u.emitAtCodec(op, "encode."+grad.Name, attrs, graph.Args{"x": graph.Is(grad), "residual": graph.Is(residual), "code": graph.Is(c.codes), "next": graph.Is(c.next)})
+	return c, nil
+}
+
+// codecOp is the operation of one of gsc's own codecs, or of a plugin.
+func (u *updater) codecOp(own, plugged kernels.Op) (kernels.Op, kernels.Attrs) {
+	if p := u.codec.Plugin; p != nil {
+		return plugged, kernels.Attrs{Plugin: p.Name}
+	}
+	return own, kernels.Attrs{Kind: u.codec.Kind, Share: u.codec.Share}
+}
+
+// codeWords is how long the code of n numbers is.
+func (u *updater) codeWords(a kernels.Attrs, n int) (int, error) {
+	if u.codec.Plugin != nil {
+		return kernels.PluginCodeWords(n, u.codec.Bytes)
+	}
+	return kernels.CodeWords(a, n), nil
+}
+
+func (u *updater) gatherCodes(c *coding, axis string, ranks int) {
+	all := u.Graph.Add("codes."+c.total.sum.Name, plan.Workspace, kernels.I32, plan.Dim{Name: "word", Size: c.codes.Len() * ranks})
+	u.emitAtCodec(kernels.AllGather, "gather.code."+c.total.sum.Name, kernels.Attrs{Axis: axis}, graph.Args{"x": graph.Is(c.codes), "y": graph.Is(all)}).Joins = true
+	c.codes = all
+}
+
+// decode emits the sum of what all codes say, or the rank's part of it, where that is all that it updates.
+func (u *updater) decode(c *coding) {
+	w, grad := c.total.weight, c.total.sum
+	op, attrs := u.codecOp(kernels.Decode, kernels.PluginDecode)
+	args := graph.Args{"codes": graph.As(c.codes, c.codes.Len()/c.words, c.words)}
+	if u.shares(w) {
+		c.total.sum = u.Graph.Add(grad.Name+".part", plan.Gradient, grad.DType, u.share(w))
+		u.parts[w] = c.total.sum
+		attrs.Of, args["place"] = grad.Len(), graph.Is(u.Graph.Place([]string{plan.AxisData}, 1))
+	} else {
+		c.total.sum, _ = u.Graph.Lasting("sum."+grad.Name, plan.Gradient, grad.DType, grad.Dims...)
+		if u.divides(w) {
+			u.parts[w] = u.Graph.Share(c.total.sum, plan.AxisData, u.share(w))
+		}
+	}
+	args["y"] = graph.As(c.total.sum, c.total.sum.Len())
+	u.emitAtCodec(op, "decode."+grad.Name, attrs, args)
+}
+
+// emitAtCodec emits a node that comes from where the strategy names the codec.
+func (u *updater) emitAtCodec(op kernels.Op, name string, attrs kernels.Attrs, args graph.Args) *graph.Node {
+	n := u.Emit(op, name, attrs, args)
+	n.Pos = u.codecAt
+	return n
+}
+
+// keep keeps what codes left out. A step that is skipped keeps what the one before it did.
+func (u *updater) keep() {
+	for _, c := range u.codings {
+		u.emitAtCodec(kernels.Copy, "keep."+c.residual.Name, kernels.Attrs{}, graph.Args{"x": graph.Is(c.next), "y": graph.Is(c.residual)})
+	}
+}
+
+// termsOf makes a tensor that each rank that takes rows has one of into all of them.
+func (u *unitOfWork) termsOf(t *plan.Tensor) {
+	m := u.strategy.Parallel.Mesh
+	t.Terms, t.Dims = true, append([]plan.Dim{{Name: "rank", Size: m.RowRanks()}}, t.Dims...)
+	t.Cut, t.Part = plan.Cut{}, ""
+	switch {
+	case m.Replica > 1:
+		t.Cut = plan.Cut{Axis: plan.AxisReplica}
+		if m.Data > 1 {
+			t.Part = plan.AxisData
+		}
+	case m.Data > 1:
+		t.Cut = plan.Cut{Axis: plan.AxisData}
+	}
+}

@@ -1,0 +1,76 @@
+package schema
+
+import "github.com/gsc-project/gsc/compiler/plan"
+
+// CodecPath is where a strategy says how gradients are coded.
+const CodecPath = "parallel.codec"
+
+// Codec is how the gradients are coded that ranks of data would add up.
+type Codec struct {
+	Kind   string   // kernels.TopK, kernels.OneBit or "plugin"
+	Share  float64  // of top_k: of the numbers, that are sent
+	Match  []string // globs over names of weights; nil: all matrices
+	Plugin *Plugin  // of the kind "plugin"
+
+	// Bytes is the largest code of so many numbers that the plugin makes, which [Strategy.WithCodec] fills in.
+	Bytes func(n int) (int, error) `json:"-"`
+}
+
+// wireCodec is a codec as CUE has it.
+type wireCodec struct {
+	wirePlugin
+	Kind  string
+	Share float64
+	Match []string
+}
+
+// codec reads it; nil where there is none.
+func (w *wireCodec) codec() (*Codec, error) {
+	if w == nil {
+		return nil, nil
+	}
+	c := &Codec{Kind: w.Kind, Share: w.Share, Match: w.Match}
+	if w.Plugin == "" {
+		return c, nil
+	}
+	var err error
+	c.Plugin, err = w.plugin(CodecPath, plan.PluginCodec)
+	return c, err
+}
+
+// WithCodec is the strategy with what was found in the module of its codec, and how many bytes that makes of so many numbers at most, by its complete parameters.
+func (s *Strategy) WithCodec(m Module, bytes func(params []byte, n int) (int, error)) (*Strategy, error) {
+	params, err := s.params(s.Parallel.Codec.Plugin, m)
+	if err != nil {
+		return nil, err
+	}
+	made, c, p := *s, *s.Parallel.Codec, *s.Parallel.Codec.Plugin
+	p.Name, p.Version, p.Digest, p.Params = m.Name, m.Version, m.Digest, params
+	c.Plugin, c.Bytes = &p, func(n int) (int, error) { return bytes(params, n) }
+	made.Parallel.Codec = &c
+	return &made, nil
+}
+
+// codec: what a code can stand in for is one sum of a whole gradient over the ranks of data and replica, a step.
+func (d *diagnosis) codec() {
+	if _, ok := d.text(CodecPath + ".kind"); !ok {
+		return
+	}
+	at := func(path string) []string { return []string{CodecPath, path} }
+	zero, _ := d.integer("parallel.zero")
+	d.wrongIf(zero >= 2, at("parallel.zero"), "use parallel.zero: 0 or 1, or no codec",
+		"stages 2 and 3 of ZeRO add gradients up after each micro-batch, and a rank keeps its part alone: of the rest there is nothing to code")
+	d.wrongIf(zero < 2 && d.is("parallel.reduce", "each"), at("parallel.reduce"), `use parallel.reduce: "once", or no codec`,
+		"gradients are coded once a step: after each micro-batch what codes leave out would grow with their number")
+	tensor, _ := d.integer("parallel.mesh.tensor")
+	d.wrongIf(tensor > 1, at("parallel.mesh.tensor"), "use parallel.mesh.data, replica, sequence or pipeline, or no codec",
+		"what ranks of tensor keep are parts of a weight, and codes are of whole ones")
+	d.wrongIf(d.is("precision.compute", "fp16"), at("precision.compute"), `compute in "bf16" or "f32", or use no codec`,
+		"gradients of fp16 are scaled, by a factor that changes, and what a code left out of one would go into another of another scale")
+	d.wrongIf(d.is("devices.kind", "cuda"), at("devices.kind"), `use devices.kind: "cpu", or no codec`, "kernels for GPUs do not code gradients")
+	for _, open := range []string{"parallel.mesh.data", "parallel.mesh.replica", "parallel.mesh.sequence", "parallel.mesh.tensor", "parallel.mesh.pipeline", "parallel.zero"} {
+		d.wrongIf(d.is(open, Auto), at(open), "say how the work is shared out, or use no codec", "what is learnt with a codec depends on the number of ranks, which the compiler is to choose")
+	}
+	patterns, _ := d.list(CodecPath + ".match")
+	d.wrongIf(patterns != nil && len(patterns) == 0, []string{CodecPath + ".match"}, "leave it out for all matrices", "it names no weights")
+}
