@@ -1,5 +1,5 @@
 ;; A policy of which nobody knows what it does.
-;; want: plugin F: gsc_manifest: codec is a policy: this gsc runs losses, and policies with a codec
+;; want: plugin F (codec 1): it is a policy, not a gradient codec
 (module
   (memory (export "memory") 40)
   (data (i32.const 16) "{\22abi\22: 1, \22kind\22: \22policy\22, \22name\22: \22codec\22, \22version\22: \221\22}")
