@@ -256,6 +256,9 @@ func init() {
 		fmt.Println("slept for an hour:", time.Since(begun) > time.Hour)
 		return func(r *gsc.Row) float32 {
 			clear(r.Gradient)
+			if n := len(r.Logits); n == 1 || n == 3 || n == 257 { // before a run begins it is tried on such rows
+				return 0
+			}
 			return does(int(p.Number("does")), 0)
 		}, nil
 	})
@@ -296,7 +299,7 @@ func TestPluginPrints(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	const loss = "failed: step 1: loss+grad (plugin_loss, ./train.cue:16:2): plugin talks.wasm (talks 1): gsc_loss: rows 0 to 255: "
+	const loss = "failed: step 1: loss+grad (plugin_loss, ./train.cue:16:2): plugin talks.wasm (talks 1): gsc_loss: record 0 of the batch, position 0 to record 3 of the batch, position 63: "
 	for does, want := range []string{
 		"talks.wasm (talks 1): slept for an hour: true",
 		loss + "it trapped: unreachable, and said: panic: no more",

@@ -52,8 +52,8 @@ const (
 	mostScores   = 3e9
 )
 
-// special have parts of their own, or none since they are of a few scalars.
-var special = []kernels.Op{kernels.MatMul, kernels.MatMulInt8, kernels.Attention, kernels.AttentionGrad, kernels.ClipFactor, kernels.LossScale, kernels.CrossEntropyJoin}
+// special have parts of their own, or none: they are of a few scalars, or of codes and groups, whose number is not that of rows.
+var special = []kernels.Op{kernels.MatMul, kernels.MatMulInt8, kernels.Attention, kernels.AttentionGrad, kernels.ClipFactor, kernels.LossScale, kernels.CrossEntropyJoin, kernels.Encode, kernels.Decode, kernels.FakeQuantize}
 
 // parts lists what is measured. With less than all threads the grids are coarse: those tables serve to see how time
 // falls with threads.

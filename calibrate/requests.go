@@ -11,7 +11,7 @@ import (
 
 // settings are values for the attributes of all operations.
 var settings = kernels.Attrs{Alpha: 1, Cap: 1, Epsilon: 1e-5, Rate: 0.1, Key: 1, Theta: 1e4, IgnoreIndex: -100, Beta1: 0.9, Beta2: 0.95,
-	Momentum: 0.9, Decay: 0.01, RateScale: 1, MaxNorm: 1, MaxRMS: 1, Epsilon2: 1e-3, Steps: 5}
+	Momentum: 0.9, Decay: 0.01, RateScale: 1, MaxNorm: 1, MaxRMS: 1, Epsilon2: 1e-3, Steps: 5, Pattern: "elements"}
 
 // attrs are the settings that an operation takes.
 func attrs(op kernels.Op) (a kernels.Attrs) {
