@@ -213,7 +213,14 @@ func TestCompressedRanksHoldTheSameBits(t *testing.T) {
 
 // What is pruned gets no gradient, and a step allocates nothing.
 func TestPrunedElementsAreNotTrained(t *testing.T) {
-	p := planOf(t, write(t, gpt2, stream), `optimizer={kind: "sgd", weight_decay: 0}`, `compress=[{match: "*.c_fc.weight", prune: sparsity: 0.5}]`)
+	path := write(t, gpt2, stream)
+	for _, shared := range [][]string{nil, {mesh(2), "parallel.zero=1"}, {mesh(2), `parallel.codec={kind: "one_bit"}`}, {mesh(2), "parallel.zero=1", `parallel.codec={kind: "top_k", share: 0.3}`}} {
+		prunedStaysPut(t, planOf(t, path, append([]string{`optimizer={kind: "sgd", weight_decay: 0}`, `compress=[{match: "*.c_fc.weight", prune: sparsity: 0.5}]`}, shared...)...))
+	}
+}
+
+func prunedStaysPut(t *testing.T, p *plan.Plan) {
+	t.Helper()
 	l := newLab(t, p, 1)
 	l.step(1, 0.01)
 	name := p.Compressions[0].Tensor

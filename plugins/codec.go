@@ -77,35 +77,13 @@ func (c *Codec) instance(ctx context.Context, params []byte) (*codecInstance, er
 	if err = i.init(params); err == nil {
 		c.most, err = i.codeBytes(kernels.PluginCodeRun)
 	}
-	room := []stretch{{size: abi.CodecCallBytes}, {size: 4 * kernels.PluginCodeRun}, {size: uint64(max(1, c.most))}}
 	if err == nil {
-		err = i.rooms(room)
+		err = i.allocate([]room{{abi.CodecCallBytes, &i.call}, {4 * kernels.PluginCodeRun, &i.at.Values}, {uint32(max(1, c.most)), &i.at.Code}})
 	}
 	if err != nil {
 		return nil, errors.Join(err, made.close())
 	}
-	i.call, i.at.Values, i.at.Code = uint32(room[0].at), uint32(room[1].at), uint32(room[2].at)
 	return i, nil
-}
-
-// stretch is one of guest memory.
-type stretch struct{ at, size uint64 }
-
-// rooms asks for several stretches of memory, which must lie apart.
-func (i *instance) rooms(list []stretch) error {
-	for k := range list {
-		at, err := i.alloc(uint32(list[k].size))
-		if err != nil {
-			return err
-		}
-		list[k].at = uint64(at)
-		for _, known := range list[:k] {
-			if list[k].at < known.at+known.size && known.at < list[k].at+list[k].size {
-				return i.plugin.wrong(abi.Alloc, "", fmt.Errorf("it gave the bytes at %#x twice", max(list[k].at, known.at)))
-			}
-		}
-	}
-	return nil
 }
 
 // codeBytes asks for the bytes of the longest code of so many numbers.

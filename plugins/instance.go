@@ -158,3 +158,27 @@ func (i *instance) init(params []byte) error {
 	}
 	return i.plugin.wrong(abi.Init, "", err)
 }
+
+// room is a piece of guest memory: how long it is, and where its place is kept.
+type room struct {
+	size uint32
+	to   *uint32
+}
+
+// allocate asks for several pieces, which must lie apart.
+func (i *instance) allocate(list []room) error {
+	for k, r := range list {
+		at, err := i.alloc(r.size)
+		if err != nil {
+			return err
+		}
+		*r.to = at
+		for _, known := range list[:k] {
+			from, to := max(at, *known.to), min(uint64(at)+uint64(r.size), uint64(*known.to)+uint64(known.size))
+			if uint64(from) < to {
+				return i.plugin.wrong(abi.Alloc, "", fmt.Errorf("it gave the bytes at %#x twice", from))
+			}
+		}
+	}
+	return nil
+}

@@ -91,27 +91,14 @@ func (l *Loss) instance(ctx context.Context, params []byte) (*lossInstance, erro
 		return nil, err
 	}
 	i := &lossInstance{instance: made, loss: made.module.ExportedFunction(abi.Loss), inputs: make([]uint32, len(l.plugin.Manifest.Inputs)), rows: make([]int, 0, l.rows)}
-	err = i.init(params)
-	list := l.rooms(i)
-	for _, r := range list {
-		if err == nil {
-			*r.to, err = i.alloc(r.size)
-		}
-	}
-	if err == nil {
-		err = l.plugin.wrong(abi.Alloc, "", apart(list))
+	if err = i.init(params); err == nil {
+		err = i.allocate(l.rooms(i))
 	}
 	if err != nil {
 		return nil, errors.Join(err, made.close())
 	}
 	i.at.Classes, i.at.Length = uint32(l.classes), uint32(l.length)
 	return i, nil
-}
-
-// room is a piece of guest memory: how long it is, and where its place is kept.
-type room struct {
-	size uint32
-	to   *uint32
 }
 
 // rooms are all that a call needs.
@@ -132,19 +119,6 @@ func (l *Loss) rooms(i *lossInstance) []room {
 		list = append(list, room{matrix, &i.inputs[k]})
 	}
 	return list
-}
-
-// apart refuses room that was given out twice.
-func apart(list []room) error {
-	for k, r := range list {
-		for _, known := range list[:k] {
-			from, to := max(*r.to, *known.to), min(uint64(*r.to)+uint64(r.size), uint64(*known.to)+uint64(known.size))
-			if uint64(from) < to {
-				return fmt.Errorf("it gave the bytes at %#x twice", from)
-			}
-		}
-	}
-	return nil
 }
 
 // write writes words to the guest.
