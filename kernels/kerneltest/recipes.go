@@ -122,7 +122,7 @@ var recipes = map[kernels.Op]recipe{
 	kernels.PruneMask:    {tolerance: exact, sizes: wideOutputs, attrs: prunedGroups, values: equalSizes},
 	kernels.ApplyMask:    {tolerance: exact},
 	kernels.FakeQuantize: {tolerance: products, sizes: wideOutputs, attrs: quantisedGroups, values: rowsOfAnySize("x")},
-	kernels.Encode:       {tolerance: products, sizes: longVector, attrs: encodeAttrs, values: equalNumbers, terms: termsOf("x")},
+	kernels.Encode:       {tolerance: products, sizes: longVector, attrs: encodeAttrs, values: equalNumbers, terms: termsOf("x", "residual")},
 	kernels.Decode:       {tolerance: sums, attrs: decodeAttrs, presence: placeOfSum, values: codesOfRanks},
 }
 

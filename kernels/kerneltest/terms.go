@@ -9,9 +9,15 @@ import (
 // before is what an output held that is added to or updated.
 func (s *sample) before(output string) float64 { return norm(s.floats(output)) }
 
-// termsOf is for outputs whose terms are the elements of one input.
-func termsOf(input string) func(*sample, string) float64 {
-	return func(s *sample, output string) float64 { return norm(s.floats(input)) + s.before(output) }
+// termsOf is for outputs whose terms are the elements of some inputs.
+func termsOf(inputs ...string) func(*sample, string) float64 {
+	return func(s *sample, output string) float64 {
+		total := s.before(output)
+		for _, input := range inputs {
+			total += norm(s.floats(input))
+		}
+		return total
+	}
 }
 
 // productTerms is for outputs whose terms are elementwise products of two inputs.
