@@ -74,9 +74,8 @@ func codeBytes(p *schema.Plugin, wasm, params []byte, n int) (size int, err erro
 		if err != nil {
 			return err
 		}
-		defer func() { err = errors.Join(err, codec.Close()) }()
 		size, err = codec.Bytes(n)
-		return err
+		return errors.Join(err, codec.Close())
 	})
 	return size, err
 }

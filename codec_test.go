@@ -13,8 +13,6 @@ import (
 	"github.com/gsc-project/gsc"
 	"github.com/gsc-project/gsc/compiler/plan"
 	"github.com/gsc-project/gsc/kernels"
-	"github.com/gsc-project/gsc/runtime"
-	"github.com/gsc-project/gsc/runtime/checkpoint"
 )
 
 // The codecs that are built in, as settings.
@@ -302,26 +300,7 @@ func TestResidualsGoWithTheRun(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		ranks, closer, err := gsc.Bind(p, "", 1)
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer closer.Close()
-		saved, _, err := checkpoint.Newest(filepath.Join(run, runtime.CheckpointsDir))
-		if err != nil || saved == nil {
-			t.Fatal(saved, err)
-		}
-		defer saved.Close()
-		if err := ranks.Load(saved); err != nil {
-			t.Fatal(err)
-		}
-		values := map[string][]float64{}
-		for _, tensor := range p.Tensors {
-			if values[tensor.Name], err = ranks.Tensor(tensor.Name); err != nil {
-				t.Fatal(err)
-			}
-		}
-		return values
+		return tensorsOf(t, p, run)
 	}
 	var said strings.Builder
 	whole, halves := filepath.Join(t.TempDir(), "whole"), filepath.Join(t.TempDir(), "halves")

@@ -18,6 +18,7 @@ import (
 	"github.com/gsc-project/gsc/compiler/plan"
 	"github.com/gsc-project/gsc/kernels"
 	"github.com/gsc-project/gsc/runtime"
+	"github.com/gsc-project/gsc/runtime/checkpoint"
 	"github.com/gsc-project/gsc/runtime/data"
 )
 
@@ -348,4 +349,29 @@ func farthest(a, b []float64) float64 {
 		large = math.Max(large, math.Abs(b[i]))
 	}
 	return far / math.Max(large, math.SmallestNonzeroFloat64)
+}
+
+// tensorsOf are the tensors of a run's newest checkpoint as the ranks of a plan load them.
+func tensorsOf(t *testing.T, p *plan.Plan, run string) map[string][]float64 {
+	t.Helper()
+	ranks, closer, err := gsc.Bind(p, "", 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer closer.Close()
+	saved, _, err := checkpoint.Newest(filepath.Join(run, runtime.CheckpointsDir))
+	if err != nil || saved == nil {
+		t.Fatal(saved, err)
+	}
+	defer saved.Close()
+	if err := ranks.Load(saved); err != nil {
+		t.Fatal(err)
+	}
+	values := map[string][]float64{}
+	for _, tensor := range p.Tensors {
+		if values[tensor.Name], err = ranks.Tensor(tensor.Name); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return values
 }

@@ -20,7 +20,6 @@ import (
 	"github.com/gsc-project/gsc/compiler/plan"
 	"github.com/gsc-project/gsc/kernels"
 	"github.com/gsc-project/gsc/runtime"
-	"github.com/gsc-project/gsc/runtime/checkpoint"
 	"github.com/gsc-project/gsc/runtime/data"
 )
 
@@ -455,26 +454,7 @@ func TestCheckpointsFitEveryMesh(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		ranks, closer, err := gsc.Bind(p, "", 1)
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer closer.Close()
-		saved, _, err := checkpoint.Newest(filepath.Join(run, runtime.CheckpointsDir))
-		if err != nil || saved == nil {
-			t.Fatal(saved, err)
-		}
-		defer saved.Close()
-		if err := ranks.Load(saved); err != nil {
-			t.Fatal(err)
-		}
-		values := map[string][]float64{}
-		for _, tensor := range p.Tensors {
-			if values[tensor.Name], err = ranks.Tensor(tensor.Name); err != nil {
-				t.Fatal(err)
-			}
-		}
-		return values
+		return tensorsOf(t, p, run)
 	}
 	for i, m := range meshes {
 		var said strings.Builder

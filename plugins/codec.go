@@ -188,24 +188,9 @@ func (c *Codec) BindEncode(x, residual, code, next kernels.Tensor, spread Spread
 	}
 	words := kernels.Slice[int32](code)
 	if x.DType == kernels.F64 {
-		return bindRuns(len(at)-1, spread, encoder[float64]{c, at, kernels.Slice[float64](x), kernels.Slice[float64](residual), kernels.Slice[float64](next), words}.run), nil
+		return bindPieces(len(at)-1, spread, encoder[float64]{c, at, kernels.Slice[float64](x), kernels.Slice[float64](residual), kernels.Slice[float64](next), words}.run), nil
 	}
-	return bindRuns(len(at)-1, spread, encoder[float32]{c, at, kernels.Slice[float32](x), kernels.Slice[float32](residual), kernels.Slice[float32](next), words}.run), nil
-}
-
-// bindRuns makes one call of pieces, whose error is that of the first piece that has one.
-func bindRuns(pieces int, spread Spread, job func(piece, worker int) error) func() error {
-	errs := make([]error, pieces)
-	each := func(piece, worker int) { errs[piece] = job(piece, worker) }
-	return func() error {
-		spread(pieces, each)
-		for _, err := range errs {
-			if err != nil {
-				return err
-			}
-		}
-		return nil
-	}
+	return bindPieces(len(at)-1, spread, encoder[float32]{c, at, kernels.Slice[float32](x), kernels.Slice[float32](residual), kernels.Slice[float32](next), words}.run), nil
 }
 
 // take gives a worker its instance, until that is given back.
@@ -277,9 +262,9 @@ func (c *Codec) BindDecode(codes kernels.Tensor, place *int64, of int, y kernels
 	pieces := min(len(at)-1, y.Len()/kernels.PluginCodeRun+2) // a part may begin and end within a run
 	words := kernels.Slice[int32](codes)
 	if y.DType == kernels.F64 {
-		return bindRuns(pieces, spread, decoder[float64]{c, at, n, words, codes.Shape[0], place, kernels.Slice[float64](y)}.run), nil
+		return bindPieces(pieces, spread, decoder[float64]{c, at, n, words, codes.Shape[0], place, kernels.Slice[float64](y)}.run), nil
 	}
-	return bindRuns(pieces, spread, decoder[float32]{c, at, n, words, codes.Shape[0], place, kernels.Slice[float32](y)}.run), nil
+	return bindPieces(pieces, spread, decoder[float32]{c, at, n, words, codes.Shape[0], place, kernels.Slice[float32](y)}.run), nil
 }
 
 // decoder adds up what codes of runs say.

@@ -182,3 +182,18 @@ func (i *instance) allocate(list []room) error {
 	}
 	return nil
 }
+
+// bindPieces makes one call of pieces, whose error is that of the first piece that has one.
+func bindPieces(pieces int, spread Spread, job func(piece, worker int) error) func() error {
+	errs := make([]error, pieces)
+	each := func(piece, worker int) { errs[piece] = job(piece, worker) }
+	return func() error {
+		spread(pieces, each)
+		for _, err := range errs {
+			if err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+}

@@ -160,20 +160,10 @@ func (l *Loss) Bind(r Rows, spread Spread) func() error {
 	rows := kernels.Elements(r.Logits.Shape) / l.classes
 	pieces := (rows + l.rows - 1) / l.rows
 	b := newBound(l, r)
-	errs := make([]error, pieces)
-	job := func(piece, worker int) {
+	return bindPieces(pieces, spread, func(piece, worker int) error {
 		from := piece * l.rows
-		errs[piece] = b.chunk(l.instances[worker], from, min(rows, from+l.rows))
-	}
-	return func() error {
-		spread(pieces, job)
-		for _, err := range errs {
-			if err != nil {
-				return err
-			}
-		}
-		return nil
-	}
+		return b.chunk(l.instances[worker], from, min(rows, from+l.rows))
+	})
 }
 
 // chunk computes the rows [from, to).

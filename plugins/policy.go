@@ -43,13 +43,7 @@ func (p *Plugin) NewPolicy(ctx context.Context, params []byte, steps int64) (*Po
 	}
 	policy := &Policy{instance: i, declare: i.module.ExportedFunction(abi.Declare), decide: i.module.ExportedFunction(abi.Decide), steps: steps}
 	if err = i.init(params); err == nil {
-		policy.call, err = i.alloc(abi.PolicyCallBytes)
-	}
-	if err == nil {
-		policy.name, err = i.alloc(nameBytes)
-	}
-	if err == nil && policy.call < policy.name+nameBytes && policy.name < policy.call+abi.PolicyCallBytes {
-		err = p.wrong(abi.Alloc, "", fmt.Errorf("it gave the bytes at %#x twice", max(policy.call, policy.name)))
+		err = i.allocate([]room{{abi.PolicyCallBytes, &policy.call}, {nameBytes, &policy.name}})
 	}
 	if err != nil {
 		return nil, errors.Join(err, i.close())
