@@ -9,7 +9,7 @@ import (
 
 const (
 	spins  = 20000 // looks before a rank offers its processor to others, where each has one
-	yields = 2000  // and before it sleeps between looks
+	yields = 20000 // and before it sleeps between looks: some milliseconds, since who sleeps may wake on another core, far from its data
 	nap    = 50 * time.Microsecond
 )
 
