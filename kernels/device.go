@@ -81,8 +81,8 @@ type Spreader interface {
 
 // Vectors is a device that lends its loops over runs of numbers, too.
 type Vectors interface {
-	Scale(y, x []float32, alpha float32) // y = alpha·x
-	Sum(x []float32) float64             // Σ x; NaN or infinite where any x is
+	// Carry sets y = alpha·x, and says whether all of x is finite; far: y is not read soon.
+	Carry(y, x []float32, alpha float32, far bool) (finite bool)
 }
 
 // Memory is one arena. ReadAt and WriteAt copy between it and the host, at byte

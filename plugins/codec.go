@@ -155,7 +155,7 @@ func (i *codecInstance) decoded(n, length int) ([]float32, error) {
 		return nil, err
 	}
 	values := i.floats(i.at.Values, n)
-	if !finite(plain{}, values) {
+	if !finite(values) {
 		for k, v := range values {
 			if math.IsNaN(float64(v)) || math.IsInf(float64(v), 0) {
 				return nil, notFinite(fmt.Sprintf("number %d", k), v)
@@ -221,7 +221,7 @@ func (e encoder[T]) run(piece, worker int) error {
 		next[k], v[k] = s, float32(s)
 	}
 	clear(words)
-	if !finite(plain{}, v) {
+	if !finite(v) {
 		words[0] = notFiniteCode
 		for k := range next {
 			next[k] = T(math.NaN())

@@ -206,7 +206,11 @@ type numbers[T float32 | float64] struct {
 	z, target, weights, losses, slopes []T
 	further                            [][]T
 	vectors                            kernels.Vectors
+	far                                bool // gradients are too many to stay in a cache until they are read
 }
+
+// farBytes of gradients and more are not held to be in any cache when they are read.
+const farBytes = 8 << 20
 
 func newNumbers[T float32 | float64](r Rows, classes int) *numbers[T] {
 	slice := func(t kernels.Tensor) []T {
@@ -216,6 +220,7 @@ func newNumbers[T float32 | float64](r Rows, classes int) *numbers[T] {
 		return unsafe.Slice((*T)(t.Data), kernels.Elements(t.Shape))
 	}
 	n := &numbers[T]{classes: classes, vectors: r.Vectors, z: slice(r.Logits), target: slice(r.Targets), weights: slice(r.Weights), losses: slice(r.Loss), slopes: slice(r.Gradient)}
+	n.far = len(n.slopes)*4 >= farBytes
 	for _, t := range r.Inputs {
 		n.further = append(n.further, slice(t))
 	}
@@ -230,13 +235,12 @@ func (n *numbers[T]) input(k int, to []float32, row int) bool { return n.copy(to
 func (n *numbers[T]) copy(to []float32, of []T, row int) bool {
 	from := of[row*n.classes:][:n.classes]
 	if same, ok := any(from).([]float32); ok {
-		copy(to, same)
-	} else {
-		for c, v := range from {
-			to[c] = float32(v)
-		}
+		return n.vectors.Carry(to, same, 1, false)
 	}
-	return finite(n.vectors, to)
+	for c, v := range from {
+		to[c] = float32(v)
+	}
+	return n.vectors.Carry(to, to, 1, false)
 }
 
 func (n *numbers[T]) targets(to []float32, row int) {
@@ -256,19 +260,12 @@ func (n *numbers[T]) loss(row int, value float64) {
 func (n *numbers[T]) gradient(row int, from []float32, k float64) bool {
 	to := n.slopes[row*n.classes:][:n.classes]
 	if same, ok := any(to).([]float32); ok {
-		n.vectors.Scale(same, from, float32(k))
-	} else {
-		for c, v := range from {
-			to[c] = T(k * float64(v))
-		}
+		return n.vectors.Carry(same, from, float32(k), n.far)
 	}
-	return finite(n.vectors, from)
-}
-
-// finite says whether no number is NaN or infinite: then their sum is neither, in float64.
-func finite(v kernels.Vectors, x []float32) bool {
-	sum := v.Sum(x)
-	return !math.IsNaN(sum) && !math.IsInf(sum, 0)
+	for c, v := range from {
+		to[c] = T(k * float64(v))
+	}
+	return n.vectors.Carry(from, from, 1, false)
 }
 
 func (n *numbers[T]) set(row int, value float64) {
@@ -278,32 +275,25 @@ func (n *numbers[T]) set(row int, value float64) {
 	}
 }
 
+// finite says whether no number is NaN or infinite.
+func finite(x []float32) bool { return plain{}.Carry(x, x, 1, false) }
+
 // plain are the loops where no device lends its own.
 type plain struct{}
 
-// Scale sets y = alpha·x, four at a time.
-func (plain) Scale(y, x []float32, alpha float32) {
+// Carry multiplies and adds up four at a time.
+func (plain) Carry(y, x []float32, alpha float32, _ bool) bool {
+	var a, b, c, d float64
 	y = y[:len(x)]
 	for len(x) >= 4 {
 		f, t := x[:4:4], y[:4:4]
+		a, b, c, d = a+float64(f[0]), b+float64(f[1]), c+float64(f[2]), d+float64(f[3])
 		t[0], t[1], t[2], t[3] = alpha*f[0], alpha*f[1], alpha*f[2], alpha*f[3]
 		x, y = x[4:], y[4:]
 	}
-	for c, v := range x {
-		y[c] = alpha * v
-	}
-}
-
-// Sum adds up, in four sums.
-func (plain) Sum(x []float32) float64 {
-	var a, b, c, d float64
-	for len(x) >= 4 {
-		f := x[:4:4]
-		a, b, c, d = a+float64(f[0]), b+float64(f[1]), c+float64(f[2]), d+float64(f[3])
-		x = x[4:]
-	}
-	for _, v := range x {
+	for i, v := range x {
 		a += float64(v)
+		y[i] = alpha * v
 	}
-	return a + b + c + d
+	return !math.IsNaN(a+b+c+d) && !math.IsInf(a+b+c+d, 0)
 }

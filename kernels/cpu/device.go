@@ -61,12 +61,6 @@ func (d *Device) Threads() int { return d.pool.threads }
 // Spread works on pieces with all threads.
 func (d *Device) Spread(pieces int, job func(piece, worker int)) { d.pool.run(pieces, job) }
 
-// Scale sets y = alpha·x.
-func (d *Device) Scale(y, x []float32, alpha float32) { d.vector().scale(y, x, alpha) }
-
-// Sum is Σ x.
-func (d *Device) Sum(x []float32) float64 { return d.vector().sum(x) }
-
 // Kind is "cpu".
 func (d *Device) Kind() string { return "cpu" }
 

@@ -9,8 +9,13 @@ type vectorTable struct {
 	add   func(z, x, y []float32)             // z = x + y
 	mul   func(z, x, y []float32)             // z = x·y
 	scale func(y, x []float32, alpha float32) // y = alpha·x
-	max   func(x []float32) float32           // the largest, NaN left out; −Inf when there is none
-	sum   func(x []float32) float64           // Σ x
+	// carry is scale, and gives a number that is finite where all of x are; stream is carry past the caches, for whole vectors that y is aligned to.
+	// There is a stream where streamLanes is not 0.
+	carry, stream func(y, x []float32, alpha float32) float64
+	streamLanes   int
+
+	max func(x []float32) float32 // the largest, NaN left out; −Inf when there is none
+	sum func(x []float32) float64 // Σ x
 	// moments gives Σ x and Σ x², in float64, where x² is exact.
 	moments func(x []float32) (sum, squares float64)
 	// accumulate adds x to sums.

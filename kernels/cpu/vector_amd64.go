@@ -4,7 +4,7 @@ package cpu
 var vectorTables = [...]*vectorTable{generic: &genericVector, avx2: &avx2Vector, avx512: &avx512Vector}
 
 var avx2Vector = vectorTable{
-	add: addAVX2, mul: mulAVX2, scale: scaleAVX2,
+	add: addAVX2, mul: mulAVX2, scale: scaleAVX2, carry: carryAVX2, stream: streamAVX2, streamLanes: 8,
 	max: maxAVX2, sum: sumAVX2, moments: momentsAVX2, accumulate: accumulateAVX2,
 	expSum: expSumAVX2, expScale: expScaleAVX2,
 	value: [activations]func(y, x []float32){
@@ -25,7 +25,7 @@ var avx2Vector = vectorTable{
 }
 
 var avx512Vector = vectorTable{
-	add: addAVX512, mul: mulAVX512, scale: scaleAVX512,
+	add: addAVX512, mul: mulAVX512, scale: scaleAVX512, carry: carryAVX512, stream: streamAVX512, streamLanes: 16,
 	max: maxAVX512, sum: sumAVX512, moments: momentsAVX512, accumulate: accumulateAVX512,
 	expSum: expSumAVX512, expScale: expScaleAVX512,
 	value: [activations]func(y, x []float32){

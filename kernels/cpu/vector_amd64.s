@@ -185,6 +185,148 @@ end:
 	VZEROUPPER
 	RET
 
+// func carryAVX2(y []float32, x []float32, alpha float32) float64
+// Requires: AVX, FMA3
+TEXT ·carryAVX2(SB), NOSPLIT, $0-64
+	MOVQ         y_base+0(FP), AX
+	MOVQ         x_base+24(FP), CX
+	MOVQ         y_len+8(FP), DX
+	XORQ         BX, BX
+	VBROADCASTSS alpha+48(FP), Y0
+	VXORPS       Y1, Y1, Y1
+	VXORPS       Y2, Y2, Y2
+	VXORPS       Y3, Y3, Y3
+	VXORPS       Y4, Y4, Y4
+	VXORPS       Y5, Y5, Y5
+
+by4:
+	CMPQ        DX, $0x00000020
+	JLT         underby4
+	VMOVUPS     (CX)(BX*1), Y6
+	VFMADD231PS Y1, Y6, Y2
+	VMULPS      Y0, Y6, Y6
+	VMOVUPS     Y6, (AX)(BX*1)
+	VMOVUPS     32(CX)(BX*1), Y6
+	VFMADD231PS Y1, Y6, Y3
+	VMULPS      Y0, Y6, Y6
+	VMOVUPS     Y6, 32(AX)(BX*1)
+	VMOVUPS     64(CX)(BX*1), Y6
+	VFMADD231PS Y1, Y6, Y4
+	VMULPS      Y0, Y6, Y6
+	VMOVUPS     Y6, 64(AX)(BX*1)
+	VMOVUPS     96(CX)(BX*1), Y6
+	VFMADD231PS Y1, Y6, Y5
+	VMULPS      Y0, Y6, Y6
+	VMOVUPS     Y6, 96(AX)(BX*1)
+	ADDQ        $0x00000080, BX
+	SUBQ        $0x00000020, DX
+	JMP         by4
+
+underby4:
+by1:
+	CMPQ        DX, $0x00000008
+	JLT         underby1
+	VMOVUPS     (CX)(BX*1), Y6
+	VFMADD231PS Y1, Y6, Y2
+	VMULPS      Y0, Y6, Y6
+	VMOVUPS     Y6, (AX)(BX*1)
+	ADDQ        $0x00000020, BX
+	SUBQ        $0x00000008, DX
+	JMP         by1
+
+underby1:
+	TESTQ       DX, DX
+	JZ          end
+	LEAQ        vectorMask<>+0(SB), SI
+	NEGQ        DX
+	VMOVUPS     32(SI)(DX*4), Y6
+	VMASKMOVPS  (CX)(BX*1), Y6, Y7
+	VFMADD231PS Y1, Y7, Y2
+	VMULPS      Y0, Y7, Y7
+	VMASKMOVPS  Y7, Y6, (AX)(BX*1)
+
+end:
+	VADDPS       Y3, Y2, Y2
+	VADDPS       Y4, Y2, Y2
+	VADDPS       Y5, Y2, Y2
+	VEXTRACTF128 $0x01, Y2, X0
+	VCVTPS2PD    X2, Y1
+	VCVTPS2PD    X0, Y0
+	VADDPD       Y1, Y0, Y0
+	VEXTRACTF128 $0x01, Y0, X1
+	VADDPD       X1, X0, X0
+	VUNPCKHPD    X0, X0, X1
+	VADDSD       X1, X0, X0
+	VMOVSD       X0, ret+56(FP)
+	VZEROUPPER
+	RET
+
+// func streamAVX2(y []float32, x []float32, alpha float32) float64
+// Requires: AVX, FMA3, MMX+
+TEXT ·streamAVX2(SB), NOSPLIT, $0-64
+	MOVQ         y_base+0(FP), AX
+	MOVQ         x_base+24(FP), CX
+	MOVQ         y_len+8(FP), DX
+	XORQ         BX, BX
+	VBROADCASTSS alpha+48(FP), Y0
+	VXORPS       Y1, Y1, Y1
+	VXORPS       Y2, Y2, Y2
+	VXORPS       Y3, Y3, Y3
+	VXORPS       Y4, Y4, Y4
+	VXORPS       Y5, Y5, Y5
+
+by4:
+	CMPQ        DX, $0x00000020
+	JLT         underby4
+	VMOVUPS     (CX)(BX*1), Y6
+	VFMADD231PS Y1, Y6, Y2
+	VMULPS      Y0, Y6, Y6
+	VMOVNTPS    Y6, (AX)(BX*1)
+	VMOVUPS     32(CX)(BX*1), Y6
+	VFMADD231PS Y1, Y6, Y3
+	VMULPS      Y0, Y6, Y6
+	VMOVNTPS    Y6, 32(AX)(BX*1)
+	VMOVUPS     64(CX)(BX*1), Y6
+	VFMADD231PS Y1, Y6, Y4
+	VMULPS      Y0, Y6, Y6
+	VMOVNTPS    Y6, 64(AX)(BX*1)
+	VMOVUPS     96(CX)(BX*1), Y6
+	VFMADD231PS Y1, Y6, Y5
+	VMULPS      Y0, Y6, Y6
+	VMOVNTPS    Y6, 96(AX)(BX*1)
+	ADDQ        $0x00000080, BX
+	SUBQ        $0x00000020, DX
+	JMP         by4
+
+underby4:
+by1:
+	CMPQ        DX, $0x00000008
+	JLT         underby1
+	VMOVUPS     (CX)(BX*1), Y6
+	VFMADD231PS Y1, Y6, Y2
+	VMULPS      Y0, Y6, Y6
+	VMOVNTPS    Y6, (AX)(BX*1)
+	ADDQ        $0x00000020, BX
+	SUBQ        $0x00000008, DX
+	JMP         by1
+
+underby1:
+	SFENCE
+	VADDPS       Y3, Y2, Y2
+	VADDPS       Y4, Y2, Y2
+	VADDPS       Y5, Y2, Y2
+	VEXTRACTF128 $0x01, Y2, X0
+	VCVTPS2PD    X2, Y1
+	VCVTPS2PD    X0, Y0
+	VADDPD       Y1, Y0, Y0
+	VEXTRACTF128 $0x01, Y0, X1
+	VADDPD       X1, X0, X0
+	VUNPCKHPD    X0, X0, X1
+	VADDSD       X1, X0, X0
+	VMOVSD       X0, ret+56(FP)
+	VZEROUPPER
+	RET
+
 // func maxAVX2(x []float32) float32
 // Requires: AVX
 TEXT ·maxAVX2(SB), NOSPLIT, $0-28
@@ -3191,6 +3333,152 @@ underby1:
 	VMOVUPS   Z1, K1, (AX)(BX*1)
 
 end:
+	VZEROUPPER
+	RET
+
+// func carryAVX512(y []float32, x []float32, alpha float32) float64
+// Requires: AVX, AVX512F, BMI2
+TEXT ·carryAVX512(SB), NOSPLIT, $0-64
+	MOVQ         y_base+0(FP), AX
+	MOVQ         x_base+24(FP), CX
+	MOVQ         y_len+8(FP), DX
+	XORQ         BX, BX
+	VBROADCASTSS alpha+48(FP), Z0
+	VPXORD       Z1, Z1, Z1
+	VPXORD       Z2, Z2, Z2
+	VPXORD       Z3, Z3, Z3
+	VPXORD       Z4, Z4, Z4
+	VPXORD       Z5, Z5, Z5
+
+by4:
+	CMPQ        DX, $0x00000040
+	JLT         underby4
+	VMOVUPS     (CX)(BX*1), Z6
+	VFMADD231PS Z1, Z6, Z2
+	VMULPS      Z0, Z6, Z6
+	VMOVUPS     Z6, (AX)(BX*1)
+	VMOVUPS     64(CX)(BX*1), Z6
+	VFMADD231PS Z1, Z6, Z3
+	VMULPS      Z0, Z6, Z6
+	VMOVUPS     Z6, 64(AX)(BX*1)
+	VMOVUPS     128(CX)(BX*1), Z6
+	VFMADD231PS Z1, Z6, Z4
+	VMULPS      Z0, Z6, Z6
+	VMOVUPS     Z6, 128(AX)(BX*1)
+	VMOVUPS     192(CX)(BX*1), Z6
+	VFMADD231PS Z1, Z6, Z5
+	VMULPS      Z0, Z6, Z6
+	VMOVUPS     Z6, 192(AX)(BX*1)
+	ADDQ        $0x00000100, BX
+	SUBQ        $0x00000040, DX
+	JMP         by4
+
+underby4:
+by1:
+	CMPQ        DX, $0x00000010
+	JLT         underby1
+	VMOVUPS     (CX)(BX*1), Z6
+	VFMADD231PS Z1, Z6, Z2
+	VMULPS      Z0, Z6, Z6
+	VMOVUPS     Z6, (AX)(BX*1)
+	ADDQ        $0x00000040, BX
+	SUBQ        $0x00000010, DX
+	JMP         by1
+
+underby1:
+	TESTQ       DX, DX
+	JZ          end
+	MOVL        $-1, SI
+	BZHIL       DX, SI, SI
+	KMOVW       SI, K1
+	VMOVUPS.Z   (CX)(BX*1), K1, Z6
+	VFMADD231PS Z1, Z6, Z2
+	VMULPS      Z0, Z6, Z6
+	VMOVUPS     Z6, K1, (AX)(BX*1)
+
+end:
+	VADDPS        Z3, Z2, Z2
+	VADDPS        Z4, Z2, Z2
+	VADDPS        Z5, Z2, Z2
+	VEXTRACTF64X4 $0x01, Z2, Y0
+	VCVTPS2PD     Y2, Z1
+	VCVTPS2PD     Y0, Z0
+	VADDPD        Z1, Z0, Z0
+	VEXTRACTF64X4 $0x01, Z0, Y1
+	VADDPD        Y1, Y0, Y0
+	VEXTRACTF128  $0x01, Y0, X1
+	VADDPD        X1, X0, X0
+	VUNPCKHPD     X0, X0, X1
+	VADDSD        X1, X0, X0
+	VMOVSD        X0, ret+56(FP)
+	VZEROUPPER
+	RET
+
+// func streamAVX512(y []float32, x []float32, alpha float32) float64
+// Requires: AVX, AVX512F, MMX+
+TEXT ·streamAVX512(SB), NOSPLIT, $0-64
+	MOVQ         y_base+0(FP), AX
+	MOVQ         x_base+24(FP), CX
+	MOVQ         y_len+8(FP), DX
+	XORQ         BX, BX
+	VBROADCASTSS alpha+48(FP), Z0
+	VPXORD       Z1, Z1, Z1
+	VPXORD       Z2, Z2, Z2
+	VPXORD       Z3, Z3, Z3
+	VPXORD       Z4, Z4, Z4
+	VPXORD       Z5, Z5, Z5
+
+by4:
+	CMPQ        DX, $0x00000040
+	JLT         underby4
+	VMOVUPS     (CX)(BX*1), Z6
+	VFMADD231PS Z1, Z6, Z2
+	VMULPS      Z0, Z6, Z6
+	VMOVNTPS    Z6, (AX)(BX*1)
+	VMOVUPS     64(CX)(BX*1), Z6
+	VFMADD231PS Z1, Z6, Z3
+	VMULPS      Z0, Z6, Z6
+	VMOVNTPS    Z6, 64(AX)(BX*1)
+	VMOVUPS     128(CX)(BX*1), Z6
+	VFMADD231PS Z1, Z6, Z4
+	VMULPS      Z0, Z6, Z6
+	VMOVNTPS    Z6, 128(AX)(BX*1)
+	VMOVUPS     192(CX)(BX*1), Z6
+	VFMADD231PS Z1, Z6, Z5
+	VMULPS      Z0, Z6, Z6
+	VMOVNTPS    Z6, 192(AX)(BX*1)
+	ADDQ        $0x00000100, BX
+	SUBQ        $0x00000040, DX
+	JMP         by4
+
+underby4:
+by1:
+	CMPQ        DX, $0x00000010
+	JLT         underby1
+	VMOVUPS     (CX)(BX*1), Z6
+	VFMADD231PS Z1, Z6, Z2
+	VMULPS      Z0, Z6, Z6
+	VMOVNTPS    Z6, (AX)(BX*1)
+	ADDQ        $0x00000040, BX
+	SUBQ        $0x00000010, DX
+	JMP         by1
+
+underby1:
+	SFENCE
+	VADDPS        Z3, Z2, Z2
+	VADDPS        Z4, Z2, Z2
+	VADDPS        Z5, Z2, Z2
+	VEXTRACTF64X4 $0x01, Z2, Y0
+	VCVTPS2PD     Y2, Z1
+	VCVTPS2PD     Y0, Z0
+	VADDPD        Z1, Z0, Z0
+	VEXTRACTF64X4 $0x01, Z0, Y1
+	VADDPD        Y1, Y0, Y0
+	VEXTRACTF128  $0x01, Y0, X1
+	VADDPD        X1, X0, X0
+	VUNPCKHPD     X0, X0, X1
+	VADDSD        X1, X0, X0
+	VMOVSD        X0, ret+56(FP)
 	VZEROUPPER
 	RET
 

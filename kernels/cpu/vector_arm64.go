@@ -7,6 +7,10 @@ var vectorTables = [...]*vectorTable{generic: &genericVector, neon: neonVector()
 func neonVector() *vectorTable {
 	v := genericVector
 	v.add, v.mul, v.scale = addNEON, mulNEON, scaleNEON
+	v.carry = func(y, x []float32, alpha float32) float64 {
+		scaleNEON(y, x, alpha)
+		return sumNEON(x)
+	}
 	v.max, v.sum, v.moments, v.accumulate = maxNEON, sumNEON, momentsNEON, accumulateNEON
 	v.expSum, v.expScale = expSumNEON, expScaleNEON
 	v.value = [activations]func(y, x []float32){

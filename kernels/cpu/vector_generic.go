@@ -8,7 +8,7 @@ import (
 
 // genericVector is the table in plain Go, and what the assembly is tested against.
 var genericVector = vectorTable{
-	add: addGeneric, mul: mulGeneric, scale: scaleGeneric,
+	add: addGeneric, mul: mulGeneric, scale: scaleGeneric, carry: carryGeneric,
 	max: maxGeneric, sum: sumGeneric, moments: momentsGeneric, accumulate: accumulateGeneric,
 	expSum: expSumGeneric, expScale: expScaleGeneric,
 	value: [activations]func(y, x []float32){
@@ -53,6 +53,20 @@ func scaleGeneric(y, x []float32, alpha float32) {
 	for i := range y {
 		y[i] = alpha * x[i]
 	}
+}
+
+func carryGeneric(y, x []float32, alpha float32) float64 {
+	x = x[:len(y)]
+	var a, b float64 // one sum would wait for itself
+	for ; len(y) >= 2; x, y = x[2:], y[2:] {
+		a, b = a+float64(x[0]), b+float64(x[1])
+		y[0], y[1] = alpha*x[0], alpha*x[1]
+	}
+	if len(y) > 0 {
+		a += float64(x[0])
+		y[0] = alpha * x[0]
+	}
+	return a + b
 }
 
 func maxGeneric(x []float32) float32 {

@@ -19,6 +19,16 @@ func mulAVX2(z []float32, x []float32, y []float32)
 //go:noescape
 func scaleAVX2(y []float32, x []float32, alpha float32)
 
+// carryAVX2 sets y = alpha·x, and gives 0, or NaN where any x is not finite.
+//
+//go:noescape
+func carryAVX2(y []float32, x []float32, alpha float32) float64
+
+// streamAVX2 is carry past the caches, with y aligned to vectors, of which there are no parts.
+//
+//go:noescape
+func streamAVX2(y []float32, x []float32, alpha float32) float64
+
 // maxAVX2 gives the largest of x that is no NaN, or −Inf.
 //
 //go:noescape
@@ -193,6 +203,16 @@ func mulAVX512(z []float32, x []float32, y []float32)
 //
 //go:noescape
 func scaleAVX512(y []float32, x []float32, alpha float32)
+
+// carryAVX512 sets y = alpha·x, and gives 0, or NaN where any x is not finite.
+//
+//go:noescape
+func carryAVX512(y []float32, x []float32, alpha float32) float64
+
+// streamAVX512 is carry past the caches, with y aligned to vectors, of which there are no parts.
+//
+//go:noescape
+func streamAVX512(y []float32, x []float32, alpha float32) float64
 
 // maxAVX512 gives the largest of x that is no NaN, or −Inf.
 //

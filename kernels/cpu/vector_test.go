@@ -101,6 +101,7 @@ func testElementwise(t *testing.T, v *vectorTable, r *rand.Rand, n int) {
 	twice(t, "add in place", v, r, n, 2, 0, 0, func(v *vectorTable, x [][]float32) { v.add(x[0], x[0], x[1]) })
 	twice(t, "mul", v, r, n, 3, 0, 0, func(v *vectorTable, x [][]float32) { v.mul(x[0], x[1], x[2]) })
 	twice(t, "scale", v, r, n, 2, 0, 0, func(v *vectorTable, x [][]float32) { v.scale(x[0], x[1], 1.7) })
+	twice(t, "carry", v, r, n, 2, 0, 0, func(v *vectorTable, x [][]float32) { v.carry(x[0], x[1], 1.7) })
 	twice(t, "expScale", v, r, n, 2, 3e-7, 3e-8, func(v *vectorTable, x [][]float32) { v.expScale(x[0], x[1], 2.25, 0.5, 0.125) })
 	twice(t, "rotate", v, r, n, 6, 2e-7, 2e-7, func(v *vectorTable, x [][]float32) {
 		v.rotate(x[0], x[1], x[2], x[3], x[4], x[5], -1)
@@ -418,5 +419,41 @@ func BenchmarkLoops(b *testing.B) {
 				b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/n, "ns/elem")
 			})
 		}
+	}
+}
+
+// TestCarry: wherever y begins, near and far, and whatever x holds that is not finite.
+func TestCarry(t *testing.T) {
+	r := rand.New(rand.NewPCG(5, 6))
+	for _, l := range levels() {
+		d := openLevel(t, 1, l)
+		for _, n := range []int{0, 1, 15, 31, 32, 33, 64, 100, 257} {
+			for begin := range 17 {
+				testCarry(t, d, r, n, begin, begin%2 == 0)
+			}
+		}
+	}
+}
+
+func testCarry(t *testing.T, d *Device, r *rand.Rand, n, begin int, far bool) {
+	t.Helper()
+	x, out := newGuarded(r, n).slice(), newGuarded(r, begin+n)
+	y := out.slice()[begin:]
+	before, want := slices.Clone(out.slice()[:begin]), make([]float32, n)
+	scaleGeneric(want, x, 0.3)
+	if !d.Carry(y, x, 0.3, far) || !slices.Equal(y, want) || !slices.Equal(out.slice()[:begin], before) {
+		t.Fatalf("%d numbers to %d on, far %v: not as they are", n, begin, far)
+	}
+	out.check(t)
+	for _, bad := range []float64{math.NaN(), math.Inf(1), math.Inf(-1)} {
+		if n == 0 {
+			return
+		}
+		at := r.IntN(n)
+		was := x[at]
+		if x[at] = float32(bad); d.Carry(y, x, 0.3, far) {
+			t.Fatalf("%d numbers to %d on, far %v: %v at %d is overlooked", n, begin, far, bad, at)
+		}
+		x[at] = was
 	}
 }

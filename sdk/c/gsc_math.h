@@ -52,10 +52,14 @@ static inline double gsc_expm1(double x) {
 static inline float gsc_max(const float *x, uint32_t n) {
 	const float *end = x + n;
 	float top = x[0];
-	if (n >= 16) {
+	if (n >= 32) {
 		v128_t a = wasm_v128_load(x), b = a, c = a, d = a;
-		for (const float *stop = x + n / 16 * 16; x != stop; x += 16) {
+		for (const float *stop = x + n / 32 * 32; x != stop; x += 32) {
 			GSC_WALK(x);
+			d = wasm_f32x4_pmax(d, wasm_v128_load(x + 28));
+			c = wasm_f32x4_pmax(c, wasm_v128_load(x + 24));
+			b = wasm_f32x4_pmax(b, wasm_v128_load(x + 20));
+			a = wasm_f32x4_pmax(a, wasm_v128_load(x + 16));
 			d = wasm_f32x4_pmax(d, wasm_v128_load(x + 12));
 			c = wasm_f32x4_pmax(c, wasm_v128_load(x + 8));
 			b = wasm_f32x4_pmax(b, wasm_v128_load(x + 4));
@@ -93,23 +97,22 @@ static inline v128_t gsc_term(v128_t x, v128_t off, v128_t times) {
 	return gsc_pow2(wasm_f32x4_pmax(wasm_f32x4_splat(-125.0f), wasm_f32x4_mul(wasm_f32x4_sub(x, off), times)));
 }
 
-// gsc_terms adds the terms of n numbers up, a multiple of 16 of them, and writes them to e where store says so.
+// gsc_terms adds the terms of n numbers up, a multiple of 32 of them, and writes them to e where store says so.
 static inline double gsc_terms(const float *x, uint32_t n, v128_t off, v128_t times, float *e, int store) {
 	v128_t a = wasm_f32x4_splat(0), b = a;
-	for (const float *end = x + n; x != end; x += 16) {
+	for (const float *end = x + n; x != end; x += 32) {
 		GSC_WALK(x);
-		v128_t s = gsc_term(wasm_v128_load(x + 12), off, times), r = gsc_term(wasm_v128_load(x + 8), off, times);
-		v128_t q = gsc_term(wasm_v128_load(x + 4), off, times), p = gsc_term(wasm_v128_load(x), off, times);
-		if (store) {
-			GSC_WALK(e);
-			wasm_v128_store(e + 12, s);
-			wasm_v128_store(e + 8, r);
-			wasm_v128_store(e + 4, q);
-			wasm_v128_store(e, p);
-			e += 16;
+		if (store) GSC_WALK(e);
+		for (int k = 28; k > 0; k -= 8) {
+			v128_t q = gsc_term(wasm_v128_load(x + k), off, times), p = gsc_term(wasm_v128_load(x + k - 4), off, times);
+			if (store) {
+				wasm_v128_store(e + k, q);
+				wasm_v128_store(e + k - 4, p);
+			}
+			a = wasm_f32x4_add(a, p);
+			b = wasm_f32x4_add(b, q);
 		}
-		a = wasm_f32x4_add(a, wasm_f32x4_add(p, q));
-		b = wasm_f32x4_add(b, wasm_f32x4_add(r, s));
+		if (store) e += 32;
 	}
 	return gsc_lanes(wasm_f32x4_add(a, b));
 }
@@ -120,8 +123,8 @@ static inline double gsc_exp_sum_by(const float *x, uint32_t n, float shift, flo
 	double total = 0;
 	uint32_t i = 0;
 	v128_t off = wasm_f32x4_splat(shift), times = wasm_f32x4_splat(by * 1.44269504f);
-	while (i + 16 <= n) {
-		uint32_t run = (n - i < 512 ? n - i : 512) / 16 * 16;
+	while (i + 32 <= n) {
+		uint32_t run = (n - i < 512 ? n - i : 512) / 32 * 32;
 		total += e ? gsc_terms(x + i, run, off, times, e + i, 1) : gsc_terms(x + i, run, off, times, NULL, 0);
 		i += run;
 	}
@@ -145,8 +148,13 @@ static inline void gsc_zero(float *x, uint32_t n) {
 static inline void gsc_scale(float *x, uint32_t n, float factor) {
 	const float *end = x + n;
 	v128_t by = wasm_f32x4_splat(factor);
-	for (const float *stop = x + n / 16 * 16; x != stop; x += 16) {
+	for (const float *stop = x + n / 32 * 32; x != stop; x += 32) {
 		GSC_WALK(x);
+		v128_t h = wasm_v128_load(x + 28), g = wasm_v128_load(x + 24), f = wasm_v128_load(x + 20), e = wasm_v128_load(x + 16);
+		wasm_v128_store(x + 28, wasm_f32x4_mul(h, by));
+		wasm_v128_store(x + 24, wasm_f32x4_mul(g, by));
+		wasm_v128_store(x + 20, wasm_f32x4_mul(f, by));
+		wasm_v128_store(x + 16, wasm_f32x4_mul(e, by));
 		v128_t d = wasm_v128_load(x + 12), c = wasm_v128_load(x + 8), b = wasm_v128_load(x + 4), a = wasm_v128_load(x);
 		wasm_v128_store(x + 12, wasm_f32x4_mul(d, by));
 		wasm_v128_store(x + 8, wasm_f32x4_mul(c, by));

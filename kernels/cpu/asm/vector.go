@@ -14,6 +14,8 @@ func vector() {
 		binary(s, "add", "sets z = x + y.", VADDPS)
 		binary(s, "mul", "sets z = x·y.", VMULPS)
 		scale(s)
+		carry(s, false)
+		carry(s, true)
 		maximum(s)
 		sum(s)
 		moments(s)
@@ -58,6 +60,39 @@ func scale(s isa) {
 		VMULPS(alpha, x, x)
 		f.store(x, "y")
 	})
+	f.end()
+}
+
+// carry adds up 0·x, in which any x that is not finite leaves a NaN. Past the caches it writes whole vectors, which y has to be aligned to: lines that nobody
+// reads soon are not fetched to be written.
+func carry(s isa, past bool) {
+	name, doc := "carry", "sets y = alpha·x, and gives 0, or NaN where any x is not finite."
+	if past {
+		name, doc = "stream", "is carry past the caches, with y aligned to vectors, of which there are no parts."
+	}
+	f := newSpan(s, name, "func(y, x []float32, alpha float32) float64", doc, "y", "x")
+	alpha, nothing, acc := f.parameter("alpha"), f.zeros(1)[0], f.zeros(4)
+	body := func() {
+		x := f.load("x")
+		VFMADD231PS(nothing, x, acc[f.step])
+		VMULPS(alpha, x, x)
+		if past {
+			VMOVNTPS(x, f.mem("y"))
+		} else {
+			f.store(x, "y")
+		}
+	}
+	if past {
+		f.loop(4, body)
+		f.loop(1, body)
+		SFENCE()
+	} else {
+		f.each(4, body)
+	}
+	for _, v := range acc[1:] {
+		VADDPS(v, acc[0], acc[0])
+	}
+	f.totalFloats(acc[0], 0)
 	f.end()
 }
 
