@@ -76,8 +76,6 @@ func (u *unitOfWork) compressFits() error {
 		return s.Wrong("precision.master", "a compressed weight has a dense copy, which is kept in f32", `use precision.master: "f32" with compress`)
 	case m.Stages() > 1 && len(u.policies()) > 0:
 		return s.Wrong("parallel.mesh.pipeline", "a policy that is a plugin is told of all weights, of which a stage has its own alone", "use parallel.mesh.data with it")
-	case scaled(s):
-		return s.Wrong("precision.compute", "with fp16 steps are skipped, and a mask that is due in one would not be made", `use precision.compute: "bf16" or "f32" with compress`)
 	}
 	return nil
 }

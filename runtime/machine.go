@@ -103,13 +103,14 @@ type program struct {
 	last  []collectives.Collective // waited for at its end
 }
 
-// step is a bound instruction. guard is nil, or the scalar that must not be 0. What is computed is done when it returns; a collective of
-// another stream goes on, until the steps that wait for it.
+// step is a bound instruction. guard is nil, or the scalar that must not be 0; counts says that it is the one of steps that count. What is computed is done when it
+// returns; a collective of another stream goes on, until the steps that wait for it.
 type step struct {
-	run   kernels.Kernel
-	guard *plan.Buffer
-	wait  []collectives.Collective
-	await []*named // of other programs, where they were begun
+	run    kernels.Kernel
+	guard  *plan.Buffer
+	counts bool
+	wait   []collectives.Collective
+	await  []*named // of other programs, where they were begun
 }
 
 // Bind allocates a rank's arenas on a device and binds its instructions. The
@@ -227,7 +228,8 @@ func (m *Machine) bind(p *plan.Program, slot int) error {
 		}
 		bound.steps[i].run = run
 		if in.Predicate > 0 {
-			bound.steps[i].guard = &m.stage.Buffers[in.Predicate-1]
+			guard := &m.stage.Buffers[in.Predicate-1]
+			bound.steps[i].guard, bound.steps[i].counts = guard, guard == m.scalars[plan.ScalarFinite]
 		}
 	}
 	m.programs[instance{p.Name, slot}] = bound
@@ -424,11 +426,10 @@ func (m *Machine) offset(b *plan.Buffer, slot int) int64 {
 	return b.Offset
 }
 
-// skips says whether an instruction is left out. In a training step a loss that is not finite, as squares of large errors are not though their
-// gradients are, skips what depends on a scalar, as a norm that is not finite does. The loss may become known in the program itself, as a
-// sum over ranks.
+// skips says whether an instruction is left out. A loss that is not finite, as squares of large errors are not though their gradients are, skips the update as a norm that
+// is not finite does: it may become known in the program itself, as a sum over ranks. What depends on another scalar, as the making of a mask does, is done in such a step, too.
 func (m *Machine) skips(s *step) bool {
-	return s.guard != nil && (m.counter(s.guard) == 0 || bad(m.Real(plan.ScalarLoss)))
+	return s.guard != nil && (m.counter(s.guard) == 0 || s.counts && bad(m.Real(plan.ScalarLoss)))
 }
 
 // Run runs one program in a slot. A rank whose collective failed begins no other, and says what failed.
