@@ -47,8 +47,11 @@ func (u *unitOfWork) compress() error {
 	for _, w := range u.weights.list {
 		w.compression = r.of(w)
 	}
-	if list := r.unmatched(); len(list) > 0 {
-		return list
+	if !u.short {
+		r.unmatched()
+	}
+	if len(r.problems) > 0 {
+		return r.problems
 	}
 	bits := map[*graph.Value]*compression{}
 	for _, w := range u.weights.list {
@@ -68,8 +71,6 @@ func (u *unitOfWork) compressFits() error {
 	switch m := s.Parallel.Mesh; {
 	case u.kind.Separate:
 		return s.Wrong("compress", fmt.Sprintf("weights are not compressed on devices of the kind %s yet", u.kind.Name), `use devices.kind: "cpu", or leave compress out`)
-	case len(s.Parallel.Open) > 0:
-		return s.Wrong("parallel", "it is left open, which compressed weights do not go with yet: a candidate may share weights out", "say how the work is shared out")
 	case m.Tensor > 1:
 		return s.Wrong("parallel.mesh.tensor", "ranks would share weights out, and what is pruned or rounded follows from the whole of a weight", "use parallel.mesh.data, sequence or pipeline with compress")
 	case s.Precision.Master == "bf16":
@@ -178,14 +179,13 @@ func (r *compressRules) wrong(path string, w *weight, message, fix string) {
 }
 
 // unmatched adds to what is wrong the rules that find nothing.
-func (r *compressRules) unmatched() schema.Errors {
+func (r *compressRules) unmatched() {
 	for i, ok := range r.matched {
 		if rule := r.strategy.Compress[i]; !ok {
 			r.problems = append(r.problems, r.strategy.Wrong(rule.Path+".match", fmt.Sprintf("no matrix of a linear layer has a name like %q", rule.Match),
 				"gsc plan --format text lists the names of weights; a table of embeddings must be named in full"))
 		}
 	}
-	return r.problems
 }
 
 // headsOf is how many heads a weight's elements belong to; 0: to none.

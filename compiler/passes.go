@@ -25,6 +25,7 @@ type unitOfWork struct {
 	kind     kernels.Kind
 	settings settings
 	declare  func(*schema.Plugin, compress.Tensor) (compress.Declaration, error)
+	short    bool // the model is cut short, for its price: rules may name layers that it lacks
 
 	graph   *graph.Graph
 	weights *weights

@@ -24,7 +24,12 @@ type Candidate struct {
 	PeakBytes                  int64
 
 	Why string // it is taken, or not
+
+	refused bool // the strategy does not go with it
 }
+
+// Priced says whether times and memory are known: they are not where the strategy does not go with the candidate.
+func (c *Candidate) Priced() bool { return !c.refused }
 
 // The search plans the candidates that look best, until so many of them fit or so many were planned.
 const (
@@ -44,13 +49,18 @@ type search struct {
 	ranks    int
 	layers   int
 	costs    map[costKey]*layerCost
+	refused  []Candidate // that the strategy does not go with
+	why      error       // of the first of them
 }
 
-// find gives the plan of the best candidate, and all candidates, the best first.
+// find gives the plan of the best candidate, and all candidates, the best first, those that the strategy does not go with last.
 func (x *search) find() (*plan.Plan, []Candidate, error) {
 	list, err := x.enumerate()
 	if err != nil {
 		return nil, nil, err
+	}
+	if len(list) == 0 && len(x.refused) > 0 && !strings.HasPrefix(schema.ErrorsOf(x.why)[0].Path, "parallel") { // it is no matter of meshes
+		return nil, nil, x.why
 	}
 	if len(list) == 0 {
 		return nil, nil, x.strategy.Wrong("parallel", fmt.Sprintf("no mesh of %d ranks goes with the rest of the strategy: rows, heads, layers and micro-batches must be enough for it", x.ranks), "give other numbers of ranks or rows")
@@ -59,13 +69,21 @@ func (x *search) find() (*plan.Plan, []Candidate, error) {
 		return cmp.Or(cmp.Compare(x.overflow(a.PeakBytes), x.overflow(b.PeakBytes)), cmp.Compare(a.StepSeconds, b.StepSeconds))
 	})
 	var best *plan.Plan
-	fits, planned, smallest := 0, 0, int64(0)
+	fits, planned, smallest, wrong := 0, 0, int64(0), x.why
 	var chosen Candidate
 	for i := range list {
 		if fits == wantedPlans || planned == mostPlans {
 			break
 		}
+		if x.refuses(list[i].Parallel.Mesh) {
+			continue
+		}
 		p, err := x.compile(&list[i])
+		if schema.ErrorsOf(err) != nil { // another mesh may do
+			x.refuse(list[i], err)
+			wrong = err
+			continue
+		}
 		if err != nil {
 			return nil, nil, err
 		}
@@ -80,6 +98,9 @@ func (x *search) find() (*plan.Plan, []Candidate, error) {
 			best, chosen = p, list[i]
 		}
 	}
+	if planned == 0 {
+		return nil, nil, wrong
+	}
 	if best == nil {
 		return nil, nil, x.strategy.Wrong(x.room.path, fmt.Sprintf("nothing fits into %s: of %d ways to share the work out among %d ranks, the least of the %d that were planned takes %s",
 			plan.FormatBytes(x.room.bytes), len(list), x.ranks, planned, plan.FormatBytes(smallest)), x.room.fix())
@@ -87,9 +108,10 @@ func (x *search) find() (*plan.Plan, []Candidate, error) {
 	if err := best.Verify(); err != nil {
 		return nil, nil, err
 	}
+	list = slices.DeleteFunc(list, func(c Candidate) bool { return !c.Planned && x.refuses(c.Parallel.Mesh) })
 	x.rank(list, chosen)
 	best.Choices = append(x.explain(chosen, len(list), planned), best.Choices...)
-	return best, list, nil
+	return best, append(list, x.refused...), nil
 }
 
 // overflow is 1 for what is not expected to fit, with what the price of a layer is off by.
@@ -196,7 +218,7 @@ func (c *Candidate) Form() string {
 	if c.Parallel.Zero > 0 {
 		words = append(words, fmt.Sprintf("zero %d", c.Parallel.Zero))
 	}
-	if m.Pipeline > 1 {
+	if m.Pipeline > 1 && !c.refused {
 		words = append(words, strings.ReplaceAll(c.Parallel.Pipeline.Schedule, "_", "-"))
 		if c.Parallel.Pipeline.Chunks > 1 {
 			words = append(words, fmt.Sprintf("%d chunks", c.Parallel.Pipeline.Chunks))
@@ -301,14 +323,13 @@ func (x *search) ofMesh(m schema.Mesh) (list []Candidate, err error) {
 			if err != nil {
 				return nil, err
 			}
-			if cost == nil {
+			if cost.refused != nil {
+				x.refuse(Candidate{Parallel: x.parallel(m, 0, schema.Pipeline{}), MicroBatches: micro, Recompute: policy}, cost.refused)
 				continue
 			}
 			for _, zero := range x.stagesOfZero(m) {
 				for _, pipeline := range x.pipelines(m, micro) {
-					c := Candidate{Parallel: s.Parallel, MicroBatches: micro, Recompute: policy}
-					c.Parallel.Open, c.Parallel.Mesh, c.Parallel.Zero, c.Parallel.Pipeline = nil, m, zero, pipeline
-					c.Parallel.Rules = x.rules(m)
+					c := Candidate{Parallel: x.parallel(m, zero, pipeline), MicroBatches: micro, Recompute: policy}
 					x.price(&c, cost)
 					list = append(list, c)
 				}
@@ -316,6 +337,27 @@ func (x *search) ofMesh(m schema.Mesh) (list []Candidate, err error) {
 		}
 	}
 	return list, nil
+}
+
+// parallel is the section with nothing open.
+func (x *search) parallel(m schema.Mesh, zero int, pipeline schema.Pipeline) schema.Parallel {
+	p := x.strategy.Parallel
+	p.Open, p.Mesh, p.Zero, p.Pipeline, p.Rules = nil, m, zero, pipeline, x.rules(m)
+	return p
+}
+
+// refuse notes a candidate that the strategy does not go with, and why: one for each mesh.
+func (x *search) refuse(c Candidate, err error) {
+	if x.refuses(c.Parallel.Mesh) {
+		return
+	}
+	first := schema.ErrorsOf(err)[0]
+	c.refused, c.Why = true, fmt.Sprintf("refused: %s: %s", first.Path, first.Message)
+	x.refused, x.why = append(x.refused, c), cmp.Or(x.why, err)
+}
+
+func (x *search) refuses(m schema.Mesh) bool {
+	return slices.ContainsFunc(x.refused, func(c Candidate) bool { return c.Parallel.Mesh == m })
 }
 
 // rules share the residual stream out along tensor, too, on devices of their own: it sends as much, and keeps less (Korthikanti et al.,

@@ -1,6 +1,9 @@
 package compiler
 
 import (
+	"path/filepath"
+	"slices"
+
 	"github.com/gsc-project/gsc/compiler/plan"
 	"github.com/gsc-project/gsc/kernels"
 	"github.com/gsc-project/gsc/schema"
@@ -17,25 +20,30 @@ type costKey struct {
 type layerCost struct {
 	layer, rest share
 	boundary    float64 // bytes of what stages hand on
+
+	refused error // not nil: such ranks do not go with the strategy
 }
 
 // share is a part of a step.
 type share struct {
 	forward, backward, update float64 // seconds
+	compress                  float64 // of the update: what each rank does for whole weights
 	computed                  float64 // of forward and backward
 	weights, gradients, state float64 // bytes
+	dense, masks              float64 // and of what compressed weights are made of, and with
 	saved                     float64 // and of activations, from forward to backward
 	widest                    float64 // and of what one instruction uses besides
 }
 
 func (a share) minus(b share, times float64) share {
-	return share{a.forward - times*b.forward, a.backward - times*b.backward, a.update - times*b.update, a.computed - times*b.computed,
-		a.weights - times*b.weights, a.gradients - times*b.gradients, a.state - times*b.state, a.saved - times*b.saved, a.widest - times*b.widest}
+	return share{a.forward - times*b.forward, a.backward - times*b.backward, a.update - times*b.update, a.compress - times*b.compress, a.computed - times*b.computed,
+		a.weights - times*b.weights, a.gradients - times*b.gradients, a.state - times*b.state, a.dense - times*b.dense, a.masks - times*b.masks,
+		a.saved - times*b.saved, a.widest - times*b.widest}
 }
 
 func (a share) over(n float64) share { return share{}.minus(a, -1/n) }
 
-// cost is memoised; nil where such ranks do not go with the model.
+// cost is memoised.
 func (x *search) cost(k costKey) (*layerCost, error) {
 	if c, known := x.costs[k]; known {
 		return c, nil
@@ -43,8 +51,8 @@ func (x *search) cost(k costKey) (*layerCost, error) {
 	period := x.period()
 	one, err := x.few(k, period)
 	if schema.ErrorsOf(err) != nil { // another candidate may do
-		x.costs[k] = nil
-		return nil, nil
+		x.costs[k] = &layerCost{refused: err}
+		return x.costs[k], nil
 	}
 	if err != nil {
 		return nil, err
@@ -91,7 +99,8 @@ func (x *search) few(k costKey, layers int) (*share, error) {
 	s.Batch = schema.Batch{Sequences: k.rows, MicroBatches: 1}
 	s.Parallel.Open, s.Parallel.Mesh, s.Parallel.Zero, s.Parallel.Pipeline, s.Parallel.Rules = nil, m, 0, schema.Pipeline{}, x.rules(m)
 	s.Memory.Recompute = k.recompute
-	u := &unitOfWork{strategy: &s, data: x.data, kind: x.kind, settings: settings{microBatches: 1, recompute: k.recompute, chunkBytes: largeChunk}}
+	u := &unitOfWork{strategy: &s, data: x.data, kind: x.kind, declare: x.options.Declare, short: true,
+		settings: settings{microBatches: 1, recompute: k.recompute, chunkBytes: largeChunk}}
 	if err := u.run(passes, nil); err != nil {
 		return nil, err
 	}
@@ -108,11 +117,31 @@ func (x *search) few(k costKey, layers int) (*share, error) {
 		case plan.Gradient:
 			c.gradients += size
 		case plan.State:
-			c.state += size
+			*c.ofState(b.Name) += size
 		}
 	}
+	for i, list := 0, st.Program(calls[2].Program).Instructions; i < len(list); i++ {
+		if slices.Contains(compressing, list[i].Op) {
+			c.compress += x.profile.instruction(u.plan, st, &list[i], run.pricer.threads, 1)
+		}
+	}
+	c.update -= c.compress
 	c.saved, c.widest = kept(st, calls[0].Program, calls[1].Program)
 	return c, nil
+}
+
+// compressing are the operations that make weights of their dense copies.
+var compressing = []kernels.Op{kernels.PruneMask, kernels.ApplyMask, kernels.FakeQuantize}
+
+// ofState is where a state is counted: ranks of ZeRO share the optimizer's out, what a weight is made of from stage 3 on, and masks and scales never.
+func (a *share) ofState(name string) *float64 {
+	switch filepath.Ext(name) {
+	case plan.SuffixDense:
+		return &a.dense
+	case plan.SuffixMask, plan.SuffixScale, plan.SuffixZero:
+		return &a.masks
+	}
+	return &a.state
 }
 
 // kept is what one program makes and another reads, and what the widest instruction of either uses besides that.
@@ -181,7 +210,7 @@ func (x *search) price(c *Candidate, cost *layerCost) {
 	if p.Schedule == "zero_bubble" {
 		idle *= zeroBubbleShare
 	}
-	update := (layers*l.update + r.update) / ways[0]
+	update := (layers*l.update+r.update)/ways[0] + layers*l.compress + r.compress
 	c.Computed = micro*computed + update
 	c.Exposed = micro*(turn-computed+handing+each) + once
 	c.Waiting = idle
@@ -195,7 +224,7 @@ func (x *search) price(c *Candidate, cost *layerCost) {
 	if m.Pipeline == 1 && c.MicroBatches == 1 { // gradients come as activations go
 		held = max(0, held-gradients/ways[1])
 	}
-	memory := weights/ways[2] + gradients/ways[1] + state/ways[0] + held + 1.5*r.widest
+	memory := (weights+layers*l.dense+r.dense)/ways[2] + layers*l.masks + r.masks + gradients/ways[1] + state/ways[0] + held + 1.5*r.widest
 	if c.Parallel.Zero == 3 { // of the block at hand and the next one
 		memory += 3 * l.weights
 	}

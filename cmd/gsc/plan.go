@@ -98,7 +98,11 @@ func writeCandidates(w io.Writer, path string, o gsc.Options, n int) error {
 	lines := [][]string{{"candidates", "micro-batches", "recompute", "a step", "memory", "why"}}
 	for i := range list[:min(n, len(list))] {
 		c := &list[i]
-		lines = append(lines, []string{"  " + c.Form(), fmt.Sprint(c.MicroBatches), c.Recompute, plan.FormatSeconds(c.StepSeconds), plan.FormatBytes(c.PeakBytes), c.Why})
+		step, memory := "", ""
+		if c.Priced() {
+			step, memory = plan.FormatSeconds(c.StepSeconds), plan.FormatBytes(c.PeakBytes)
+		}
+		lines = append(lines, []string{"  " + c.Form(), fmt.Sprint(c.MicroBatches), c.Recompute, step, memory, c.Why})
 	}
 	_, err = fmt.Fprintf(w, "%s%d of %d\n", plan.Columns(lines), min(n, len(list)), len(list))
 	return err
