@@ -76,7 +76,7 @@ func (m *matcher) operand(p Param, t Tensor, a Attrs) error {
 func (m *matcher) dtype(p Param, d DType) error {
 	c, want := p.Class, p.Class.DType()
 	switch {
-	case c == Float && (!d.Float() || p.Wide && d.Half()), c == Any && !d.Float() && d != I32, c == Number && !d.Float() && d != I32 && d != I64, c == Half && !d.Half():
+	case c == Float && (!d.Float() || p.Wide && d.Half()), c == Any && !d.Float() && d != I32 && d != I8, c == Number && !d.Float() && d != I32 && d != I64, c == Half && !d.Half():
 		return fmt.Errorf("type %v is not a type it takes", d)
 	case c == Number, c == Half:
 		return nil

@@ -32,7 +32,7 @@ const (
 	Real                   // F64, whatever the compute type: scalars and sums
 	Counter                // I64
 	Bytes                  // U8: workspace
-	Any                    // F32, F64 or I32, the same for all such operands of a call
+	Any                    // F32, F64, I32 or I8, the same for all such operands of a call
 	Half                   // BF16 or F16: weights as they are stored
 	Quantised              // I8: whole numbers that a scale belongs to
 	Number                 // any float, I32 or I64, whatever the compute type: what ranks add up. Halves are added up in F32, and rounded once

@@ -3,25 +3,31 @@ package cpu
 import "github.com/gsc-project/gsc/kernels"
 
 func bindZero(d *Device, c kernels.Call, _ kernels.Sizes) (kernels.Kernel, error) {
-	if c.Args[0].DType.Size() == 8 {
+	switch c.Args[0].DType.Size() {
+	case 8:
 		return zero[int64](d, c.Args), nil
+	case 1:
+		return zero[int8](d, c.Args), nil
 	}
 	return zero[int32](d, c.Args), nil
 }
 
-func zero[T int32 | int64](d *Device, args []kernels.Tensor) kernels.Kernel {
+func zero[T int8 | int32 | int64](d *Device, args []kernels.Tensor) kernels.Kernel {
 	y := kernels.Slice[T](args[0])
 	return d.overSpans(args, func(_, n int, at offsets) { clear(y[at[0]:][:n]) })
 }
 
 func bindCopy(d *Device, c kernels.Call, _ kernels.Sizes) (kernels.Kernel, error) {
-	if c.Args[0].DType.Size() == 8 {
+	switch c.Args[0].DType.Size() {
+	case 8:
 		return copyStrided[int64](d, c.Args), nil
+	case 1:
+		return copyStrided[int8](d, c.Args), nil
 	}
 	return copyStrided[int32](d, c.Args), nil
 }
 
-func copyStrided[T int32 | int64](d *Device, args []kernels.Tensor) kernels.Kernel {
+func copyStrided[T int8 | int32 | int64](d *Device, args []kernels.Tensor) kernels.Kernel {
 	x, y := kernels.Slice[T](args[0]), kernels.Slice[T](args[1])
 	return d.overSpans(args, func(_, n int, at offsets) { copy(y[at[1]:][:n], x[at[0]:][:n]) })
 }

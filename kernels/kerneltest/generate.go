@@ -159,7 +159,10 @@ func (g *generator) drawOperands() {
 	if g.recipe.presence != nil {
 		g.recipe.presence(g, has)
 	}
-	wholeNumbers := g.coin() // what operands of any type hold
+	held := kernels.Float // what operands of any type hold
+	if g.coin() {
+		held = []kernels.Class{kernels.Index, kernels.Quantised}[g.IntN(2)]
+	}
 	for i, p := range contract.Params {
 		o := operand{absent: !has[p.Name], class: p.Class, share: i}
 		if p.Class == kernels.Bytes { // its size is the device's affair
@@ -171,10 +174,7 @@ func (g *generator) drawOperands() {
 			}
 		}
 		if p.Class == kernels.Any {
-			o.class = kernels.Float
-			if wholeNumbers {
-				o.class = kernels.Index
-			}
+			o.class = held
 		}
 		g.sample.operands = append(g.sample.operands, o)
 	}
@@ -279,7 +279,7 @@ func (g *generator) fill(p kernels.Param, o *operand) error {
 		}
 	default:
 		draw := integersByName[p.Name]
-		if p.Class == kernels.Quantised {
+		if o.class == kernels.Quantised {
 			draw = (*generator).quantised
 		}
 		if draw == nil {

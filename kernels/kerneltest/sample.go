@@ -24,7 +24,7 @@ type sample struct {
 type operand struct {
 	values
 	absent  bool
-	class   kernels.Class // never Any: it is settled to Float or Index
+	class   kernels.Class // never Any: it is settled to Float, Index or Quantised
 	shape   []int
 	strides []int // nil: dense
 	start   int   // elements of its region before the first one

@@ -3,22 +3,28 @@ package ref
 import "github.com/gsc-project/gsc/kernels"
 
 func zero(c *call) {
-	if c.tensor("y").DType == kernels.I32 {
+	switch c.tensor("y").DType {
+	case kernels.I32:
 		clear(c.indices("y").data)
-		return
+	case kernels.I8:
+		clear(c.quantised("y").data)
+	default:
+		clear(c.floats("y").data)
 	}
-	clear(c.floats("y").data)
 }
 
 func copyElements(c *call) {
-	if c.tensor("x").DType == kernels.I32 {
+	switch c.tensor("x").DType {
+	case kernels.I32:
 		assign(c.indices("y"), c.indices("x"))
-		return
+	case kernels.I8:
+		assign(c.quantised("y"), c.quantised("x"))
+	default:
+		assign(c.floats("y"), c.floats("x"))
 	}
-	assign(c.floats("y"), c.floats("x"))
 }
 
-func assign[T float64 | int32](y, x view[T]) {
+func assign[T float64 | int32 | int8](y, x view[T]) {
 	for i := range y.len() {
 		*y.flat(i) = *x.flat(i)
 	}
