@@ -167,7 +167,7 @@ func quantise(p *plan.Plan, c *plan.Compression, x []float64) {
 	}
 }
 
-// Threads change no bit; ranks of data, with each stage of ZeRO that there can be, of replica and sequence, and stages learn what one rank learns.
+// Threads change no bit; ranks of data, with each stage of ZeRO that there can be, of replica, sequence and tensor, and stages learn what one rank learns.
 func TestCompressedRanksLearnTheSame(t *testing.T) {
 	rules := strings.Replace(prunedGPT2, `,
 		{match: "transformer.wte.weight", quantize: bits: 8}`, "", 1) // which two stages use
@@ -175,7 +175,8 @@ func TestCompressedRanksLearnTheSame(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			one := learn(t, "ref", c.model, stream, 7, "batch.sequences=8", c.rules)
 			for _, cut := range [][]string{{mesh(2)}, {mesh(4), "parallel.zero=1"}, {mesh(2), "parallel.zero=2", "batch.micro_batches=2"}, {mesh(4), "parallel.zero=3"}, {mesh(2), `parallel.reduce="each"`, "batch.micro_batches=2"},
-				{"parallel.mesh.replica=2", mesh(2), "parallel.zero=1"}, {"parallel.mesh.sequence=2"}, {"parallel.mesh.pipeline=2", "batch.micro_batches=2"}, {"parallel.mesh.pipeline=2", mesh(2), "parallel.zero=3", "batch.micro_batches=2"},
+				{"parallel.mesh.replica=2", mesh(2), "parallel.zero=1"}, {"parallel.mesh.sequence=2"}, {"parallel.mesh.tensor=2"}, {"parallel.mesh.tensor=2", mesh(2), "parallel.zero=3", "batch.micro_batches=2"},
+				{"parallel.mesh.tensor=2", "parallel.mesh.pipeline=2", "batch.micro_batches=2", `parallel.rules=[{kind: "activation", region: "residual", dim: "seq", axis: "tensor"}]`}, {"parallel.mesh.pipeline=2", "batch.micro_batches=2"}, {"parallel.mesh.pipeline=2", mesh(2), "parallel.zero=3", "batch.micro_batches=2"},
 				{`memory.recompute="full"`}, {`memory.recompute="selective"`, "batch.micro_batches=4"}, {"compile.fuse=false", "memory.loss_chunks=2"}} {
 				one.shared(t, cut...)
 			}
@@ -290,7 +291,7 @@ func TestPolicyTwin(t *testing.T) {
 	path := withPolicies(t, write(t, gpt2, stream))
 	own := `compress=[{match: "*", prune: {pattern: "2:4", begin: 2, end: 6, every: 2, schedule: "constant"}, quantize: {bits: 8, begin: 6}}]`
 	twin := `compress=[{match: "*", plugin: "two_four.wasm", params: {begin: 2, end: 6, every: 2, int8: 1}}]`
-	for _, cut := range [][]string{nil, {mesh(2)}, {mesh(2), "parallel.zero=2", "batch.micro_batches=2"}, {mesh(2), "parallel.zero=3"}} {
+	for _, cut := range [][]string{nil, {mesh(2)}, {mesh(2), "parallel.zero=2", "batch.micro_batches=2"}, {mesh(2), "parallel.zero=3"}, {"parallel.mesh.tensor=2"}} {
 		want := boundLab(t, planOf(t, path, append(cut, own)...), 1)
 		losses := want.train(8)
 		for _, threads := range []int{1, 4} {
@@ -310,30 +311,35 @@ func TestPolicyTwin(t *testing.T) {
 	l.allocatesNothing(20)
 }
 
-// A run that two ranks began, with the optimizer's state shared out, goes on with one: masks, scales and dense copies are in its checkpoints as whole tensors.
+// A run that two ranks began, with the optimizer's state or the weights shared out, goes on with one: masks, scales and dense copies are in its checkpoints as whole tensors.
 func TestCompressedRunReshards(t *testing.T) {
 	path := write(t, gpt2, stream)
-	options := gsc.TrainOptions{Out: io.Discard, Options: gsc.Options{Set: []string{prunedGPT2, `optimizer={kind: "sgd", momentum: 0.9}`, "schedule.steps=5"}}, Run: filepath.Join(t.TempDir(), "one")}
-	if err := gsc.Train(t.Context(), path, options); err != nil {
+	one := gsc.TrainOptions{Out: io.Discard, Options: gsc.Options{Set: []string{prunedGPT2, `optimizer={kind: "sgd", momentum: 0.9}`, "schedule.steps=5"}}, Run: filepath.Join(t.TempDir(), "one")}
+	if err := gsc.Train(t.Context(), path, one); err != nil {
 		t.Fatal(err)
 	}
-	want := metrics(t, options.Run)
-	one := options
-	options.Run, options.Set = filepath.Join(t.TempDir(), "two"), append(slices.Clone(one.Set), mesh(2), "parallel.zero=1")
-	if err := gsc.Train(&patient{t.Context(), 3}, path, options); err != nil {
-		t.Fatal(err)
-	}
-	options.Set, options.Reshard = one.Set, true
-	if err := gsc.Train(t.Context(), path, options); err != nil {
-		t.Fatal(err)
-	}
-	got := metrics(t, options.Run)
-	if len(got) != len(want) {
-		t.Fatalf("%d steps, want %d", len(got), len(want))
-	}
-	for i := range got {
-		if math.Abs(got[i]["loss"]-want[i]["loss"]) > 1e-5 || got[i]["sparsity"] != want[i]["sparsity"] {
-			t.Errorf("step %d: %v, on one rank %v", i+1, got[i], want[i])
+	want := metrics(t, one.Run)
+	for _, cut := range [][]string{{mesh(2), "parallel.zero=1"}, {"parallel.mesh.tensor=2"}} {
+		options := one
+		options.Run, options.Set = filepath.Join(t.TempDir(), "two"), append(slices.Clone(one.Set), cut...)
+		if err := gsc.Train(&patient{t.Context(), 3}, path, options); err != nil {
+			t.Fatal(err)
+		}
+		options.Set, options.Reshard = one.Set, true
+		if err := gsc.Train(t.Context(), path, options); err != nil {
+			t.Fatal(err)
+		}
+		got := metrics(t, options.Run)
+		if len(got) != len(want) {
+			t.Fatalf("%v: %d steps, want %d", cut, len(got), len(want))
+		}
+		for i := range got {
+			if math.Abs(got[i]["loss"]-want[i]["loss"]) > 1e-5 || got[i]["sparsity"] != want[i]["sparsity"] {
+				t.Errorf("%v: step %d: %v, on one rank %v", cut, i+1, got[i], want[i])
+			}
+		}
+		if err := gsc.Export(options.Run, filepath.Join(t.TempDir(), "out"), gsc.ExportOptions{To: gsc.FormatCompressedTensors, Out: io.Discard}); err != nil {
+			t.Errorf("%v: %v", cut, err)
 		}
 	}
 }

@@ -1,6 +1,8 @@
 package gsc_test
 
 import (
+	"fmt"
+	"path/filepath"
 	"slices"
 	"testing"
 
@@ -51,3 +53,57 @@ func (l *lab) spoil(name string) {
 		}
 	}
 }
+
+// From the same dense copies ranks that share weights out make the masks, scales and weights that one rank makes, bit for bit, whatever the cut falls between: at a rate of
+// 0 the dense copies stay as they began.
+func TestCutWeightsAreCompressedToTheSameBits(t *testing.T) {
+	for _, c := range []struct{ name, model, rules string }{{"gpt2", gpt2, prunedGPT2}, {"llama", llama, prunedLlama}, {"every pattern", gpt2, cutGPT2}, {"padded", `schema.#GPT2 & {layers: 2, heads: 2, width: 12, vocabulary: 257, context: 16, std: 0.3}`, paddedGPT2}} {
+		for _, device := range []string{"cpu", "ref"} {
+			t.Run(c.name+"/"+device, func(t *testing.T) {
+				path := write(t, c.model, stream)
+				set := []string{c.rules, fmt.Sprintf("devices.kind=%q", device), "batch.sequences=4"}
+				one := newLab(t, planOf(t, path, set...), 1)
+				labs := []*lab{one}
+				for _, cut := range [][]string{{"parallel.mesh.tensor=2"}, {"parallel.mesh.tensor=2", mesh(2), "parallel.zero=3"}, {"parallel.mesh.tensor=2", mesh(2), "parallel.zero=1"},
+					{"parallel.mesh.sequence=2", `parallel.rules=[{kind: "weight", dim: "mlp", axis: "sequence"}]`}} {
+					l := newLab(t, planOf(t, path, append(cut, set...)...), 1)
+					labs = append(labs, l)
+					if !slices.ContainsFunc(l.plan.Compressions, func(c plan.Compression) bool { return l.plan.Tensor(c.Tensor).Cut.Axis != "" }) && c.name != "padded" {
+						t.Errorf("%v: nothing is cut", cut)
+					}
+				}
+				for step := range int64(6) {
+					for i, l := range labs {
+						l.step(step+1, 0)
+						for _, tensor := range one.plan.Tensors {
+							if compressing(tensor.Name) && !slices.Equal(l.tensor(tensor.Name), one.tensor(tensor.Name)) {
+								t.Fatalf("step %d: mesh %v: other bits of %s", step+1, labs[i].plan.Mesh, tensor.Name)
+							}
+						}
+					}
+				}
+				for i := range one.plan.Compressions {
+					one.compressedBy(&one.plan.Compressions[i], 6)
+				}
+			})
+		}
+	}
+}
+
+// compressing says whether a tensor is a weight, or what a compressed one has beside it.
+func compressing(name string) bool {
+	return slices.Contains([]string{".weight", plan.SuffixDense, plan.SuffixMask, plan.SuffixScale, plan.SuffixZero}, filepath.Ext(name))
+}
+
+// Rules whose runs lie within the parts of two ranks, and across them.
+const (
+	cutGPT2 = `compress=[
+		{match: "*.mlp.c_fc.weight", prune: {sparsity: 0.5, end: 5, every: 2}, quantize: {bits: 4, group: 4, symmetric: false, begin: 2}},
+		{match: "*.mlp.c_proj.weight", prune: pattern: "2:4", quantize: {bits: 8, group: 8, begin: 3}},
+		{match: "*.0.attn.c_attn.weight", prune: {pattern: "rows", sparsity: 0.4}, quantize: bits: 8},
+		{match: "*.1.attn.c_attn.weight", prune: {pattern: "heads", sparsity: 0.5}},
+		{match: "*.0.attn.c_proj.weight", prune: {pattern: "4:12"}, quantize: {bits: 8, symmetric: false}},
+		{match: "*.1.attn.c_proj.weight", quantize: {bits: 4, group: 3}},
+		{match: "transformer.wte.weight", prune: {sparsity: 0.3, end: 4, every: 1}, quantize: bits: 8}]`
+	paddedGPT2 = `compress=[{match: "transformer.wte.weight", prune: {sparsity: 0.3, end: 4, every: 1}, quantize: {bits: 4, group: 4}}]`
+)

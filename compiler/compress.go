@@ -18,8 +18,9 @@ type compression struct {
 	plan.Compression
 	pos string // of the rule that says so
 
-	along  view // what each output is a sum of
-	slices view // what is pruned together, where it is more than an element
+	along  view  // what each output is a sum of
+	slices view  // what is pruned together, where it is more than an element
+	part   *part // of it that a rank has, when the update is made
 
 	dense, mask, scale, zero, squares *graph.Value
 }
@@ -71,8 +72,6 @@ func (u *unitOfWork) compressFits() error {
 	switch m := s.Parallel.Mesh; {
 	case u.kind.Separate:
 		return s.Wrong("compress", fmt.Sprintf("weights are not compressed on devices of the kind %s yet", u.kind.Name), `use devices.kind: "cpu", or leave compress out`)
-	case m.Tensor > 1:
-		return s.Wrong("parallel.mesh.tensor", "ranks would share weights out, and what is pruned or rounded follows from the whole of a weight", "use parallel.mesh.data, sequence or pipeline with compress")
 	case s.Precision.Master == "bf16":
 		return s.Wrong("precision.master", "a compressed weight has a dense copy, which is kept in f32", `use precision.master: "f32" with compress`)
 	case m.Stages() > 1 && len(u.policies()) > 0:
@@ -291,10 +290,11 @@ func (u *updater) reserveCompressed(w *weights) error {
 		if weight.of != nil || !c.acts() {
 			continue
 		}
-		if slices.ContainsFunc(u.stage.ties, func(t tie) bool { return t.weight == weight }) || weight.cut.Axis != "" {
-			return &schema.Error{Path: "compress", Message: fmt.Sprintf("%s is shared out, or used by several stages of the pipeline, which compressed weights cannot be", weight.value.Name),
+		if slices.ContainsFunc(u.stage.ties, func(t tie) bool { return t.weight == weight }) {
+			return &schema.Error{Path: "compress", Message: fmt.Sprintf("%s is used by several stages of the pipeline, which compressed weights cannot be", weight.value.Name),
 				At: []schema.Pos{schema.Pos(c.pos), weight.pos}, Fix: "leave the weight out, or have one stage"}
 		}
+		c.part = partOf(weight)
 		if c.Plugin != "" {
 			c.squares = u.compressState(weight, plan.SuffixSquares, kernels.F64, "zeros", plan.Dim{Name: "part", Size: 1})
 		}
@@ -307,17 +307,16 @@ func (u *updater) reserveCompressed(w *weights) error {
 			c.mask = u.compressState(weight, plan.SuffixMask, kernels.I8, "ones", weight.value.Dims...)
 		}
 		if c.Bits > 0 {
-			dims := []plan.Dim{{Name: "output", Size: c.along.a}, {Name: "group", Size: kernels.Groups(c.In, kernels.Attrs{Group: c.Group})}, {Name: "output", Size: c.along.b}}
-			c.scale = u.compressState(weight, plan.SuffixScale, kernels.F32, "zeros", dims...)
+			c.scale = u.scales(weight, plan.SuffixScale)
 			if !c.Symmetric {
-				c.zero = u.compressState(weight, plan.SuffixZero, kernels.F32, "zeros", dims...)
+				c.zero = u.scales(weight, plan.SuffixZero)
 			}
 		}
 	}
 	return nil
 }
 
-// compressState makes a tensor that every rank has whole.
+// compressState makes a tensor that every rank has whole, or as it has the weight.
 func (u *updater) compressState(w *weight, suffix string, dtype kernels.DType, init string, dims ...plan.Dim) *graph.Value {
 	v, _ := u.Graph.Lasting(w.value.Name+suffix, plan.State, dtype, dims...)
 	v.Of = w.value
@@ -409,34 +408,48 @@ func (u *updater) compressed(w *weights) {
 	}
 }
 
-// compressOne makes a weight of its whole dense copy.
+// compressOne makes a weight, or the part of it that a cut leaves the rank, of its dense copy.
 func (u *updater) compressOne(w *weight, dense, made *graph.Value) {
 	c, name, n := w.compression, w.value.Name, dense.Len()
 	if c.mask != nil {
-		v := c.slices
-		u.Emit(kernels.PruneMask, "prune."+name, c.pattern(), graph.Args{"x": graph.As(dense, v.a, v.k, v.b), "sparsity": graph.Is(u.scalar(plan.ScalarSparsity(name), kernels.F64)),
-			"mask": graph.As(c.mask, v.a, v.k, v.b)}).Guard = u.scalar(plan.ScalarMask(name), kernels.I64)
+		u.prune(w, dense)
 	}
-	if c.Bits == 0 {
-		u.Emit(kernels.ApplyMask, "compress."+name, kernels.Attrs{}, graph.Args{"x": graph.As(dense, n), "mask": graph.As(c.mask, n), "y": graph.As(made, n)})
-	} else {
-		u.Emit(kernels.FakeQuantize, "compress."+name, kernels.Attrs{Bits: c.Bits, Group: c.Group, Symmetric: c.Symmetric}, u.quantiseArgs(c, dense, made))
+	masked := func(y *graph.Value) {
+		u.Emit(kernels.ApplyMask, "compress."+name, kernels.Attrs{}, graph.Args{"x": graph.As(dense, n), "mask": graph.As(c.mask, n), "y": graph.As(y, n)})
+	}
+	switch {
+	case c.Bits == 0:
+		masked(made)
+	case c.part.holds(c.Group):
+		u.quantise(c, graph.As(dense, c.part.along.shape()...), c.mask, graph.As(made, c.part.along.shape()...))
+	case c.mask != nil:
+		kept := u.Graph.Add(name+".kept", plan.Workspace, dense.DType, w.value.Dims...)
+		masked(kept)
+		u.quantiseWhole(w, kept, made)
+	default:
+		u.quantiseWhole(w, dense, made)
 	}
 	if c.squares != nil {
 		u.Emit(kernels.SumSquares, "squares."+name, kernels.Attrs{}, graph.Args{"x": graph.Is(dense), "total": graph.Is(c.squares)})
+		if w.cut.Axis != "" {
+			u.Emit(kernels.AllReduce, "squares."+name, kernels.Attrs{Axis: w.cut.Axis}, graph.Args{"x": graph.Is(c.squares), "y": graph.Is(c.squares)})
+		}
 	}
 }
 
-func (u *updater) quantiseArgs(c *compression, dense, made *graph.Value) graph.Args {
-	seen := func(v *graph.Value) graph.Arg { return graph.As(v, c.along.a, c.along.k, c.along.b) }
-	args := graph.Args{"x": seen(dense), "on": graph.Is(u.scalar(plan.ScalarQuantize(c.Tensor), kernels.I64)), "y": seen(made), "scale": graph.Is(c.scale)}
-	if c.mask != nil {
-		args["mask"] = seen(c.mask)
+// quantise emits the rounding of x, of which a mask may leave elements out, into y.
+func (u *updater) quantise(c *compression, x graph.Arg, mask *graph.Value, y graph.Arg) {
+	scales := func(v *graph.Value) graph.Arg {
+		return graph.As(v, x.Shape[0], v.Len()/(x.Shape[0]*x.Shape[2]), x.Shape[2])
+	}
+	args := graph.Args{"x": x, "on": graph.Is(u.scalar(plan.ScalarQuantize(c.Tensor), kernels.I64)), "y": y, "scale": scales(c.scale)}
+	if mask != nil {
+		args["mask"] = graph.As(mask, x.Shape...)
 	}
 	if c.zero != nil {
-		args["zero"] = graph.Is(c.zero)
+		args["zero"] = scales(c.zero)
 	}
-	return args
+	u.Emit(kernels.FakeQuantize, "compress."+c.Tensor, kernels.Attrs{Bits: c.Bits, Group: c.Group, Symmetric: c.Symmetric}, args)
 }
 
 // pattern is what PruneMask is told.

@@ -240,8 +240,11 @@ func (u *unitOfWork) tensors(lowered []*lowerer) []plan.Tensor {
 		for _, st := range s.states {
 			t := plan.Tensor{Name: st.value.Name, Class: plan.State, Of: st.of.value.Name, Dims: st.value.Dims,
 				DType: st.value.DType, Init: st.init, Stage: i, Buffer: l.buffer(st.value)}
-			if st.whole {
+			switch {
+			case st.whole:
 				t.Dims, t.Cut = st.of.dims, st.of.cut
+			case st.dims != nil:
+				t.Dims, t.Cut = st.dims, st.cut
 			}
 			if st.part {
 				t.Part = plan.AxisData

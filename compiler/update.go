@@ -70,9 +70,11 @@ type updater struct {
 type state struct {
 	value *graph.Value
 	of    *weight
-	whole bool // it has an element for each of the weight's
-	part  bool // it is a rank's part of those
-	terms bool // each rank that takes rows has one of its own
+	whole bool       // it has an element for each of the weight's
+	part  bool       // it is a rank's part of those
+	terms bool       // each rank that takes rows has one of its own
+	dims  []plan.Dim // not nil: of all of it, which is neither the weight's nor the value's
+	cut   plan.Cut   // of those
 	init  plan.Init
 }
 
