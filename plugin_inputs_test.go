@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"github.com/gsc-project/gsc"
+	"github.com/gsc-project/gsc/compiler/plan"
 	"github.com/gsc-project/gsc/runtime/checkpoint/safetensors"
 	"github.com/gsc-project/gsc/runtime/data"
 )
@@ -56,11 +57,40 @@ func trainsAlike(t *testing.T, path, objective string, ways ...[]string) []float
 func TestDistillation(t *testing.T) {
 	path := taught(t, llama, gpt2, stream)
 	ways := [][]string{{"memory.loss_chunks=3"}, {"compile.fuse=false"}, {`memory.recompute="full"`}, {mesh(2)}, {mesh(2), "parallel.zero=2", "batch.micro_batches=2"}, {mesh(2), "parallel.zero=3"},
-		{"parallel.mesh.sequence=2"}, {"parallel.mesh.tensor=2"}, {`devices.kind="ref"`}}
+		{"parallel.mesh.sequence=2"}, {"parallel.mesh.tensor=2"}, {`devices.kind="ref"`}, {"parallel.mesh.pipeline=2", "batch.micro_batches=2"}, {"parallel.mesh.pipeline=4", "batch.micro_batches=4", `parallel.pipeline.schedule="zero_bubble"`},
+		{"parallel.mesh.pipeline=2", "parallel.pipeline.chunks=2", "batch.micro_batches=2"}, {"parallel.mesh.pipeline=2", mesh(2), "parallel.zero=3", "batch.micro_batches=2", `parallel.pipeline.schedule="gpipe"`}, {"parallel.mesh.pipeline=2", "parallel.mesh.tensor=2", "batch.micro_batches=2"}}
 	trainsAlike(t, path, by("distill.wasm", ""), ways...)
 	got := trainsAlike(t, path, by("distill.wasm", "alpha: 0"), ways...)
 	if want := boundLab(t, planOf(t, path), 1).train(len(got)); !(farthest(got, want) <= 1e-5) {
 		t.Errorf("without a share of the teacher the losses are %v, those of the cross entropy %v", got, want)
+	}
+}
+
+// Of several stages the one that has the loss has the teacher, and so much less of the student; the plan says what memory each takes.
+func TestTeacherStandsWithTheLoss(t *testing.T) {
+	path := taught(t, llama, strings.Replace(gpt2, "layers: 2", "layers: 6", 1), stream)
+	cut := []string{"parallel.mesh.pipeline=2", "batch.micro_batches=2"}
+	alone, with := planOf(t, path, cut...), planOf(t, path, append(cut, by("distill.wasm", ""))...)
+	onLast := func(p *plan.Plan, class plan.Class) (n int) {
+		for _, t := range p.Tensors {
+			if _, last := t.In(1); last && t.Class == class {
+				n++
+			}
+		}
+		return n
+	}
+	if teacher := onLast(with, plan.Taught); teacher == 0 || onLast(alone, plan.Weight) <= onLast(with, plan.Weight) {
+		t.Errorf("with the loss are %d weights of the teacher, and %d of the student's, of which there are %d without a teacher", teacher, onLast(with, plan.Weight), onLast(alone, plan.Weight))
+	}
+	for _, tensor := range with.Tensors {
+		if tensor.Class == plan.Taught && (tensor.Stage != 1 || len(tensor.Copies) > 0) {
+			t.Errorf("%s is on stage %d, with copies %v", tensor.Name, tensor.Stage, tensor.Copies)
+		}
+	}
+	for _, b := range with.Stages[0].Buffers {
+		if strings.Contains(b.Name, plan.TeacherPrefix) {
+			t.Errorf("the first stage keeps %s", b.Name)
+		}
 	}
 }
 
@@ -97,7 +127,7 @@ func TestLossOfSequences(t *testing.T) {
 // A loss of pairs sees neighbours of the batch, whatever shares the work out, and training on it makes the chosen ones likelier.
 func TestLossOfPairs(t *testing.T) {
 	path := taught(t, llama, gpt2, padded)
-	losses := trainsAlike(t, path, by("dpo.wasm", "beta: 1"), [][]string{{"memory.loss_chunks=2"}, {mesh(2)}, {"batch.micro_batches=2"}, {"parallel.mesh.tensor=2"}}...)
+	losses := trainsAlike(t, path, by("dpo.wasm", "beta: 1"), [][]string{{"memory.loss_chunks=2"}, {mesh(2)}, {"batch.micro_batches=2"}, {"parallel.mesh.tensor=2"}, {"parallel.mesh.pipeline=2", "batch.micro_batches=2"}}...)
 	l := boundLab(t, planOf(t, path, by("dpo.wasm", "beta: 1"), `data.order="sequential"`), 2)
 	before := l.evaluate(data.Train)
 	l.train(40)

@@ -71,6 +71,7 @@ type cutter struct {
 	layers         []int // the chunk of each
 	head           int   // and that of what follows them
 	of             map[*graph.Node]int
+	taught         map[*graph.Node]bool  // what a teacher does, and what follows from its logits: the head's chunk does it
 	made           map[*graph.Value]int  // by root: the chunk that makes it
 	crosses        map[*graph.Value]bool // what chunks hand on
 	tables         map[*graph.Value][]*graph.Node
@@ -131,9 +132,10 @@ func some(list ...*graph.Program) []*graph.Program {
 // of none. The first program that is assigned says where the layers are cut.
 func (c *cutter) assign(forward, backward []*graph.Node) error {
 	c.findTables(forward)
+	c.findTaught(forward)
 	units := c.units(forward)
 	if c.layers == nil {
-		if err := c.share(units); err != nil {
+		if err := c.share(units, c.teaching(forward)); err != nil {
 			return err
 		}
 	}
@@ -148,6 +150,11 @@ func (c *cutter) assign(forward, backward []*graph.Node) error {
 		}
 		for _, n := range u.nodes {
 			c.note(n, chunk)
+		}
+	}
+	for _, n := range forward {
+		if c.taught[n] {
+			c.note(n, c.head)
 		}
 	}
 	return c.mirror(backward)
@@ -221,6 +228,44 @@ func (c *cutter) findTables(nodes []*graph.Node) {
 	}
 }
 
+// findTaught finds the nodes of a program that read a teacher's weights or what follows from them. A teacher is not cut: its logits are needed where the loss is, and there
+// alone.
+func (c *cutter) findTaught(nodes []*graph.Node) {
+	c.taught = map[*graph.Node]bool{}
+	from := map[*graph.Value]bool{}
+	for _, n := range nodes {
+		n.Uses(func(v *graph.Value, role kernels.Role) {
+			c.taught[n] = c.taught[n] || role.Reads() && (v.Root().Class == plan.Taught || from[v.Root()])
+		})
+		if !c.taught[n] {
+			delete(c.taught, n)
+			continue
+		}
+		for _, v := range outputs(n) {
+			from[v] = !v.Lasting()
+		}
+	}
+}
+
+// teaching is the arithmetic of that.
+func (c *cutter) teaching(nodes []*graph.Node) (flops float64) {
+	for _, n := range nodes {
+		if c.taught[n] {
+			flops += flopsOf(n)
+		}
+	}
+	return flops
+}
+
+// flopsOf is the arithmetic of a node. Of one that breaks its contract Verify says so, with its place.
+func flopsOf(n *graph.Node) float64 {
+	sizes, err := kernels.Check(n.Op, n.Attrs, tensors(n))
+	if err != nil {
+		return 0
+	}
+	return kernels.FlopsOf(n.Op, sizes, n.Attrs)
+}
+
 // stretch is a run of nodes of one block.
 type stretch struct {
 	block int
@@ -228,26 +273,23 @@ type stretch struct {
 	flops float64
 }
 
-// units cuts the nodes that compute no tables where blocks change.
+// units cuts the nodes that compute no tables, and are not a teacher's, where blocks change.
 func (c *cutter) units(nodes []*graph.Node) (list []stretch) {
 	for _, n := range nodes {
-		if made := outputs(n); len(made) > 0 && c.tables[made[0]] != nil {
+		if made := outputs(n); c.taught[n] || len(made) > 0 && c.tables[made[0]] != nil {
 			continue
 		}
 		if len(list) == 0 || list[len(list)-1].block != n.Block {
 			list = append(list, stretch{block: n.Block})
 		}
 		u := &list[len(list)-1]
-		u.nodes = append(u.nodes, n)
-		if sizes, err := kernels.Check(n.Op, n.Attrs, tensors(n)); err == nil { // else Verify says so with its place
-			u.flops += kernels.FlopsOf(n.Op, sizes, n.Attrs)
-		}
+		u.nodes, u.flops = append(u.nodes, n), u.flops+flopsOf(n)
 	}
 	return list
 }
 
-// share cuts before layers, and before the head: each chunk has something, and the most arithmetic of a chunk is the least there can be.
-func (c *cutter) share(units []stretch) error {
+// share cuts before layers, and before the head, which has a teacher's arithmetic besides: each chunk has something, and the most arithmetic of a chunk is the least there can be.
+func (c *cutter) share(units []stretch, teaching float64) error {
 	costs := []float64{0} // of what lies before the layers, of each layer with what follows it, and of the head
 	for i, u := range units {
 		if u.block > 0 || i == len(units)-1 {
@@ -255,6 +297,7 @@ func (c *cutter) share(units []stretch) error {
 		}
 		costs[len(costs)-1] += u.flops
 	}
+	costs[len(costs)-1] += teaching
 	if len(costs) < c.chunks {
 		return fmt.Errorf("%d parts are more than the %d layers, what lies before them and the head", c.chunks, len(costs)-2)
 	}

@@ -234,11 +234,7 @@ func (c *Candidate) Form() string {
 func (x *search) enumerate() ([]Candidate, error) {
 	var list []Candidate
 	s := x.strategy
-	layers := x.layers
-	if s.Objective.Teacher != nil { // whose layers are not shared out
-		layers = 1
-	}
-	for _, stages := range x.degrees("mesh.pipeline", s.Parallel.Mesh.Pipeline, layers) {
+	for _, stages := range x.degrees("mesh.pipeline", s.Parallel.Mesh.Pipeline, x.layers) {
 		for _, tensor := range x.degrees("mesh.tensor", s.Parallel.Mesh.Tensor, x.node()) {
 			for _, sequence := range x.degrees("mesh.sequence", s.Parallel.Mesh.Sequence, x.sequences()) {
 				rest := x.ranks / (stages * tensor * sequence)

@@ -192,6 +192,9 @@ func (x *search) price(c *Candidate, cost *layerCost) {
 	layers := float64((x.layers + m.Pipeline - 1) / m.Pipeline)
 	l, r := cost.layer, cost.rest
 	turn := max(layers*(l.forward+l.backward), (float64(x.layers)*(l.forward+l.backward)+r.forward+r.backward)/stages)
+	if x.strategy.Objective.Teacher != nil { // which one stage has, with the head
+		turn = max(turn, r.forward+r.backward)
+	}
 	computed := max(layers*l.computed, (float64(x.layers)*l.computed+r.computed)/stages)
 	weights, gradients, state := layers*l.weights+r.weights, layers*l.gradients+r.gradients, layers*l.state+r.state
 	ways := [3]float64{1, 1, 1} // of state, gradients, weights

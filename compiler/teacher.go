@@ -24,7 +24,7 @@ func (b *builder) teacher() *graph.Value {
 	return logits
 }
 
-// teacherFits refuses a teacher that the student cannot learn from, or that plans cannot hold yet.
+// teacherFits refuses a teacher that the student cannot learn from.
 func teacherFits(s *schema.Strategy, length int) error {
 	const path = "objective.teacher.from"
 	t := s.Objective.Teacher
@@ -37,8 +37,6 @@ func teacherFits(s *schema.Strategy, length int) error {
 			"use a teacher with the student's vocabulary")
 	case t.Model.Context < length:
 		return s.Wrong(path, fmt.Sprintf("the teacher's context is %d, and rows have %d tokens", t.Model.Context, length), "use shorter rows (data.length), or another teacher")
-	case s.Parallel.Mesh.Stages() > 1:
-		return s.Wrong("parallel.mesh.pipeline", "a teacher's layers are not shared out among stages yet", "use parallel.mesh.data, tensor or sequence with it")
 	}
 	return nil
 }
