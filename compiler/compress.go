@@ -284,15 +284,11 @@ func quantiseActivations(g *graph.Graph, p *graph.Program, of map[*graph.Value]*
 }
 
 // reserveCompressed makes what compressed weights of a stage have beside them.
-func (u *updater) reserveCompressed(w *weights) error {
+func (u *updater) reserveCompressed(w *weights) {
 	for _, weight := range w.list {
 		c := weight.compression
 		if weight.of != nil || !c.acts() {
 			continue
-		}
-		if slices.ContainsFunc(u.stage.ties, func(t tie) bool { return t.weight == weight }) {
-			return &schema.Error{Path: "compress", Message: fmt.Sprintf("%s is used by several stages of the pipeline, which compressed weights cannot be", weight.value.Name),
-				At: []schema.Pos{schema.Pos(c.pos), weight.pos}, Fix: "leave the weight out, or have one stage"}
 		}
 		c.part = partOf(weight)
 		if c.Plugin != "" {
@@ -313,7 +309,6 @@ func (u *updater) reserveCompressed(w *weights) error {
 			}
 		}
 	}
-	return nil
 }
 
 // compressState makes a tensor that every rank has whole, or as it has the weight.
@@ -324,9 +319,9 @@ func (u *updater) compressState(w *weight, suffix string, dtype kernels.DType, i
 	return v
 }
 
-// updated is what the optimizer works on: the weight, or the dense copy that it is made of.
+// updated is what the optimizer works on: the weight, or the dense copy that it is made of. Another stage's copy of a weight is as it is.
 func (u *updater) updated(w *weight) *graph.Value {
-	if w.compression.acts() {
+	if w.of == nil && w.compression.acts() {
 		return w.compression.dense
 	}
 	return w.value

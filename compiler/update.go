@@ -106,9 +106,7 @@ func (u *unitOfWork) makeUpdate() error {
 // update emits the program of a stage, of which there may be several.
 func (u *updater) update(s *schema.Strategy, groups [][]string, several bool) error {
 	w := u.stage.weights
-	if err := u.reserveCompressed(w); err != nil {
-		return err
-	}
+	u.reserveCompressed(w)
 	u.maskTerms(w)
 	if err := u.reduce(w, several); err != nil {
 		return err
@@ -137,11 +135,9 @@ func (u *updater) update(s *schema.Strategy, groups [][]string, several bool) er
 	for _, n := range u.Program.Nodes[from:] {
 		n.Guard = finite
 	}
-	u.handOut()
-	if u.zero < 3 {
-		u.gather(w)
-	}
+	u.handOut(w, false)
 	u.compressed(w)
+	u.handOut(w, true)
 	for _, weight := range w.list {
 		weight.part = u.zero >= 3 && u.shares(weight)
 	}
@@ -166,10 +162,11 @@ func (u *updater) collect(w *weight, grad *graph.Value) {
 	}
 }
 
-// handOut gives other stages the weights that they have copies of. It runs whether the norm is finite or not, since they wait for it.
-func (u *updater) handOut() {
+// handOut gives other stages the weights that they have copies of, and puts the parts together that ranks updated. It runs whether the norm is finite or not, since all wait
+// for it. A weight that is compressed is made first, of its dense copy, and then handed out as it is.
+func (u *updater) handOut(w *weights, made bool) {
 	for _, t := range u.stage.ties {
-		if u.grad(t.weight) == nil {
+		if u.grad(t.weight) == nil || t.weight.compression.acts() != made {
 			continue
 		}
 		v := t.weight.value
@@ -180,6 +177,12 @@ func (u *updater) handOut() {
 			u.Emit(kernels.Send, "tie."+t.weight.value.Name, tieAttrs(t), graph.Args{"x": graph.Is(v)})
 		} else {
 			u.Emit(kernels.Receive, "tie."+t.weight.value.Name, tieAttrs(t), graph.Args{"y": graph.Is(v)})
+		}
+	}
+	for _, weight := range w.list {
+		late := weight.of != nil && weight.compression.acts()
+		if u.zero < 3 && u.parts[weight] != nil && u.shares(weight) && late == made {
+			u.allGather("gather."+u.updated(weight).Name, u.updated(weight), u.share(weight))
 		}
 	}
 }
@@ -440,14 +443,6 @@ func (u *updater) factor() *graph.Value {
 	return v
 }
 
-// gather puts the parts together that ranks updated. It runs whether the norm is finite or not, since all ranks must come to it.
-func (u *updater) gather(w *weights) {
-	for _, weight := range w.list {
-		if u.parts[weight] != nil && u.shares(weight) {
-			u.allGather("gather."+u.updated(weight).Name, u.updated(weight), u.share(weight))
-		}
-	}
-}
 
 // state makes a tensor of the optimizer for a weight: the rank's part of it, where ranks share out the update.
 func (u *updater) state(w *weight, suffix string, dims ...plan.Dim) *graph.Value {
