@@ -291,7 +291,8 @@ func TestPolicyTwin(t *testing.T) {
 	path := withPolicies(t, write(t, gpt2, stream))
 	own := `compress=[{match: "*", prune: {pattern: "2:4", begin: 2, end: 6, every: 2, schedule: "constant"}, quantize: {bits: 8, begin: 6}}]`
 	twin := `compress=[{match: "*", plugin: "two_four.wasm", params: {begin: 2, end: 6, every: 2, int8: 1}}]`
-	for _, cut := range [][]string{nil, {mesh(2)}, {mesh(2), "parallel.zero=2", "batch.micro_batches=2"}, {mesh(2), "parallel.zero=3"}, {"parallel.mesh.tensor=2"}} {
+	for _, cut := range [][]string{nil, {mesh(2)}, {mesh(2), "parallel.zero=2", "batch.micro_batches=2"}, {mesh(2), "parallel.zero=3"}, {"parallel.mesh.tensor=2"}, {"parallel.mesh.pipeline=2", "batch.micro_batches=2"},
+		{"parallel.mesh.pipeline=2", mesh(2), "parallel.zero=1", "batch.micro_batches=2"}} {
 		want := boundLab(t, planOf(t, path, append(cut, own)...), 1)
 		losses := want.train(8)
 		for _, threads := range []int{1, 4} {

@@ -2,11 +2,18 @@ package gsc_test
 
 import (
 	"fmt"
+	"math"
 	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 
+	"github.com/gsc-project/gsc"
+	"github.com/gsc-project/gsc/collectives/local"
 	"github.com/gsc-project/gsc/compiler/plan"
+	"github.com/gsc-project/gsc/compress"
+	"github.com/gsc-project/gsc/runtime"
+	"github.com/gsc-project/gsc/runtime/data"
 )
 
 // A mask that is due in a step that is skipped, for gradients that overflow or for a loss that is no number, is made in it, of the dense copy as it stands: nothing of a
@@ -107,3 +114,81 @@ const (
 		{match: "transformer.wte.weight", prune: {sparsity: 0.3, end: 4, every: 1}, quantize: bits: 8}]`
 	paddedGPT2 = `compress=[{match: "transformer.wte.weight", prune: {sparsity: 0.3, end: 4, every: 1}, quantize: {bits: 4, group: 4}}]`
 )
+
+// asked is a policy, and the host that has it, which notes what it is told. It prunes a share that follows from that.
+type asked struct {
+	runtime.Host
+	told map[string]float64 // by tensor and step: the root mean square
+}
+
+func (a *asked) Policy(*plan.Plugin, int64) (compress.Policy, error) { return a, nil }
+func (a *asked) Progress() int64                                     { return 0 }
+
+func (a *asked) Declare(compress.Tensor) (compress.Declaration, error) { panic("it is in the plan") }
+
+func (a *asked) Decide(t compress.Tensor, d compress.Declaration, s compress.Statistics, step int64) (compress.Decision, error) {
+	a.told[fmt.Sprint(t.Name, " ", step)] = s.RMS
+	return compress.Decision{Sparsity: map[bool]float64{true: 0.5}[s.RMS > 0.29], Mask: true}, nil
+}
+
+// A policy is asked about a weight on the ranks that have it, all of which tell it the same, whatever the mesh, and the share that is pruned is that of all stages.
+func TestPoliciesAreToldOfTheWeightsOfTheirStage(t *testing.T) {
+	path := withPolicies(t, write(t, gpt2, stream))
+	rule := `compress=[{match: "*", plugin: "two_four.wasm", params: end: 5}, {match: "*.0.attn.c_proj.weight", prune: {sparsity: 0.5, begin: 2}}]`
+	var want map[string]float64
+	var sparsities []float64
+	for _, cut := range [][]string{nil, {"parallel.mesh.pipeline=2", "batch.micro_batches=2"}, {"parallel.mesh.tensor=2"}, {"parallel.mesh.pipeline=2", mesh(2), "parallel.zero=3", "batch.micro_batches=2"}} {
+		p := planOf(t, path, append(cut, rule)...)
+		l, hosts := askedLab(t, p)
+		for step := range int64(4) {
+			got := l.step(step+1, 0.01).Sparsity
+			if len(cut) == 0 {
+				sparsities = append(sparsities, got)
+			} else if got != sparsities[step] {
+				t.Errorf("%v: step %d: a share of %g is pruned, on one rank %g", cut, step+1, got, sparsities[step])
+			}
+		}
+		if want == nil {
+			want = hosts[0].told
+		}
+		for key, rms := range want {
+			stage := p.Tensor(strings.Fields(key)[0]).Stage
+			for rank, h := range hosts {
+				if got, there := h.told[key]; there != (p.StageOf(rank) == stage) || there && !(math.Abs(got-rms) <= 1e-5*rms) {
+					t.Errorf("%v: rank %d: %s: told %g (%v), on one rank %g", cut, rank, key, got, there, rms)
+				}
+			}
+		}
+	}
+	p := planOf(t, path, "parallel.mesh.pipeline=2", "batch.micro_batches=2", rule)
+	p.Scalars[slices.IndexFunc(p.Scalars, func(s plan.Scalar) bool { return s.Name == plan.ScalarPruned })].Name = "other"
+	wantError(t, p.Verify(), "the policy two_four decides on several stages, and there is no scalar pruned")
+	if len(want) != 4*7 || sparsities[0] != 0 || !(sparsities[1] > 0.1) {
+		t.Errorf("%d decisions, shares %v", len(want), sparsities)
+	}
+}
+
+// askedLab is a lab whose policies are noted, those of each rank apart.
+func askedLab(t *testing.T, p *plan.Plan) (*lab, []*asked) {
+	l, world := &lab{t: t, plan: p}, local.NewWorld(p.Ranks(), local.Options{})
+	var hosts []*asked
+	for rank := range p.Ranks() {
+		device, err := gsc.NewDevice(p.Device, 1)
+		l.check(err)
+		t.Cleanup(func() { device.Close() })
+		hosts = append(hosts, &asked{told: map[string]float64{}})
+		m, err := runtime.Bind(p, device, runtime.Rank{Number: rank, Join: world.Group, Host: hosts[rank]})
+		l.check(err)
+		t.Cleanup(func() { m.Close() })
+		l.machines = append(l.machines, m)
+	}
+	var err error
+	l.ranks, err = runtime.NewRanks(l.machines, world.Fail)
+	l.check(err)
+	t.Cleanup(l.ranks.Close)
+	l.set, err = data.Open(p.Data)
+	l.check(err)
+	l.batch = data.NewBatch(p.Data, p.Training.Sequences)
+	l.check(l.ranks.Start())
+	return l, hosts
+}

@@ -69,13 +69,11 @@ func (u *unitOfWork) compress() error {
 // compressFits refuses what plans cannot do with compressed weights.
 func (u *unitOfWork) compressFits() error {
 	s := u.strategy
-	switch m := s.Parallel.Mesh; {
+	switch {
 	case u.kind.Separate:
 		return s.Wrong("compress", fmt.Sprintf("weights are not compressed on devices of the kind %s yet", u.kind.Name), `use devices.kind: "cpu", or leave compress out`)
 	case s.Precision.Master == "bf16":
 		return s.Wrong("precision.master", "a compressed weight has a dense copy, which is kept in f32", `use precision.master: "f32" with compress`)
-	case m.Stages() > 1 && len(u.policies()) > 0:
-		return s.Wrong("parallel.mesh.pipeline", "a policy that is a plugin is told of all weights, of which a stage has its own alone", "use parallel.mesh.data with it")
 	}
 	return nil
 }

@@ -63,6 +63,7 @@ type updater struct {
 	codecAt   string                        // where the strategy names it
 	degrees   map[string]int                // of the axes
 	codings   []*coding
+	asks      bool // plugins decide about weights
 	states    []*state
 }
 
@@ -85,7 +86,7 @@ func (u *unitOfWork) makeUpdate() error {
 	if err := u.codecFits(); err != nil {
 		return err
 	}
-	all := &updater{codec: s.Parallel.Codec, codecAt: string(s.Positions[schema.CodecPath]), degrees: u.degrees(), Emitter: graph.Emitter{Graph: u.graph, Region: "update", Pos: string(s.Positions["optimizer"])}, optimizer: s.Optimizer,
+	all := &updater{codec: s.Parallel.Codec, codecAt: string(s.Positions[schema.CodecPath]), asks: len(u.policies()) > 0, degrees: u.degrees(), Emitter: graph.Emitter{Graph: u.graph, Region: "update", Pos: string(s.Positions["optimizer"])}, optimizer: s.Optimizer,
 		scaling: s.Precision.LossScale, ranks: s.Parallel.Mesh.DataRanks(), zero: s.Parallel.Zero, each: s.Parallel.Each(), bucket: s.Parallel.BucketBytes}
 	groups := all.groups(u.stages)
 	for _, st := range u.stages {
@@ -210,6 +211,9 @@ func (u *updater) reduce(w *weights, several bool) error {
 		axes = append(slices.Clone(axes), plan.AxisPipeline)
 	}
 	u.allReduce("reduce.loss", loss, axes...)
+	if several && u.asks {
+		u.allReduce("reduce.pruned", u.Graph.Scalar(plan.ScalarPruned), plan.AxisPipeline)
+	}
 	var totals []total
 	for _, weight := range w.list {
 		if grad := u.grad(weight); grad != nil {
@@ -442,7 +446,6 @@ func (u *updater) factor() *graph.Value {
 	v, _ := u.Graph.Lasting("factor", plan.ScalarKind, kernels.F64)
 	return v
 }
-
 
 // state makes a tensor of the optimizer for a weight: the rank's part of it, where ranks share out the update.
 func (u *updater) state(w *weight, suffix string, dims ...plan.Dim) *graph.Value {

@@ -12,7 +12,9 @@ import (
 type compressor struct {
 	machine  *Machine
 	weights  []compressed
-	elements int // of weights that may be pruned
+	elements int  // of all weights that may be pruned
+	pruned   int  // of the weights decided about, behind the newest step
+	apart    bool // each stage decides about its own weights, and the plan adds up what they prune
 }
 
 // compressed is a weight with its policy.
@@ -22,22 +24,23 @@ type compressed struct {
 	policy   compress.Policy
 
 	sparsity, mask, quantize string       // scalars
-	squares                  *plan.Buffer // the sum of the squares of its elements; nil: nobody asks, or another stage has the weight
+	squares                  *plan.Buffer // the sum of the squares of its elements; nil: nobody asks
 }
 
 // newCompressor finds the policies of a plan.
 func newCompressor(m *Machine) (c *compressor, err error) {
-	c = &compressor{machine: m}
+	c = &compressor{machine: m, apart: m.scalars[plan.ScalarPruned] != nil}
 	for i := range m.Plan.Compressions {
 		of := &m.Plan.Compressions[i]
 		made := compressed{tensor: tensorOf(m.Plan, of), declared: declarationOf(of), sparsity: plan.ScalarSparsity(of.Tensor), mask: plan.ScalarMask(of.Tensor), quantize: plan.ScalarQuantize(of.Tensor)}
 		if made.declared.Pattern != compress.Unpruned {
 			c.elements += made.tensor.Elements()
 		}
+		if c.apart && m.Plan.Tensor(of.Tensor).Stage != m.number() {
+			continue
+		}
 		if of.Plugin != "" {
-			if t := m.kept(m.Plan.Tensor(of.Tensor + plan.SuffixSquares)); t != nil {
-				made.squares = &m.stage.Buffers[t.Buffer]
-			}
+			made.squares = &m.stage.Buffers[m.Plan.Tensor(of.Tensor+plan.SuffixSquares).Buffer]
 			if made.policy, err = c.plugged(of); err != nil {
 				return nil, err
 			}
@@ -77,9 +80,9 @@ func declarationOf(c *plan.Compression) compress.Declaration {
 // prunes says whether any weight may be pruned.
 func (c *compressor) prunes() bool { return c.elements > 0 }
 
-// decide fills the scalars for a step, and gives the share of the elements that are pruned behind it, of those that may be.
-func (c *compressor) decide(step int64) (sparsity float64, err error) {
-	pruned := 0
+// decide fills the scalars for a step.
+func (c *compressor) decide(step int64) error {
+	c.pruned = 0
 	for i := range c.weights {
 		w := &c.weights[i]
 		d, err := w.policy.Decide(w.tensor, w.declared, c.statistics(w), step)
@@ -87,17 +90,26 @@ func (c *compressor) decide(step int64) (sparsity float64, err error) {
 			err = w.declared.Allows(d)
 		}
 		if err != nil {
-			return 0, fmt.Errorf("compression of %s: step %d: %w", w.tensor.Name, step, err)
+			return fmt.Errorf("compression of %s: step %d: %w", w.tensor.Name, step, err)
 		}
 		c.machine.SetReal(w.sparsity, d.Sparsity)
 		c.machine.SetCounter(w.mask, number(d.Mask))
 		c.machine.SetCounter(w.quantize, number(d.Quantize))
-		pruned += w.declared.Pruned(w.tensor, d.Sparsity)
+		c.pruned += w.declared.Pruned(w.tensor, d.Sparsity)
 	}
-	if c.elements == 0 {
-		return 0, nil
+	c.machine.SetReal(plan.ScalarPruned, float64(c.pruned))
+	return nil
+}
+
+// sparsity is the share of the elements that are pruned behind the step that was run, of those that may be.
+func (c *compressor) sparsity() float64 {
+	switch {
+	case c.elements == 0:
+		return 0
+	case c.apart:
+		return c.machine.Real(plan.ScalarPruned) / float64(c.elements)
 	}
-	return float64(pruned) / float64(c.elements), nil
+	return float64(c.pruned) / float64(c.elements)
 }
 
 func number(yes bool) int64 {

@@ -54,14 +54,13 @@ func NewStepper(m *Machine) (*Stepper, error) {
 func (s *Stepper) Train(b *data.Batch, step int64, rate float64) (Result, error) {
 	s.scalars(b, step)
 	s.machine.SetReal(plan.ScalarRate, rate)
-	sparsity, err := s.compressor.decide(step)
-	if err != nil {
+	if err := s.compressor.decide(step); err != nil {
 		return Result{}, err
 	}
 	if err := s.calls(plan.Train, b, s.machine.Run); err != nil {
 		return Result{}, err
 	}
-	r := Result{Loss: s.loss(b), Norm: s.machine.Real(plan.ScalarNorm), Sparsity: sparsity}
+	r := Result{Loss: s.loss(b), Norm: s.machine.Real(plan.ScalarNorm), Sparsity: s.compressor.sparsity()}
 	r.Finite = s.machine.Counter(plan.ScalarFinite) != 0 && !bad(r.Loss)
 	return r, nil
 }

@@ -70,6 +70,8 @@ func (v *verifier) compressions() {
 			v.fail("compression of %s: %d bits and groups of %d do not go with %d elements along the input", c.Tensor, c.Bits, c.Group, c.In)
 		case c.Plugin != "" && (v.plan.Plugin(c.Plugin) == nil || v.plan.Plugin(c.Plugin).Kind != PluginPolicy):
 			v.fail("compression of %s: the plan has no policy %q", c.Tensor, c.Plugin)
+		case c.Plugin != "" && len(v.plan.Stages) > 1 && !slices.ContainsFunc(v.plan.Scalars, func(s Scalar) bool { return s.Name == ScalarPruned }):
+			v.fail("compression of %s: the policy %s decides on several stages, and there is no scalar %s", c.Tensor, c.Plugin, ScalarPruned)
 		case c.Plugin == "" && c.Pattern != "" && (c.Begin < 1 || c.End < c.Begin || c.Every < 1 || !(c.Sparsity > 0 && c.Sparsity < 1)):
 			v.fail("compression of %s: its steps or its sparsity make no sense", c.Tensor)
 		}

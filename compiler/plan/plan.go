@@ -328,6 +328,9 @@ const (
 	ScalarLossScale = "loss_scale" // F64: factor on the gradients
 	ScalarGood      = "good"       // I64: steps since the scale changed or a gradient was not finite
 	ScalarUpdates   = "updates"    // I64: steps that changed weights, which is what the optimizer counts
+
+	// ScalarPruned is there where a policy that is a plugin decides on several stages, of which each knows its own weights alone.
+	ScalarPruned = "pruned" // F64: elements of the stage's weights that are pruned; read: of all stages'
 )
 
 // Arena is the one allocation of a memory space. Reserved is what lies outside

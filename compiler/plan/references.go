@@ -124,7 +124,7 @@ func (v *verifier) tensor(t *Tensor, in Copy) {
 var scalarTypes = map[string]kernels.DType{
 	ScalarStep: kernels.I64, ScalarSeed: kernels.I64, ScalarOrigin: kernels.I64, ScalarPosition: kernels.I64, ScalarFinite: kernels.I64,
 	ScalarGood: kernels.I64, ScalarUpdates: kernels.I64, ScalarLossScale: kernels.F64,
-	ScalarRate: kernels.F64, ScalarWeight: kernels.F64, ScalarLoss: kernels.F64, ScalarNorm: kernels.F64,
+	ScalarRate: kernels.F64, ScalarWeight: kernels.F64, ScalarLoss: kernels.F64, ScalarNorm: kernels.F64, ScalarPruned: kernels.F64,
 }
 
 // scalars is rule 8.
