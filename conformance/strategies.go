@@ -1,15 +1,20 @@
 package conformance
 
 import (
+	"context"
+	"errors"
 	"fmt"
+	"io"
 	"math"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/gsc-project/gsc"
+	"github.com/gsc-project/gsc/examples"
 	"github.com/gsc-project/gsc/kernels"
 )
 
@@ -78,6 +83,9 @@ func (d *drawn) try(file string, o StrategyOptions, values []Value) error {
 	if err := os.WriteFile(file, []byte(d.text()), 0o666); err != nil {
 		return err
 	}
+	if err := d.teach(o, filepath.Dir(file)); err != nil {
+		return fmt.Errorf("the teacher: %w", err)
+	}
 	one, err := learn(file, o, nil)
 	if err != nil {
 		return fmt.Errorf("on one rank: %w", err)
@@ -89,6 +97,9 @@ func (d *drawn) try(file string, o StrategyOptions, values []Value) error {
 	loss, weights := shared.apart(one)
 	values[1], values[2] = Value(loss), Value(weights)
 	limit := tolerances[kernels.Kinds[o.Device].Compute]
+	if d.teacher != "" { // a plugin computes in float32
+		limit = tolerances[kernels.F32]
+	}
 	if !(loss <= limit.values) || !(weights <= limit.tensors) {
 		return fmt.Errorf("it learns something else than one rank")
 	}
@@ -136,6 +147,8 @@ type drawn struct {
 	megatron, each                    bool
 	apart                             bool   // each collective is a call of its own
 	attention                         string // "": left open
+	compress                          string // rules; "": none
+	teacher                           string // the model that is learnt from; "": none
 }
 
 func (d *drawn) ranks() int { return d.replica * d.data * d.sequence * d.tensor * d.pipeline }
@@ -153,6 +166,12 @@ func (d *drawn) String() string {
 	}
 	if d.micro > 1 {
 		words = append(words, fmt.Sprintf("micro=%d", d.micro))
+	}
+	if d.compress != "" {
+		words = append(words, "compressed")
+	}
+	if d.teacher != "" {
+		words = append(words, "taught")
 	}
 	return strings.Join(words, " ")
 }
@@ -180,6 +199,15 @@ func (d *drawn) mesh() []string {
 }
 
 func (d *drawn) text() string {
+	objective := `loss: "cross_entropy"`
+	if d.teacher != "" {
+		objective = fmt.Sprintf(`{loss: {plugin: %q}, teacher: from: %q}`, teachingPlugin, teacherFolder)
+	}
+	return d.textWith(d.model, objective, d.compress)
+}
+
+// textWith is the strategy with another model.
+func (d *drawn) textWith(model, objective, compress string) string {
 	return fmt.Sprintf(`package strategy
 
 import "github.com/gsc-project/gsc/schema"
@@ -188,14 +216,38 @@ schema.#Strategy & {
 	name:  "random"
 	model: %s
 	data:  %s & {length: %d}
+	objective: %s
 	batch: {sequences: %d, micro_batches: %d}
 	optimizer: %s
+	compress: [%s]
 	schedule: {kind: "constant", peak: 0.003, steps: %d}
 	memory: recompute: %q
 	evaluate: every: 0
 	checkpoint: every: 0
 }
-`, d.model, d.rows, d.length, d.sequences, d.micro, d.optimizer, strategySteps, d.recompute)
+`, model, d.rows, d.length, objective, d.sequences, d.micro, d.optimizer, compress, strategySteps, d.recompute)
+}
+
+// What a strategy with a teacher learns by, and from.
+const (
+	teachingPlugin = "distill.wasm"
+	teacherFolder  = "teacher"
+)
+
+// teach makes the teacher's folder in that of the strategy: a run of a step.
+func (d *drawn) teach(o StrategyOptions, dir string) error {
+	if d.teacher == "" {
+		return nil
+	}
+	module, err := examples.Plugins.ReadFile("plugin-losses/" + teachingPlugin)
+	if err != nil {
+		return err
+	}
+	run, file := filepath.Join(dir, teacherFolder), filepath.Join(dir, "teacher.cue")
+	if err := errors.Join(os.RemoveAll(run), os.WriteFile(filepath.Join(dir, teachingPlugin), module, 0o666), os.WriteFile(file, []byte(d.textWith(d.teacher, `loss: "cross_entropy"`, "")), 0o666)); err != nil {
+		return err
+	}
+	return gsc.Train(context.Background(), file, gsc.TrainOptions{Options: gsc.Options{Device: o.Device, Threads: o.Threads, Set: []string{"schedule.steps=1"}}, Run: run, Out: io.Discard})
 }
 
 // draw makes the strategy of a seed. Sizes divide among the ranks where they must.
@@ -254,7 +306,45 @@ func draw(seed int, device string) *drawn {
 	if d.sequence > 1 {
 		d.attention = []string{"", "gather", "ring", "ring"}[r.IntN(4)]
 	}
+	width := heads * head
+	if strings.HasPrefix(d.model, "schema.#GPTNeoX") {
+		width = heads * 8
+	}
+	if device == "ref" && r.IntN(2) == 0 { // in float32 a sum in another order may prune, or round, an element otherwise
+		d.compress = compression(r, d.model, width, mlp)
+	}
+	if strings.Contains(d.model, "vocabulary") && r.IntN(4) == 0 {
+		d.teacher = fmt.Sprintf("schema.#Llama & {%s, kv_heads: %d, width: %d, mlp: %d}", strings.Replace(words, "layers: "+strconv.Itoa(layers), "layers: 2", 1), kv, heads*4, 3*d.tensor)
+	}
 	return d
+}
+
+// compression draws rules for all matrices, and for the table of some models, which several stages may use. N:M and groups divide the inputs of all.
+func compression(r *rand.Rand, model string, width, mlp int) string {
+	runs := []int{0}
+	for _, n := range []int{2, 3, 4, 8} {
+		if width%n == 0 && mlp%n == 0 {
+			runs = append(runs, n)
+		}
+	}
+	run, begin := runs[r.IntN(len(runs))], 1+r.IntN(3)
+	prune := []string{"", fmt.Sprintf("sparsity: 0.%d", 2+r.IntN(5)), `pattern: "rows", sparsity: 0.5`, fmt.Sprintf(`pattern: "%d:%d"`, max(1, run/2), run)}[r.IntN(4)]
+	if strings.Contains(prune, ":0") {
+		prune = "sparsity: 0.5"
+	}
+	var rules []string
+	if prune != "" {
+		rules = append(rules, fmt.Sprintf(`{match: "*", prune: {%s, begin: %d, end: %d, every: 2}}`, prune, begin, begin+r.IntN(strategySteps-begin)))
+	}
+	if prune == "" || r.IntN(2) == 0 {
+		rules = append(rules, fmt.Sprintf(`{match: "*", quantize: {bits: %d, group: %d, symmetric: %t, begin: %d%s}}`, []int{4, 8}[r.IntN(2)], run, r.IntN(2) == 0, 1+r.IntN(4), []string{"", ", activations: bits: 8"}[r.IntN(2)]))
+	}
+	for architecture, table := range map[string]string{"schema.#GPT2": "transformer.wte.weight", "schema.#Qwen2": "model.embed_tokens.weight"} {
+		if strings.HasPrefix(model, architecture) && r.IntN(2) == 0 {
+			rules = append(rules, fmt.Sprintf(`{match: %q, prune: {sparsity: 0.3, begin: 2}, quantize: bits: 8}`, table))
+		}
+	}
+	return strings.Join(rules, ", ")
 }
 
 // stages draws how micro-batches go through the stages, and how many layers there are for them.

@@ -35,7 +35,7 @@ func TestStrategies(t *testing.T) {
 	}
 }
 
-// What is drawn has every degree, schedule and form of a pipeline, on no more ranks than there may be.
+// What is drawn has every degree, schedule and form of a pipeline, on no more ranks than there may be, and compressed weights and teachers with either.
 func TestDrawnPipelines(t *testing.T) {
 	found := map[any]bool{}
 	for seed := range 200 {
@@ -44,11 +44,15 @@ func TestDrawnPipelines(t *testing.T) {
 			t.Errorf("%v: %d ranks", d, d.ranks())
 		}
 		found[d.pipeline], found[d.schedule] = true, true
+		for what, drawn := range map[string]bool{"compressed": d.compress != "", "taught": d.teacher != ""} {
+			found[what+" in stages"] = found[what+" in stages"] || drawn && d.pipeline > 1
+			found[what+" along tensor"] = found[what+" along tensor"] || drawn && d.tensor > 1
+		}
 		if d.chunks > 1 {
 			found[[2]int{d.pipeline, d.chunks}] = true
 		}
 	}
-	for _, want := range []any{1, 2, 3, 4, "1f1b", "gpipe", "zero_bubble", [2]int{2, 2}, [2]int{3, 2}, [2]int{4, 2}} {
+	for _, want := range []any{1, 2, 3, 4, "1f1b", "gpipe", "zero_bubble", [2]int{2, 2}, [2]int{3, 2}, [2]int{4, 2}, "compressed in stages", "compressed along tensor", "taught in stages", "taught along tensor"} {
 		if !found[want] {
 			t.Errorf("%v is never drawn", want)
 		}
