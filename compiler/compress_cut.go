@@ -28,7 +28,7 @@ func partOf(w *weight) *part {
 		return &part{}
 	}
 	at, n := 0, len(w.dims) // the first dim of what is stored as the second
-	for size(w.dims[:at]) != w.stored[0] {
+	for at < n && size(w.dims[:at]) != w.stored[0] {
 		at++
 	}
 	from, to := at, n

@@ -311,16 +311,19 @@ func (x *search) sequences() int {
 
 // ofMesh lists the candidates of a mesh.
 func (x *search) ofMesh(m schema.Mesh) (list []Candidate, err error) {
-	s := x.strategy
+	var refused *Candidate
+	var why error
 	for _, micro := range x.microBatches(m) {
-		rows := s.Batch.Sequences / (micro * m.RowRanks())
+		rows := x.strategy.Batch.Sequences / (micro * m.RowRanks())
 		for _, policy := range x.policies() {
 			cost, err := x.cost(costKey{m.Tensor, m.Sequence, rows, policy})
 			if err != nil {
 				return nil, err
 			}
 			if cost.refused != nil {
-				x.refuse(Candidate{Parallel: x.parallel(m, 0, schema.Pipeline{}), MicroBatches: micro, Recompute: policy}, cost.refused)
+				if refused == nil {
+					refused, why = &Candidate{Parallel: x.parallel(m, 0, schema.Pipeline{}), MicroBatches: micro, Recompute: policy}, cost.refused
+				}
 				continue
 			}
 			for _, zero := range x.stagesOfZero(m) {
@@ -331,6 +334,9 @@ func (x *search) ofMesh(m schema.Mesh) (list []Candidate, err error) {
 				}
 			}
 		}
+	}
+	if len(list) == 0 && refused != nil {
+		x.refuse(*refused, why)
 	}
 	return list, nil
 }
