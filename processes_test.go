@@ -58,7 +58,8 @@ func (*quiet) Sync() error         { return nil }
 type played struct {
 	plan   *plan.Plan
 	dir    string
-	stop   int                                             // the steps after which the first process is told to stop; 0: it is not
+	stop   int                                             // the steps after which a process is told to stop; 0: it is not
+	told   int                                             // which
 	device func(d kernels.Device, rank int) kernels.Device // nil: the rank's own
 	group  func(g collectives.Group, rank int) collectives.Group
 	limit  time.Duration              // for which a rank may hang
@@ -130,7 +131,7 @@ func (j *played) process(me *peer) (end runtime.Summary, err error) {
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
 	record := &quiet{stop: cancel}
-	if me.rank == 0 {
+	if me.rank == j.told {
 		record.steps = j.stop
 	}
 	trainer, err := runtime.NewTrainer(ranks, set, j.dir, record)
@@ -187,11 +188,11 @@ func TestProcessesGatherWhatRanksRead(t *testing.T) {
 	}
 }
 
-// Processes that hold a rank each save, piece by piece and in the background too, what one process with all ranks saves; they stop where the first is told to, and
+// Processes that hold a rank each save, piece by piece and in the background too, what one process with all ranks saves; they stop where any is told to, and
 // go on to the same end.
 func TestProcessesSaveWhatOneSaves(t *testing.T) {
 	path := write(t, llama, stream)
-	for _, m := range jobMeshes {
+	for i, m := range jobMeshes {
 		p := planOf(t, path, append([]string{"batch.sequences=8", "schedule.steps=6", "checkpoint.every=2", "evaluate.every=3"}, m...)...)
 		dir := t.TempDir()
 		alone, joined := filepath.Join(dir, "alone"), filepath.Join(dir, "joined")
@@ -201,7 +202,7 @@ func TestProcessesSaveWhatOneSaves(t *testing.T) {
 		want, err := trainer.Run(t.Context())
 		l.check(err)
 		for _, stop := range []int{3, 0} {
-			ends, errs := (&played{plan: p, dir: joined, stop: stop}).run(t)
+			ends, errs := (&played{plan: p, dir: joined, stop: stop, told: i % p.Ranks()}).run(t)
 			if err := errors.Join(errs...); err != nil {
 				t.Fatalf("%v: %v", m, err)
 			}

@@ -66,10 +66,16 @@ func Bind(p *plan.Plan, level string, threads int) (*runtime.Ranks, io.Closer, e
 	return s.ranks, s, nil
 }
 
+// mostRanks is how many ranks one process runs: some megabytes each, of packed operands, stacks and buffers, are no part of the plan.
+const mostRanks = 1024
+
 // bindRanks joins the ranks, which share this process's memory unless it holds but one, and binds each to a device of its own.
 func (s *session) bindRanks(threads int) error {
 	if Joined() {
 		return s.bindRank(threads)
+	}
+	if n := s.plan.Ranks(); n > mostRanks {
+		return fmt.Errorf("the plan has %d ranks, and one process runs %d at most: each takes memory of its own besides the plan's; run it as processes of an MPI, or use a smaller mesh", n, mostRanks)
 	}
 	all := processors(threads)
 	threads = s.plan.RankThreads(all)

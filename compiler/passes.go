@@ -115,6 +115,9 @@ func (u *unitOfWork) padded(dim string, n int) int {
 	ways, axes := 1, map[string]bool{}
 	for _, a := range u.mesh() {
 		for _, r := range u.strategy.Parallel.Table() {
+			if dim == "batch" && a.Name != plan.AxisReplica && a.Name != plan.AxisData {
+				continue // rows are given to the ranks of these alone
+			}
 			if r.Dim == dim && r.Axis == a.Name && r.Kind != "weight" && !axes[a.Name] {
 				ways, axes[a.Name] = ways*a.Degree, true
 			}

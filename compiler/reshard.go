@@ -97,7 +97,7 @@ var hopNames = map[kernels.Op]string{kernels.AllGather: "gather", kernels.Reduce
 	kernels.AllToAll: "exchange", kernels.Copy: "share"}
 
 // moveTo gives a value in the layout that a node needs: itself, or what was moved for another node, or what it is moved to here. What
-// takes no more room than the value itself is kept for the backward program; what is gathered is gathered again there.
+// takes no more room than the value itself is kept for the backward program; what is gathered is gathered again there. A weight is any program's: each moves it for itself.
 func (s *sharder) moveTo(n *graph.Node, v *graph.Value, to [][]string) (*graph.Value, error) {
 	from := s.split(v)
 	if sameSplit(from, to) && len(v.Partial) == 0 {
@@ -108,7 +108,7 @@ func (s *sharder) moveTo(n *graph.Node, v *graph.Value, to [][]string) (*graph.V
 		return nil, err
 	}
 	program := ""
-	if slices.ContainsFunc(list, func(h hop) bool { return h.op != kernels.AllToAll && h.op != kernels.Copy }) {
+	if isWeight(v) || slices.ContainsFunc(list, func(h hop) bool { return h.op != kernels.AllToAll && h.op != kernels.Copy }) {
 		program = s.program.Name
 	}
 	key := move{v, fmt.Sprint(to), program}

@@ -43,7 +43,10 @@ func (u *unitOfWork) shard() error {
 		}
 	}
 	for _, w := range u.weights.list {
-		w.cut = s.cut(w.value)
+		var err error
+		if w.cut, err = u.cut(w, s.split(w.value)); err != nil {
+			return err
+		}
 	}
 	s.localise()
 	u.choices = append(u.choices, s.choices...)
@@ -230,14 +233,26 @@ func (s *sharder) emit(n *graph.Node, op kernels.Op, name string, attrs kernels.
 	s.nodes = append(s.nodes, e.Emit(op, name, attrs, args))
 }
 
-// cut is how ranks share a weight out.
-func (s *sharder) cut(w *graph.Value) plan.Cut {
-	for dim, axes := range s.split(w) {
-		if len(axes) > 0 {
-			return plan.Cut{Dim: dim, Axis: axes[0]}
+// cut is how ranks share a weight out: along one axis, and not the one along which ZeRO shares out runs of its elements.
+func (u *unitOfWork) cut(w *weight, split [][]string) (plan.Cut, error) {
+	var cuts []plan.Cut
+	for dim, axes := range split {
+		for _, axis := range axes {
+			cuts = append(cuts, plan.Cut{Dim: dim, Axis: axis})
 		}
 	}
-	return plan.Cut{}
+	zero := u.strategy.Parallel.Zero
+	switch {
+	case len(cuts) == 0:
+		return plan.Cut{}, nil
+	case len(cuts) > 1:
+		return plan.Cut{}, u.strategy.Wrong("parallel.rules", fmt.Sprintf("%s would be shared out along %s and %s, and a weight can be along one axis", w.value.Name, cuts[0].Axis, cuts[1].Axis),
+			`say kind: "activation" in the rule, or name another axis`)
+	case zero > 0 && cuts[0].Axis == plan.AxisData:
+		return plan.Cut{}, u.strategy.Wrong("parallel.rules", fmt.Sprintf("%s would be shared out along data by its dim %s, where parallel.zero = %d shares out runs of its elements", w.value.Name, w.dims[cuts[0].Dim].Name, zero),
+			"use parallel.zero: 0, or another axis")
+	}
+	return cuts[0], nil
 }
 
 // localise makes every dim as long as a rank's part, and tells operations that depend on where they are.

@@ -18,6 +18,16 @@ type runner struct {
 
 	// tell, which may be nil, is told when each instruction of a call begins, in seconds, and how long it takes.
 	tell func(stage int, c plan.Call, in *plan.Instruction, start, seconds float64)
+	told []handed
+}
+
+// handed is an end of something under way, of which can be told when both have come to it.
+type handed struct {
+	stage int
+	call  plan.Call
+	in    *plan.Instruction
+	at    float64 // when this end came to it
+	transfer
 }
 
 // way is a lane from one stage to another.
@@ -74,6 +84,11 @@ func followStages(p *Profile, pl *plan.Plan, threads int, tell func(stage int, c
 			}
 		}
 	}
+	for _, h := range r.told {
+		if p := r.lanes[h.way]; len(p.sent) > h.index && len(p.received) > h.index {
+			tell(h.stage, h.call, h.in, h.at, max(p.sent[h.index], p.received[h.index])+h.seconds-h.at)
+		}
+	}
 	most := r.stages[0]
 	for _, s := range r.stages {
 		total = max(total, s.now)
@@ -98,7 +113,7 @@ func (r *runner) step(s *stageRun) bool {
 	}
 	s.sending += waited
 	r.post(s, c, t, begin, kernels.Receive)
-	r.told(s, c, t, begin)
+	r.tellOf(s, c, t, begin)
 	s.now = begin + t.took
 	s.computed, s.exposed = s.computed+t.computed, s.exposed+t.took-t.computed
 	r.post(s, c, t, s.now, kernels.Send)
@@ -156,7 +171,11 @@ func (r *runner) post(s *stageRun, c plan.Call, t *programTime, at float64, op k
 		if op == kernels.Send {
 			side = &p.sent
 		}
-		s.open = append(s.open, transfer{in.Open, c.Slot, w, len(*side), r.profile.transfer(r.plan, s.stage, in)})
+		o := transfer{in.Open, c.Slot, w, len(*side), r.profile.transfer(r.plan, s.stage, in)}
+		s.open = append(s.open, o)
+		if r.tell != nil {
+			r.told = append(r.told, handed{s.number, c, in, at, o})
+		}
 		*side = append(*side, at)
 	}
 }
@@ -181,21 +200,18 @@ func (s *stageRun) time(name string) *programTime {
 	return t
 }
 
-// told tells of the instructions of a call.
-func (r *runner) told(s *stageRun, c plan.Call, t *programTime, begin float64) {
+// tellOf tells of the instructions of a call but what is handed on.
+func (r *runner) tellOf(s *stageRun, c plan.Call, t *programTime, begin float64) {
 	if r.tell == nil {
 		return
 	}
 	race := race{ends: map[int]float64{}}
 	prices := s.pricer.prices(t.program)
 	for i := range t.program.Instructions {
-		in := &t.program.Instructions[i]
-		if in.Open != 0 {
-			r.tell(s.number, c, in, begin+race.now[0], r.profile.transfer(r.plan, s.stage, in))
-			continue
+		if in := &t.program.Instructions[i]; in.Open == 0 {
+			seconds := prices(i)
+			r.tell(s.number, c, in, begin+race.instruction(in, seconds), seconds)
 		}
-		seconds := prices(i)
-		r.tell(s.number, c, in, begin+race.instruction(in, seconds), seconds)
 	}
 }
 

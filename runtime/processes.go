@@ -31,7 +31,7 @@ type Peers interface {
 type Processes struct {
 	peers   Peers
 	flag    []int64
-	tell    collectives.Collective // the first one's flag to all
+	tell    collectives.Collective // adds up everybody's flags
 	lengths []int64                // this one's at its place, and everybody's
 	measure collectives.Collective
 	in, out []byte // a piece of what this one gives, and of what all do
@@ -58,7 +58,7 @@ func NewProcesses(peers Peers, name string) (*Processes, error) {
 		bound *collectives.Collective
 		call  collectives.Call
 	}{
-		{&p.tell, collectives.Call{Op: collectives.Broadcast, DType: kernels.I64, Count: 1, In: flag, Out: flag}},
+		{&p.tell, collectives.Call{Op: collectives.AllReduce, DType: kernels.I64, Count: 1, In: flag, Out: flag}},
 		{&p.measure, collectives.Call{Op: collectives.AllGather, DType: kernels.I64, Count: 1, In: length, Out: unsafe.Pointer(&p.lengths[0])}},
 		{&p.gather, collectives.Call{Op: collectives.AllGather, DType: kernels.U8, Count: gathered, In: unsafe.Pointer(&p.in[0]), Out: unsafe.Pointer(&p.out[0])}},
 	} {
@@ -168,7 +168,7 @@ func (p *Processes) Once(do func() ([]byte, error)) ([]byte, error) {
 	return all[0], nil
 }
 
-// Stopped is the error of a context that has ended: the first process's, so that all stop at the same place.
+// Stopped is the error of a context that has ended, whichever process's, so that all stop at the same place.
 func (p *Processes) Stopped(ctx context.Context) error {
 	if p == nil {
 		return ctx.Err()

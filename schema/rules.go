@@ -28,7 +28,7 @@ func (d *diagnosis) rules() {
 	}
 	for _, rule := range []func(){
 		d.divides, d.attention, d.rotary, d.vocabulary, d.classes,
-		d.microBatches, d.stages, d.auto, d.zero, d.codec, d.objective, d.optimizer, d.parameters, d.compress,
+		d.microBatches, d.tokens, d.sharding, d.stages, d.auto, d.zero, d.codec, d.objective, d.optimizer, d.parameters, d.compress,
 		d.length, d.warmup, d.floor, d.table,
 		d.task, d.rows, d.rowLength, d.buckets, d.splits, d.validated,
 		d.metrics, d.best, d.profile, d.nodes, d.grace,

@@ -3,9 +3,11 @@
 package timeline
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"io"
+	"slices"
 	"time"
 )
 
@@ -55,6 +57,7 @@ func Write(w io.Writer, events []Event, rank func(int) string) error {
 		rank = func(n int) string { return fmt.Sprintf("rank %d", n) }
 	}
 	list := []entry{}
+	events = inTurn(events)
 	seen := map[[2]int]bool{}
 	for _, e := range events {
 		if key := [2]int{e.Rank, e.Stream}; !seen[key] {
@@ -77,5 +80,22 @@ func Write(w io.Writer, events []Event, rank func(int) string) error {
 	}
 	return json.NewEncoder(w).Encode(map[string]any{"displayTimeUnit": "ms", "traceEvents": list})
 }
+
+// inTurn has what is on one stream begin when what came before is done: calls are started ahead, and a viewer wants those of a track one behind the other.
+func inTurn(events []Event) []Event {
+	events = slices.Clone(events)
+	slices.SortStableFunc(events, func(a, b Event) int { return cmp.Or(cmp.Compare(a.Start, b.Start), cmp.Compare(a.end(), b.end())) })
+	type track struct{ rank, stream int }
+	ends := map[track]time.Duration{}
+	for i := range events {
+		e, t := &events[i], track{events[i].Rank, events[i].Stream}
+		end := max(e.end(), ends[t])
+		e.Start = max(e.Start, ends[t])
+		e.Length, ends[t] = end-e.Start, end
+	}
+	return events
+}
+
+func (e *Event) end() time.Duration { return e.Start + e.Length }
 
 func micros(d time.Duration) float64 { return float64(d) / float64(time.Microsecond) }

@@ -22,8 +22,9 @@ type team struct {
 	come  []counter
 	gone  []counter
 	posts [2][]post
-	pairs []pair // of sender and receiver, sender·n + receiver
-	spins int    // looks for another rank before a rank offers its processor to others
+	pairs map[way]*pair
+	mu    sync.Mutex // of pairs, which are made as calls are bound
+	spins int        // looks for another rank before a rank offers its processor to others
 }
 
 // counter is on cache lines of its own: its rank writes it, and all others look at it.
@@ -39,7 +40,10 @@ type post struct {
 	_     [80]byte
 }
 
-// pair is the way from one rank to another.
+// way is from a sender to a receiver.
+type way struct{ from, to int }
+
+// pair is what the two ends of a way share.
 type pair struct {
 	sent, taken counter
 	post        post
@@ -47,7 +51,7 @@ type pair struct {
 
 func newTeam(w *World, name string, ranks []int) *team {
 	n := len(ranks)
-	t := &team{world: w, name: name, ranks: ranks, come: make([]counter, n), gone: make([]counter, n), pairs: make([]pair, n*n)}
+	t := &team{world: w, name: name, ranks: ranks, come: make([]counter, n), gone: make([]counter, n), pairs: map[way]*pair{}}
 	if n <= goruntime.GOMAXPROCS(0) {
 		t.spins = spins
 	}
@@ -57,6 +61,17 @@ func newTeam(w *World, name string, ranks []int) *team {
 	return t
 }
 
+// pair is that of a way.
+func (t *team) pair(from, to int) *pair {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	w := way{from, to}
+	if t.pairs[w] == nil {
+		t.pairs[w] = &pair{}
+	}
+	return t.pairs[w]
+}
+
 // member is a rank's part in a team: the queue of calls that it started, and the goroutine that takes part in them.
 type member struct {
 	team *team
@@ -64,8 +79,6 @@ type member struct {
 
 	through time.Time // when the link has carried all calls so far
 	calls   int64     // that all ranks take part in, so far
-	sends   []int64
-	takes   []int64
 	mu      sync.Mutex
 	wake    *sync.Cond
 	queue   []*bound
@@ -75,7 +88,7 @@ type member struct {
 }
 
 func newMember(t *team, rank int) *member {
-	m := &member{team: t, rank: rank, sends: make([]int64, len(t.ranks)), takes: make([]int64, len(t.ranks))}
+	m := &member{team: t, rank: rank}
 	m.wake = sync.NewCond(&m.mu)
 	return m
 }
@@ -95,6 +108,12 @@ func (m *member) Bind(calls ...collectives.Call) (collectives.Collective, error)
 	defer m.mu.Unlock()
 	b := &bound{member: m, calls: slices.Clone(calls)}
 	b.wake = sync.NewCond(&b.mu)
+	switch c := &b.calls[0]; c.Op {
+	case collectives.Send:
+		b.pair = m.team.pair(m.rank, c.Peer)
+	case collectives.Receive:
+		b.pair = m.team.pair(c.Peer, m.rank)
+	}
 	for i := range b.calls {
 		if work := m.workOf(&b.calls[i], i); work != nil {
 			b.work = append(b.work, work)
@@ -117,6 +136,7 @@ func (m *member) Close() error {
 type bound struct {
 	member *member
 	calls  []collectives.Call
+	pair   *pair                // of a call between two
 	work   []func(posts []post) // this rank's share, when all have come
 	start  time.Time
 	done   atomic.Bool
@@ -213,9 +233,9 @@ func (b *bound) take() error {
 	m, t := b.member, b.member.team
 	switch c := &b.calls[0]; c.Op {
 	case collectives.Send:
-		return b.send(&t.pairs[m.rank*m.Size()+c.Peer], c.Peer)
+		return b.send(b.pair, c.Peer)
 	case collectives.Receive:
-		return b.receive(&t.pairs[c.Peer*m.Size()+m.rank], c)
+		return b.receive(b.pair, c)
 	}
 	posts := t.posts[m.calls%2]
 	posts[m.rank].calls, posts[m.rank].at = b.calls, b.start
@@ -266,8 +286,7 @@ func (b *bound) agree(posts []post) error {
 // send offers memory to the receiver, and waits until it was copied.
 func (b *bound) send(p *pair, to int) error {
 	m := b.member
-	n := m.sends[to] + 1
-	m.sends[to] = n
+	n := p.sent.calls.Load() + 1
 	p.post.calls, p.post.at = b.calls, b.start
 	p.sent.calls.Store(n)
 	return m.await(&p.taken.calls, n, to)
@@ -276,8 +295,7 @@ func (b *bound) send(p *pair, to int) error {
 // receive copies what the sender offers.
 func (b *bound) receive(p *pair, mine *collectives.Call) error {
 	m := b.member
-	n := m.takes[mine.Peer] + 1
-	m.takes[mine.Peer] = n
+	n := p.taken.calls.Load() + 1
 	if err := m.await(&p.sent.calls, n, mine.Peer); err != nil {
 		return err
 	}

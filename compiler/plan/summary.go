@@ -164,8 +164,8 @@ func (p *Plan) runRows() [][2]string {
 		run += fmt.Sprintf(", %s epochs", FormatCount(float64(t.Steps)*float64(t.Sequences)/float64(rows)))
 	}
 	step := FormatSeconds(e.StepSeconds) + " a step"
-	if e.ExposedSeconds > 0 {
-		step += fmt.Sprintf(" (%.0f %% of it waiting for other ranks)", 100*e.ExposedSeconds/e.StepSeconds)
+	if waits := e.ExposedSeconds + e.BubbleSeconds; waits > 0 {
+		step += fmt.Sprintf(" (%.0f %% of it waiting for other ranks)", 100*waits/e.StepSeconds)
 	}
 	rows := append(append(p.pluginRows(), p.compressionRows()...), [][2]string{
 		{"batch", batch},
@@ -276,6 +276,9 @@ func (p *Plan) memoryTable() string {
 		}
 	}
 	rows = append(rows, [2]string{"total", FormatBytes(m.TotalBytes)})
+	if n := p.Ranks(); n > 1 && !kernels.Kinds[p.Device].Separate {
+		rows = append(rows, [2]string{fmt.Sprintf("a process of %d ranks", n), FormatBytes(p.ProcessBytes())})
+	}
 	if has := p.Estimate.MemoryBytes; has > 0 {
 		rows = append(rows, [2]string{"device has", fmt.Sprintf("%s (%.0f %%)", FormatBytes(has), 100*float64(m.TotalBytes)/float64(has))})
 	}
@@ -291,8 +294,11 @@ func (p *Plan) memoryTable() string {
 
 // ofStage names a stage, where there are several.
 func (p *Plan) ofStage(stage int) string {
-	if len(p.Stages) < 2 {
+	switch {
+	case p.Ranks() < 2:
 		return ""
+	case len(p.Stages) < 2:
+		return ", of a rank"
 	}
 	return fmt.Sprintf(", of a rank of stage %d", stage)
 }
