@@ -1,7 +1,8 @@
 // Package sdk holds what authors of plugins begin with: for each language a library, and for each kind of plugin a project that builds.
 //
 // A language is a folder: what lies in it is its library, which a project gets as its folder gsc; below template lies a folder for each kind, which is the project, beside what projects of
-// a kind have in every language, below project. In names and texts of a project @NAME@ stands for its name, and what ends in .tmpl loses that: files that would mean something to Go's tools here.
+// all kinds have, in the folder all, and what those of a kind, or all, have in every language, below project. In names and texts of a project @NAME@ stands for its name, @KIND@ for its kind, and
+// what ends in .tmpl loses that: files that would mean something to Go's tools here.
 package sdk
 
 import (
@@ -22,11 +23,11 @@ var files embed.FS
 
 // The names of what means something.
 const (
-	templates   = "template"
-	shared      = "project"
-	library     = "gsc"
-	placeholder = "@NAME@"
-	suffix      = ".tmpl"
+	templates = "template"
+	shared    = "project"
+	every     = "all"
+	library   = "gsc"
+	suffix    = ".tmpl"
 )
 
 // Project is what is to be written.
@@ -39,17 +40,18 @@ var nameForm = regexp.MustCompile(`^[a-z][a-z0-9_-]{0,62}$`)
 
 // Languages lists those there are.
 func Languages() []string {
-	return slices.DeleteFunc(folders("."), func(name string) bool { return name == shared })
+	return folders(".", shared)
 }
 
 // Kinds lists the kinds of plugins that a language has a project for.
-func Kinds(language string) []string { return folders(path.Join(language, templates)) }
+func Kinds(language string) []string { return folders(path.Join(language, templates), every) }
 
-func folders(dir string) []string {
+// folders lists those in a folder, but for one.
+func folders(dir, but string) []string {
 	list, _ := fs.ReadDir(files, dir) // a language without templates has no kinds
 	var names []string
 	for _, e := range list {
-		if e.IsDir() {
+		if e.IsDir() && e.Name() != but {
 			names = append(names, e.Name())
 		}
 	}
@@ -84,7 +86,8 @@ func (p Project) Write(dir string) (err error) {
 	defer func() { err = errors.Join(err, os.RemoveAll(made)) }()
 	whole := filepath.Join(made, p.Name)
 	for _, part := range []struct{ from, to string }{
-		{path.Join(shared, p.Kind), whole}, {path.Join(p.Language, templates, p.Kind), whole}, {p.Language, filepath.Join(whole, library)},
+		{path.Join(shared, every), whole}, {path.Join(shared, p.Kind), whole},
+		{path.Join(p.Language, templates, every), whole}, {path.Join(p.Language, templates, p.Kind), whole}, {p.Language, filepath.Join(whole, library)},
 	} {
 		if err := p.copy(part.from, part.to); err != nil {
 			return err
@@ -95,6 +98,7 @@ func (p Project) Write(dir string) (err error) {
 
 // copy writes what lies below a folder, but for a language's templates.
 func (p Project) copy(from, to string) error {
+	filled := strings.NewReplacer("@NAME@", p.Name, "@KIND@", p.Kind)
 	return fs.WalkDir(files, from, func(name string, d fs.DirEntry, err error) error {
 		if err != nil {
 			return err
@@ -105,7 +109,7 @@ func (p Project) copy(from, to string) error {
 		if strings.HasSuffix(name, "_test.go") { // the library is tested where it comes from
 			return nil
 		}
-		inside := strings.TrimSuffix(strings.ReplaceAll(strings.TrimPrefix(name, from), placeholder, p.Name), suffix)
+		inside := strings.TrimSuffix(filled.Replace(strings.TrimPrefix(name, from)), suffix)
 		target := filepath.Join(to, filepath.FromSlash(inside))
 		if d.IsDir() {
 			return os.MkdirAll(target, 0o777)
@@ -114,6 +118,6 @@ func (p Project) copy(from, to string) error {
 		if err != nil {
 			return err
 		}
-		return os.WriteFile(target, []byte(strings.ReplaceAll(string(text), placeholder, p.Name)), 0o666)
+		return os.WriteFile(target, []byte(filled.Replace(string(text))), 0o666)
 	})
 }

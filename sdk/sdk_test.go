@@ -33,7 +33,7 @@ func TestProjects(t *testing.T) {
 			}
 			for _, f := range files {
 				text, err := os.ReadFile(filepath.Join(dir, f))
-				if err != nil || strings.Contains(f+string(text), "@NAME@") || strings.Contains(f, ".tmpl") || strings.Contains(f, "template") || strings.HasSuffix(f, "_test.go") {
+				if err != nil || strings.Contains(f+string(text), "@NAME@") || strings.Contains(f+string(text), "@KIND@") || strings.Contains(f, ".tmpl") || strings.Contains(f, "template") || strings.HasSuffix(f, "_test.go") {
 					t.Errorf("%s %s: %s is not finished (%v)", language, kind, f, err)
 				}
 			}
@@ -70,7 +70,7 @@ func TestRefused(t *testing.T) {
 		{sdk.Project{Language: "cobol", Kind: "loss", Name: "a"}, `there is no language "cobol": use one of assemblyscript, c, go, rust, zig`},
 		{sdk.Project{Language: "c/template", Kind: "loss", Name: "a"}, `there is no language "c/template"`},
 		{sdk.Project{Language: "project", Kind: "loss", Name: "a"}, `there is no language "project"`},
-		{sdk.Project{Language: "rust", Kind: "poem", Name: "a"}, `there is no project for the kind "poem" in rust: use one of loss`},
+		{sdk.Project{Language: "rust", Kind: "poem", Name: "a"}, `there is no project for the kind "poem" in rust: use one of codec, loss, policy, transform`},
 		{sdk.Project{Language: "rust", Kind: "loss", Name: "../a"}, `the name "../a" does not do`},
 		{sdk.Project{Language: "rust", Kind: "loss", Name: ""}, `the name "" does not do`},
 		{sdk.Project{Language: "rust", Kind: "loss", Name: "gsc"}, `and not "gsc"`},

@@ -26,26 +26,44 @@
 //! # fn main() {}
 //! ```
 //!
+//! The other kinds are made likewise, each of a trait and a macro:
+//!
+//! | plugin | trait | macro | what there is to write |
+//! |---|---|---|---|
+//! | loss of rows | [`Loss`] | [`loss!`] | a row's loss and gradient |
+//! | loss of sequences or pairs | [`UnitLoss`] | [`unit_loss!`] | a unit's loss and gradient |
+//! | transform of records | [`RecordTransform`] | [`record_transform!`] | what comes of a record |
+//! | transform of rows | [`RowTransform`] | [`row_transform!`] | what becomes of a row of tokens |
+//! | compression policy | [`Policy`] | [`policy!`] | what may happen to a weight, and what does at a step |
+//! | gradient codec | [`Codec`] | [`codec!`] | numbers to a code, and a code to numbers |
+//!
 //! It is built for the target `wasm32-unknown-unknown`, as a `cdylib`. The crate needs no standard library; a plugin that does without it, too, takes the feature
 //! `panic-handler`.
 #![no_std]
 
+pub mod codec;
 pub mod loss;
 pub mod math;
 mod memory;
 mod params;
+mod plugin;
+pub mod policy;
+mod random;
+pub mod records;
+pub mod rows;
 
-pub use loss::{Loss, Row};
+pub use codec::Codec;
+pub use loss::{Loss, Row, Unit, UnitLoss};
+pub use memory::Buffer;
 pub use params::Params;
+pub use plugin::{Error, Result};
+pub use policy::Policy;
+pub use random::Random;
+pub use records::{Record, RecordTransform, Records, Span};
+pub use rows::{RowTransform, Tokens};
 
 #[doc(hidden)]
-pub use memory::allocate;
-
-/// A call that returns this did what it should.
-#[doc(hidden)]
-pub const OK: u32 = 0;
-#[doc(hidden)]
-pub const BAD_PARAMS: u32 = 1;
+pub use {memory::allocate, plugin::with, plugin::BAD_PARAMS};
 
 #[cfg(all(feature = "panic-handler", target_arch = "wasm32"))]
 #[panic_handler]
