@@ -16,6 +16,15 @@
 //
 //	func main() {}
 //
+// The other kinds are made likewise, each by a function that takes a [Manifest], and a function that gets the parameters:
+//
+//	Loss                a row's value and gradient
+//	UnitLoss            the value and the gradient of a sequence, or of a pair of them
+//	TransformRecords    what comes of a record, before it is tokens
+//	TransformRows       what becomes of a row of tokens, at each step
+//	CompressionPolicy   what may happen to a weight, and what does at a step
+//	GradientCodec       numbers to a code, and a code to numbers
+//
 // It is built by Go itself, from 1.24 on:
 //
 //	GOOS=wasip1 GOARCH=wasm go build -buildmode=c-shared -o cross_entropy.wasm
@@ -25,6 +34,7 @@
 package gsc
 
 import (
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -33,8 +43,18 @@ import (
 type Manifest struct {
 	Name    string // up to 64 letters, digits and _.-
 	Version string
-	Params  string  // the fields of its parameters with their defaults, in CUE, such as "gamma: *2 | number & >=0"; empty: it takes none
-	Targets Targets // of a loss
+	Params  string   // the fields of its parameters with their defaults, in CUE, such as "gamma: *2 | number & >=0"; empty: it takes none
+	Targets Targets  // of a loss; units have Classes, which may be left out
+	Unit    Unit     // of a UnitLoss
+	Inputs  []string // of a loss: further tensors, by name, such as "teacher_logits"
+
+	Order        Order // of a transform of records; AnyOrder where it is left out
+	RecordBytes  int   // of a transform of records: how long one may be; 0: 4 MiB
+	Evaluates    bool  // of a transform of rows: rows of evaluation are changed, too, where the strategy does not say
+	LabelsTokens bool  // of a transform of rows: it labels tokens with token ids
+	Weights      bool  // of a transform of rows: it changes weights
+
+	Contraction string // of a codec: δ in (0, 1], or the name of the parameter that is it, with ‖x − decode(encode(x))‖² ≤ (1 − δ)·‖x‖² for every x
 }
 
 // Targets is what a loss compares logits with.
@@ -46,15 +66,58 @@ const (
 	Values  Targets = "values"  // a number for each logit
 )
 
-// text is the manifest as gsc reads it.
-func (m Manifest) text(kind string) []byte {
-	var b strings.Builder
-	b.WriteString(`{"abi": 1, "kind": ` + strconv.Quote(kind))
-	for _, member := range [][2]string{{"name", m.Name}, {"version", m.Version}, {"params", m.Params}, {"targets", string(m.Targets)}} {
-		if member[1] != "" {
-			b.WriteString(", " + strconv.Quote(member[0]) + ": " + strconv.Quote(member[1]))
+// Unit is what a loss of more than a row depends on.
+type Unit string
+
+// The units.
+const (
+	Sequences Unit = "sequences" // the rows of a record
+	Pairs     Unit = "pairs"     // those of two, the chosen one first
+)
+
+// Order is what a transform of records may know of those before.
+type Order string
+
+// The orders.
+const (
+	AnyOrder   Order = "any"        // nothing
+	Sequential Order = "sequential" // all: they come in the order of the files
+)
+
+// text is the manifest as gsc reads it, of a kind, with what says more of that: a member, in JSON.
+func (m Manifest) text(kind, more string) []byte {
+	list := []string{`"abi": 1`, member("kind", kind), member("name", m.Name), member("version", m.Version), member("params", m.Params), member("targets", string(m.Targets)),
+		member("unit", string(m.Unit)), member("order", string(m.Order)), more}
+	if m.Inputs != nil {
+		quoted := make([]string, len(m.Inputs))
+		for i, name := range m.Inputs {
+			quoted[i] = strconv.Quote(name)
 		}
+		list = append(list, `"inputs": [`+strings.Join(quoted, ", ")+"]")
 	}
-	b.WriteString("}")
-	return []byte(b.String())
+	if m.RecordBytes != 0 {
+		list = append(list, `"record_bytes": `+strconv.Itoa(m.RecordBytes))
+	}
+	if m.Evaluates {
+		list = append(list, `"evaluates": true`)
+	}
+	if m.LabelsTokens {
+		list = append(list, member("labels", "tokens"))
+	}
+	if m.Weights {
+		list = append(list, `"weights": true`)
+	}
+	if m.Contraction != "" {
+		list = append(list, `"codec": {`+member("contraction", m.Contraction)+"}")
+	}
+	given := slices.DeleteFunc(list, func(member string) bool { return member == "" })
+	return []byte("{" + strings.Join(given, ", ") + "}")
+}
+
+// member is one that is a text; none where that is empty.
+func member(name, text string) string {
+	if text == "" {
+		return ""
+	}
+	return strconv.Quote(name) + ": " + strconv.Quote(text)
 }

@@ -1,42 +1,52 @@
 package gsc
 
-import "unsafe"
+import "errors"
 
 // The statuses of calls.
 const (
 	statusOK        = 0
 	statusBadParams = 1
+	statusBadInput  = 2
+	statusFailed    = 4
 )
 
 // given is the memory that gsc asked for: holding on to it keeps it from being collected.
 var given [][]byte
 
-// pointers are multiples of align.
-const align = 16
-
 //go:wasmexport gsc_manifest
 func exportManifest() uint64 {
 	if manifestText == nil {
-		panic("gsc: the program registers no plugin: call gsc.Loss in a function init")
+		panic("gsc: the program registers no plugin: call gsc.Loss, or what makes another kind, in a function init")
 	}
-	return uint64(len(manifestText))<<32 | uint64(uintptr(unsafe.Pointer(unsafe.SliceData(manifestText))))
+	return uint64(len(manifestText))<<32 | uint64(to(manifestText))
 }
 
 //go:wasmexport gsc_alloc
 func exportAlloc(size uint32) uint32 {
-	block := make([]byte, int(size)+align)
+	block := aligned[byte](int(size))
 	given = append(given, block)
-	at := uint32(uintptr(unsafe.Pointer(unsafe.SliceData(block))))
-	return (at + align - 1) &^ (align - 1)
+	return uint32(to(block))
 }
 
 //go:wasmexport gsc_init
 func exportInit(params, length uint32) uint32 {
-	if err := initialise(Params(unsafe.Slice((*byte)(at(params)), length))); err != nil {
+	if err := initialise(Params(pointer[byte](params).from(0, int(length)))); err != nil {
 		println(err.Error())
 		return statusBadParams
 	}
 	return statusOK
+}
+
+// status says how a call went, and prints why it failed.
+func status(err error) uint32 {
+	if err == nil {
+		return statusOK
+	}
+	println(err.Error())
+	if errors.Is(err, ErrInput) {
+		return statusBadInput
+	}
+	return statusFailed
 }
 
 //go:wasmexport gsc_loss
@@ -44,3 +54,30 @@ func exportLoss(call uint32) uint32 {
 	losses((*lossCall)(at(call)))
 	return statusOK
 }
+
+//go:wasmexport gsc_transform
+func exportTransform(call uint32) uint32 { return status(transforms(at(call))) }
+
+//go:wasmexport gsc_declare
+func exportDeclare(call uint32) uint32 {
+	declares((*policyCall)(at(call)))
+	return statusOK
+}
+
+//go:wasmexport gsc_decide
+func exportDecide(call uint32) uint32 {
+	decides((*policyCall)(at(call)))
+	return statusOK
+}
+
+//go:wasmexport gsc_code_bytes
+func exportCodeBytes(n uint32) uint32 { return uint32(codeBytes(int(n))) }
+
+//go:wasmexport gsc_encode
+func exportEncode(call uint32) uint32 {
+	encodes((*codecCall)(at(call)))
+	return statusOK
+}
+
+//go:wasmexport gsc_decode
+func exportDecode(call uint32) uint32 { return status(decodes((*codecCall)(at(call)))) }

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"math"
 	"testing"
+	"unsafe"
 )
 
 func TestExp(t *testing.T) {
@@ -53,7 +54,7 @@ func TestManifest(t *testing.T) {
 		ABI                                  int
 		Kind, Name, Version, Params, Targets string
 	}
-	text := Manifest{Name: "n", Version: "1", Params: `mode: *"a" | "b"`, Targets: Values}.text("loss")
+	text := Manifest{Name: "n", Version: "1", Params: `mode: *"a" | "b"`, Targets: Values}.text("loss", "")
 	if err := json.Unmarshal(text, &got); err != nil || got.ABI != 1 || got.Kind != "loss" || got.Params != `mode: *"a" | "b"` || got.Targets != "values" {
 		t.Errorf("%s: %v", text, err)
 	}
@@ -75,4 +76,45 @@ func TestLoss(t *testing.T) {
 		}
 	}()
 	Loss(Manifest{}, nil)
+}
+
+// What a manifest says of its kind is in its text, and nothing else is.
+func TestManifestsOfKinds(t *testing.T) {
+	base := Manifest{Name: "n", Version: "1"}
+	for want, m := range map[string]Manifest{
+		`{"abi": 1, "kind": "k", "name": "n", "version": "1"}`:                                                         base,
+		`{"abi": 1, "kind": "k", "name": "n", "version": "1", "unit": "pairs", "inputs": ["a", "b"]}`:                  {Name: "n", Version: "1", Unit: Pairs, Inputs: []string{"a", "b"}},
+		`{"abi": 1, "kind": "k", "name": "n", "version": "1", "order": "sequential", "record_bytes": 9}`:               {Name: "n", Version: "1", Order: Sequential, RecordBytes: 9},
+		`{"abi": 1, "kind": "k", "name": "n", "version": "1", "evaluates": true, "labels": "tokens", "weights": true}`: {Name: "n", Version: "1", Evaluates: true, LabelsTokens: true, Weights: true},
+		`{"abi": 1, "kind": "k", "name": "n", "version": "1", "codec": {"contraction": "0.5"}}`:                        {Name: "n", Version: "1", Contraction: "0.5"},
+	} {
+		if got := string(m.text("k", "")); got != want {
+			t.Errorf("%s, want %s", got, want)
+		}
+	}
+}
+
+func TestRandom(t *testing.T) {
+	r := Random(1234567)
+	for _, want := range []uint64{6457827717110365317, 3203168211198807973, 9817491932198370423} {
+		if got := r.Uint64(); got != want {
+			t.Errorf("%d, want %d", got, want)
+		}
+	}
+	for range 1000 {
+		if u := r.Uniform(); u < 0 || u >= 1 {
+			t.Errorf("%g", u)
+		}
+	}
+}
+
+// What a column holds lies at a multiple of 16, however it grows.
+func TestColumn(t *testing.T) {
+	var c column[uint32]
+	for i := range 1000 {
+		c.add(uint32(i), uint32(2*i))
+		if at := uintptr(unsafe.Pointer(unsafe.SliceData(c))); at%align != 0 || c[2*i] != uint32(i) || c[1] != 0 {
+			t.Fatalf("%d elements lie at %#x", len(c), at)
+		}
+	}
 }

@@ -6,28 +6,72 @@ import "unsafe"
 var (
 	manifestText []byte
 	initialise   func(Params) error
-	losses       func(*lossCall)
+
+	losses     func(*lossCall)
+	transforms func(call unsafe.Pointer) error
+	declares   func(*policyCall)
+	decides    func(*policyCall)
+	codeBytes  func(n int) int
+	encodes    func(*codecCall)
+	decodes    func(*codecCall) error
 )
 
 // describe says what the program is, once.
-func describe(kind string, m Manifest) {
+func describe(kind, more string, m Manifest) {
 	if manifestText != nil {
 		panic("gsc: a program is one plugin")
 	}
-	manifestText = m.text(kind)
+	manifestText = m.text(kind, more)
+}
+
+// prepared has parameters make what a plugin then is.
+func prepared[T any](made *T, prepare func(Params) (T, error)) {
+	initialise = func(p Params) (err error) {
+		*made, err = prepare(p)
+		return err
+	}
+}
+
+// pointer is one of gsc's, to elements of a type; 0: there are none.
+type pointer[T any] uint32
+
+// from are n elements from the i-th on; nil where there are none.
+func (p pointer[T]) from(i, n int) []T {
+	if p == 0 {
+		return nil
+	}
+	return unsafe.Slice((*T)(unsafe.Add(at(uint32(p)), i*size[T]())), n)
+}
+
+// size is that of an element, in bytes.
+func size[T any]() int {
+	var one T
+	return int(unsafe.Sizeof(one))
 }
 
 // at is the place that a pointer of gsc's names.
 func at(pointer uint32) unsafe.Pointer { return unsafe.Add(nil, pointer) }
 
-// floats are n numbers from the i-th on; nil where the pointer is 0.
-func floats(pointer uint32, i, n int) []float32 {
-	if pointer == 0 {
-		return nil
-	}
-	return unsafe.Slice((*float32)(at(pointer+uint32(4*i))), n)
+// to is a pointer to elements, for gsc.
+func to[T any](list []T) pointer[T] {
+	return pointer[T](uintptr(unsafe.Pointer(unsafe.SliceData(list))))
 }
 
-func ints(pointer uint32, i, n int) []int32 {
-	return unsafe.Slice((*int32)(at(pointer+uint32(4*i))), n)
+// align is what pointers are multiples of.
+const align = 16
+
+// aligned has room for n elements, and is empty.
+func aligned[T any](n int) []T {
+	block := unsafe.Pointer(unsafe.SliceData(make([]byte, n*size[T]()+align)))
+	return unsafe.Slice((*T)(unsafe.Add(block, -uintptr(block)&(align-1))), n)[:0]
+}
+
+// column is elements that gsc gets to see, as many as are added.
+type column[T any] []T
+
+func (c *column[T]) add(more ...T) {
+	if need := len(*c) + len(more); need > cap(*c) {
+		*c = append(aligned[T](max(need, 2*cap(*c), 64)), *c...)
+	}
+	*c = append(*c, more...)
 }
