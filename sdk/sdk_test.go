@@ -17,13 +17,17 @@ func TestProjects(t *testing.T) {
 		t.Fatalf("languages %q, want %q", languages, want)
 	}
 	for _, language := range languages {
-		for _, kind := range sdk.Kinds(language) {
+		kinds := sdk.Kinds(language)
+		if want := []string{"codec", "loss", "policy", "transform"}; !slices.Equal(kinds, want) {
+			t.Errorf("%s has the kinds %q, want %q", language, kinds, want)
+		}
+		for _, kind := range kinds {
 			dir := t.TempDir()
 			if err := (sdk.Project{Language: language, Kind: kind, Name: "my-loss"}).Write(dir); err != nil {
 				t.Error(err)
 			}
 			files := list(t, dir)
-			for _, want := range []string{"my-loss/Makefile", "my-loss/train.cue", "my-loss/.gitignore"} {
+			for _, want := range []string{"my-loss/Makefile", "my-loss/train.cue", "my-loss/.gitignore", "my-loss/README.md"} {
 				if !slices.Contains(files, want) {
 					t.Errorf("%s %s: there is no %s in %q", language, kind, want, files)
 				}

@@ -27,6 +27,6 @@ computes is right, and is there to be replaced.`,
 		},
 	}
 	cmd.Flags().StringVar(&p.Language, "language", "", "`LANGUAGE`: "+strings.Join(sdk.Languages(), ", "))
-	cmd.Flags().StringVar(&p.Kind, "kind", "loss", "`KIND` of plugin")
+	cmd.Flags().StringVar(&p.Kind, "kind", "loss", "`KIND` of plugin: "+strings.Join(sdk.Kinds("c"), ", "))
 	return cmd
 }

@@ -7,7 +7,22 @@
 //     row(logits: Floats, n: i32, target: Target, gradient: Floats | null): f32
 //                                                        a row's loss, and its gradient where one is asked for
 //
-// and loss.ts in this folder, which is what is compiled, makes gsc's exports of them. Memory is never freed (asc's --runtime stub): what a row needs is allocated once.
+// and loss.ts in this folder, which is what is compiled, makes gsc's exports of them. The other kinds have a file in this folder each, and what index.ts exports beside manifest and init is
+//
+//     units.ts       unit(u: Unit): f32                            the loss of a sequence or a pair of them, and its gradient
+//     transform.ts   record(r: Record, out: Records): Status       what comes of a record, before it is tokens
+//     rows.ts        row(t: Tokens): Status                        what becomes of a row of tokens, at each step
+//     policy.ts      declare(w: Weight, d: Declaration): void      what may ever happen to a weight
+//                    decide(w: Weight, d: Declaration, m: Moment, to: Decision): void     what does at a step
+//     codec.ts       codeBytes(n: i32): i32                        the longest code of n numbers
+//                    encode(values: Floats, n: i32, code: Bytes): i32                     makes a code, and says how long it is
+//                    decode(code: Bytes, bytes: i32, values: Floats, n: i32): Status      sets the numbers that a code stands for
+//
+// Memory is never freed (asc's --runtime stub): what a row or a record needs is allocated once.
+export { Unit, Record, Records, Tokens, Weight, Declaration, Moment, Decision, Pattern, WeightKind } from "./kinds";
+
+// Status is what a call returns.
+export enum Status { OK = 0, BadInput = 2, NoMemory = 3, Failed = 4 }
 
 // Floats are numbers in memory, and know not how many they are.
 @unmanaged
@@ -21,6 +36,55 @@ export class Floats {
 
   // from are those from the i-th on.
   @inline from(i: i32): Floats { return changetype<Floats>(changetype<usize>(this) + (<usize>i << 2)); }
+}
+
+// Ints are whole numbers in memory.
+@unmanaged
+export class Ints {
+  @inline @operator("[]") get(i: i32): i32 { return load<i32>(changetype<usize>(this) + (<usize>i << 2)); }
+  @inline @operator("[]=") set(i: i32, value: i32): void { store<i32>(changetype<usize>(this) + (<usize>i << 2), value); }
+
+  // from are those from the i-th on.
+  @inline from(i: i32): Ints { return changetype<Ints>(changetype<usize>(this) + (<usize>i << 2)); }
+}
+
+// Bytes are bytes in memory.
+@unmanaged
+export class Bytes {
+  @inline @operator("[]") get(i: i32): u8 { return load<u8>(changetype<usize>(this) + <usize>i); }
+  @inline @operator("[]=") set(i: i32, value: u8): void { store<u8>(changetype<usize>(this) + <usize>i, value); }
+
+  // from are those from the i-th on, and floats are numbers that begin there.
+  @inline from(i: i32): Bytes { return changetype<Bytes>(changetype<usize>(this) + <usize>i); }
+  @inline floats(i: i32): Floats { return changetype<Floats>(changetype<usize>(this) + <usize>i); }
+}
+
+let tensors: usize = 0, part: usize = 0;
+
+// input is the row or unit at hand in the i-th of the tensors that the manifest of a loss names as inputs: as many numbers as there are logits.
+export function input(i: i32): Floats { return changetype<Floats>(load<usize>(tensors + (<usize>i << 2)) + (part << 2)); }
+
+// setInputs says which part of which tensors is at hand.
+export function setInputs(pointers: usize, from: usize): void {
+  tensors = pointers;
+  part = from;
+}
+
+// Random gives random numbers that begin with a seed, as gsc gives one for each record and row (SplitMix64: Steele, Lea and Flood, OOPSLA 2014, section 5).
+export class Random {
+  constructor(public state: u64) {}
+
+  // bits are 64 random ones.
+  bits(): u64 {
+    this.state += 0x9e3779b97f4a7c15;
+    let z = this.state;
+    z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9;
+    z = (z ^ (z >> 27)) * 0x94d049bb133111eb;
+    return z ^ (z >> 31);
+  }
+
+  // uniform is a number in [0, 1).
+  uniform(): f64 { return <f64>(this.bits() >> 11) * (1.0 / 9007199254740992.0); }
 }
 
 // Target is what a row's logits are compared with.
