@@ -48,7 +48,7 @@ func TestExamples(t *testing.T) {
 	dir := t.TempDir()
 	tags := exampleTags(t, dir)
 	for _, e := range languageExamples {
-		tags["plugin-"+e.language] = tags["plugin-losses"]
+		tags[e.folder] = tags[map[string]string{"text": "plugin-losses", "goroot": "plugin-transforms"}[e.reads]]
 	}
 	found, err := filepath.Glob(filepath.Join("examples", "*", "*.cue"))
 	if err != nil || len(found) == 0 {

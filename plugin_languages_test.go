@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -149,56 +150,65 @@ func trains(t *testing.T, strategy, tag string) {
 	}
 }
 
-// languageExamples are the examples in other languages than C: what is built, and the version that built what lies beside the source, if anything does.
-var languageExamples = []struct{ language, module, made string }{
-	{"rust", "label_smoothed.wasm", "rustc 1.63.0"},
-	{"assemblyscript", "focal.wasm", "Version 0.28.20"},
-	{"go", "poly1.wasm", ""},
-	{"zig", "z_loss.wasm", "0.17.1"},
+// languageExample is an example in another language than C: its folder, what is built there, and what its strategy reads.
+type languageExample struct{ language, folder, module, reads string }
+
+var languageExamples = []languageExample{
+	{"rust", "plugin-rust", "label_smoothed.wasm", "text"},
+	{"rust", "plugin-rust-transform", "lines.wasm", "text"},
+	{"rust", "plugin-rust-codec", "sign.wasm", "text"},
+	{"assemblyscript", "plugin-assemblyscript", "focal.wasm", "text"},
+	{"assemblyscript", "plugin-assemblyscript-transform", "spans.wasm", "goroot"},
+	{"go", "plugin-go", "poly1.wasm", "text"},
+	{"zig", "plugin-zig", "z_loss.wasm", "text"},
+	{"zig", "plugin-zig-policy", "gradual.wasm", "text"},
 }
+
+// madeBy are the versions of the toolchains that built what lies beside the sources. Go's examples have nothing there.
+var madeBy = map[string]string{"rust": "rustc 1.63.0", "assemblyscript": "Version 0.28.20", "zig": "0.17.1"}
 
 // The examples build from their sources, to the same bytes where the toolchain is the same.
 func TestPluginExamplesBuild(t *testing.T) {
 	for _, e := range languageExamples {
-		t.Run(e.language, func(t *testing.T) {
+		t.Run(e.folder, func(t *testing.T) {
 			c, dir := find(t, e.language), t.TempDir()
-			built := buildExample(t, c, e.language, dir, e.module)
+			built := e.build(t, c, dir)
 			right(t, built)
-			if e.made == "" {
+			switch made := madeBy[e.language]; {
+			case made == "":
 				return
-			}
-			if !strings.HasPrefix(c.version, e.made) {
-				t.Logf("built and checked, not compared: this is %s, and %s made the one beside the source", c.version, e.made)
+			case !strings.HasPrefix(c.version, made):
+				t.Logf("built and checked, not compared: this is %s, and %s made the one beside the source", c.version, made)
 				return
 			}
 			fresh, err := os.ReadFile(built)
 			if err != nil {
 				t.Fatal(err)
 			}
-			if kept, _ := os.ReadFile(filepath.Join("examples", "plugin-"+e.language, e.module)); !bytes.Equal(fresh, kept) {
+			if kept, _ := os.ReadFile(filepath.Join("examples", e.folder, e.module)); !bytes.Equal(fresh, kept) {
 				t.Errorf("the %s beside the source is not what %s makes of it: run make there", e.module, c.version)
 			}
 		})
 	}
 }
 
-// buildExample builds an example in another folder, with the library of its language where the example looks for it.
-func buildExample(t *testing.T, c toolchain, language, dir, module string) string {
+// build builds an example in another folder, with the library of its language and the first example in that, whose Makefile the others share, where the example looks for them.
+func (e languageExample) build(t *testing.T, c toolchain, dir string) string {
 	t.Helper()
-	name := "plugin-" + language
-	if language == "go" { // a program of this Go module
-		out := filepath.Join(dir, module)
+	if e.language == "go" { // a program of this Go module
+		out := filepath.Join(dir, e.module)
 		c.vars = append(c.vars, "OUT="+out)
-		c.make(t, filepath.Join("examples", name))
+		c.make(t, filepath.Join("examples", e.folder))
 		return out
 	}
-	for _, part := range []string{filepath.Join("sdk", language), filepath.Join("examples", name)} {
+	parts := []string{filepath.Join("sdk", e.language), filepath.Join("examples", "plugin-"+e.language), filepath.Join("examples", e.folder)}
+	for _, part := range slices.Compact(parts) {
 		if err := os.CopyFS(filepath.Join(dir, part), os.DirFS(part)); err != nil {
 			t.Fatal(err)
 		}
 	}
-	example := filepath.Join(dir, "examples", name)
-	if err := os.Remove(filepath.Join(example, module)); err != nil {
+	example := filepath.Join(dir, "examples", e.folder)
+	if err := os.Remove(filepath.Join(example, e.module)); err != nil {
 		t.Fatal(err)
 	}
 	for _, left := range []string{"target", "gsc", "node_modules"} { // of a build in the tree
@@ -207,7 +217,7 @@ func buildExample(t *testing.T, c toolchain, language, dir, module string) strin
 		}
 	}
 	c.make(t, example)
-	return filepath.Join(example, module)
+	return filepath.Join(example, e.module)
 }
 
 // goExample is the strategy of the example in Go, with its module built beside it.
@@ -220,7 +230,7 @@ func goExample(t *testing.T, dir string) string {
 		t.Fatal(err)
 	}
 	save(t, filepath.Join(dir, "train.cue"), string(text))
-	buildExample(t, find(t, "go"), "go", dir, "poly1.wasm")
+	languageExample{language: "go", folder: name, module: "poly1.wasm"}.build(t, find(t, "go"), dir)
 	return filepath.Join(dir, "train.cue")
 }
 
