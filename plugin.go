@@ -276,8 +276,9 @@ func lossRows(c kernels.Call) plugins.Rows {
 		Loss: arg("loss"), Gradient: arg("dlogits"), Total: (*float64)(arg("weight").Data), Scale: (*float64)(arg("scale").Data)}
 }
 
-// PluginKind is what kind of plugin a module says it is; empty: it cannot be loaded. Its error is that it could not be looked at.
-func PluginKind(ctx context.Context, file string) (kind string, err error) {
+// PluginTask is what a module says that it does: "loss", "policy", "codec", "transform of records" or "transform of rows". Plugins of a task go through the same checks. Empty: it cannot be loaded. Its error is
+// that it could not be looked at.
+func PluginTask(ctx context.Context, file string) (task string, err error) {
 	wasm, err := os.ReadFile(file)
 	if err != nil {
 		return "", err
@@ -293,7 +294,7 @@ func PluginKind(ctx context.Context, file string) (kind string, err error) {
 	} else if err != nil {
 		return "", err
 	}
-	return string(p.Manifest.Kind), nil
+	return p.Manifest.Task(), nil
 }
 
 // Finding is what a check of a plugin found.

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/gsc-project/gsc/compress"
 	"github.com/gsc-project/gsc/plugins"
 	"github.com/gsc-project/gsc/record"
 	"github.com/gsc-project/gsc/sdk"
@@ -27,8 +28,8 @@ func TestPluginLibraries(t *testing.T) {
 		}
 		t.Run(language, func(t *testing.T) {
 			c := find(t, language)
-			for _, name := range []string{"records", "rows", "pairs", "values"} {
-				kind := map[bool]string{true: "transform", false: "loss"}[name == "records" || name == "rows"]
+			for _, name := range []string{"records", "rows", "pairs", "values", "policy"} {
+				kind := map[string]string{"records": "transform", "rows": "transform", "pairs": "loss", "values": "loss", "policy": "policy"}[name]
 				dir := t.TempDir()
 				if err := (sdk.Project{Language: language, Kind: kind, Name: "my-plugin"}).Write(dir); err != nil {
 					t.Fatal(err)
@@ -51,6 +52,8 @@ func TestPluginLibraries(t *testing.T) {
 					changesRecords(t, built)
 				case "rows":
 					changesRows(t, built)
+				case "policy":
+					decides(t, built)
 				}
 			}
 		})
@@ -312,6 +315,47 @@ func changesRows(t *testing.T, file string) {
 		}
 		if err := tr.Close(); err != nil {
 			t.Error(err)
+		}
+	}
+}
+
+// decides compares what a plugin "policy" declares and decides with what it should.
+func decides(t *testing.T, file string) {
+	t.Helper()
+	const steps = 1<<33 + 10
+	p, err := opened(t, file).NewPolicy(t.Context(), []byte("{}"), steps)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer p.Close()
+	for _, c := range []struct {
+		weight compress.Tensor
+		want   compress.Declaration
+	}{
+		{compress.Tensor{Name: "wte", Kind: compress.Table, In: 64, Out: 100}, compress.Declaration{Bits: 4, Group: 8, Symmetric: true}},
+		{compress.Tensor{Name: "wpe", Kind: compress.Table, In: 63, Out: 100}, compress.Declaration{Bits: 4, Symmetric: true}},
+		{compress.Tensor{Name: "h.0.attn.w", In: 64, Out: 192, Heads: 4}, compress.Declaration{Pattern: compress.Heads, Sparsity: 0.5}},
+		{compress.Tensor{Name: "h.0.mlp.w", In: 64, Out: 192, Heads: 4}, compress.Declaration{Pattern: compress.Neighbours, Of: 4, Sparsity: 0.5, Bits: 8}},
+		{compress.Tensor{Name: "h.0.mlp.v", In: 63, Out: 2}, compress.Declaration{Pattern: compress.Rows, Sparsity: 0.5}},
+		{compress.Tensor{Name: "", In: 63, Out: 1}, compress.Declaration{}},
+	} {
+		if c.weight.Kind == "" {
+			c.weight.Kind = compress.Linear
+		}
+		c.weight.Shape = []int{c.weight.Out, c.weight.In}
+		got, err := p.Declare(c.weight)
+		if err != nil || got != c.want {
+			t.Errorf("of %s is declared %+v, want %+v: %v", c.weight.Name, got, c.want, err)
+		}
+		for _, step := range []int64{1, 1<<32 - 1, 1<<32 + 1, steps/2 - 1, steps / 2, steps} {
+			want := compress.Decision{Sparsity: got.Sparsity, Mask: got.Pattern != compress.Unpruned && step%2 == 0, Quantize: got.Bits > 0 && step > 1<<32}
+			if 2*step < steps {
+				want.Sparsity /= 2
+			}
+			d, err := p.Decide(c.weight, got, compress.Statistics{RMS: []float64{0.02, 0.005}[step%2]}, step)
+			if err != nil || d != want {
+				t.Errorf("of %s is decided %+v at step %d, want %+v: %v", c.weight.Name, d, step, want, err)
+			}
 		}
 	}
 }

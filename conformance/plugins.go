@@ -19,8 +19,8 @@ type PluginOptions struct {
 	Tell    func(s *Suite, at int) // told of each row as it is done, by its place in the suite, which has the names of all; may be nil
 }
 
-// module is a plugin to be checked.
-type module struct{ name, file string }
+// module is a plugin to be checked; lacks says why there is none to be, of a task that is known.
+type module struct{ name, file, task, lacks string }
 
 // Marks of a check in a plugin's row.
 const (
@@ -29,24 +29,24 @@ const (
 	markNotDone = "·" // since one before it failed
 )
 
-// Plugins holds plugins to their contract, as gsc plugin check does: a suite for each kind, a row for each plugin, and a column for each check.
+// Plugins holds plugins to their contract, as gsc plugin check does: a suite for each task, a row for each plugin, and a column for each check.
 func Plugins(ctx context.Context, o PluginOptions) (Report, error) {
 	r := Report{Device: "cpu"}
-	list, done, err := modules(o.Folders)
+	list, done, err := modules(ctx, o.Folders)
 	defer done()
 	if err != nil {
 		return r, err
 	}
-	byKind, err := kinds(ctx, list)
+	byTask, err := tasks(ctx, list)
 	if err != nil {
 		return r, err
 	}
-	for _, kind := range sorted(byKind) {
-		s := Suite{Name: "plugins of the kind " + kind}
-		if kind == "" {
+	for _, task := range sorted(byTask) {
+		s := Suite{Name: "plugins: " + task}
+		if task == "" {
 			s.Name = "plugins that do not load"
 		}
-		if err := s.checkAll(ctx, byKind[kind], o.Tell); err != nil {
+		if err := s.checkAll(ctx, byTask[task], o.Tell); err != nil {
 			return r, err
 		}
 		r.add(s)
@@ -80,6 +80,10 @@ func (s *Suite) checkAll(ctx context.Context, list []module, tell func(*Suite, i
 
 // check fills in a row, as far as its checks go. Why it does not pass is the first that fails.
 func (s *Suite) check(ctx context.Context, at int, m module) error {
+	if m.lacks != "" {
+		s.Rows[at].Skipped, s.Rows[at].Why = true, m.lacks
+		return nil
+	}
 	findings, err := gsc.CheckPlugin(ctx, m.file, gsc.PluginOptions{})
 	if err != nil {
 		return err
@@ -103,30 +107,32 @@ func (s *Suite) check(ctx context.Context, at int, m module) error {
 	return nil
 }
 
-// kinds groups plugins by what they say they are; "": they say nothing.
-func kinds(ctx context.Context, list []module) (map[string][]module, error) {
-	byKind := map[string][]module{}
+// tasks groups plugins by what they say that they do; "": they say nothing.
+func tasks(ctx context.Context, list []module) (map[string][]module, error) {
+	byTask := map[string][]module{}
 	for _, m := range list {
-		kind, err := gsc.PluginKind(ctx, m.file)
-		if err != nil {
-			return nil, err
+		if m.task == "" {
+			var err error
+			if m.task, err = gsc.PluginTask(ctx, m.file); err != nil {
+				return nil, err
+			}
 		}
-		byKind[kind] = append(byKind[kind], m)
+		byTask[m.task] = append(byTask[m.task], m)
 	}
-	return byKind, nil
+	return byTask, nil
 }
 
-func sorted(byKind map[string][]module) []string {
+func sorted(byTask map[string][]module) []string {
 	var names []string
-	for kind := range byKind {
-		names = append(names, kind)
+	for task := range byTask {
+		names = append(names, task)
 	}
 	slices.Sort(names)
 	return names
 }
 
-// modules finds those of folders, or unpacks the examples', until done, which is never nil.
-func modules(folders []string) (list []module, done func(), err error) {
+// modules finds those of folders, or unpacks and builds the examples', until done, which is never nil.
+func modules(ctx context.Context, folders []string) (list []module, done func(), err error) {
 	done = func() {}
 	if len(folders) == 0 {
 		dir, err := os.MkdirTemp("", "gsc-plugins-")
@@ -137,8 +143,11 @@ func modules(folders []string) (list []module, done func(), err error) {
 		if err := os.CopyFS(dir, examples.Plugins); err != nil {
 			return nil, done, err
 		}
-		list, err = within(dir, dir)
-		return list, done, err
+		if list, err = within(dir, dir); err != nil {
+			return nil, done, err
+		}
+		byGo, err := withGo(ctx, dir)
+		return append(list, byGo), done, err
 	}
 	for _, folder := range folders {
 		found, err := within(folder, "")
@@ -163,7 +172,7 @@ func within(folder, base string) (list []module, err error) {
 		if base != "" {
 			name, err = filepath.Rel(base, path)
 		}
-		list = append(list, module{filepath.ToSlash(name), path})
+		list = append(list, module{name: filepath.ToSlash(name), file: path})
 		return err
 	})
 	return list, err

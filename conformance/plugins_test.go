@@ -10,11 +10,34 @@ import (
 	"github.com/gsc-project/gsc/conformance"
 )
 
-// The examples' plugins, all of them, hold to their contract.
+// The examples' plugins, all of them, hold to their contract. There are several of each task, and rows of a table went through the same checks.
 func TestPluginsOfTheExamples(t *testing.T) {
 	report, err := conformance.Plugins(t.Context(), conformance.PluginOptions{})
-	if err != nil || report.Failed > 0 || report.Passed < 6 {
+	if err != nil || report.Failed+report.Skipped > 0 || report.Passed < 20 || len(report.Suites) != 5 {
 		t.Errorf("%+v, %v", report, err)
+	}
+	for _, s := range report.Suites {
+		if len(s.Rows) < 2 {
+			t.Errorf("%s: %+v", s.Name, s.Rows)
+		}
+		for _, row := range s.Rows {
+			if len(row.Marks) != len(s.Columns) {
+				t.Errorf("%s: %s has %d marks for %d columns", s.Name, row.Name, len(row.Marks), len(s.Columns))
+			}
+		}
+	}
+}
+
+// Where there is no Go, its example is skipped by name.
+func TestPluginsOfTheExamplesWithoutGo(t *testing.T) {
+	t.Setenv("PATH", "")
+	report, err := conformance.Plugins(t.Context(), conformance.PluginOptions{})
+	if err != nil || report.Failed > 0 || report.Skipped != 1 {
+		t.Fatalf("%+v, %v", report, err)
+	}
+	losses := report.Suites[1].Rows
+	if last := losses[len(losses)-1]; !last.Skipped || last.Name != "plugin-go/poly1.wasm" || !strings.Contains(last.Why, "go, which is not in the PATH") {
+		t.Errorf("%+v", last)
 	}
 }
 

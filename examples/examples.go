@@ -7,3 +7,8 @@ import "embed"
 //
 //go:embed */*.wasm
 var Plugins embed.FS
+
+// GoLoss is the source of the loss in Go, whose module is as large as Go's runtime and is not kept: who has Go makes it, with the library of package sdk.
+//
+//go:embed plugin-go/main.go
+var GoLoss []byte

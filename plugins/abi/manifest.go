@@ -90,6 +90,17 @@ func (m *Manifest) checkLoss() error {
 	return nil
 }
 
+// Task is what plugins of a kind do that are called, and checked, alike: a kind, "codec", or "transform of" what it works on.
+func (m *Manifest) Task() string {
+	switch {
+	case m.Codec != nil:
+		return "codec"
+	case m.Kind == TransformKind:
+		return fmt.Sprintf("%s of %s", m.Kind, m.On)
+	}
+	return string(m.Kind)
+}
+
 // Brief is what the plugin does, in a few words.
 func (m *Manifest) Brief() string {
 	switch {
