@@ -237,16 +237,45 @@ func goExample(t *testing.T, dir string) string {
 // Smoothed labels by the plugin in Rust are gsc's own.
 func TestPluginSmoothing(t *testing.T) {
 	path := write(t, gpt2, stream)
-	wasm, err := os.ReadFile(filepath.Join("examples", "plugin-rust", "label_smoothed.wasm"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	save(t, filepath.Join(filepath.Dir(path), "label_smoothed.wasm"), string(wasm))
+	besides(t, path, "plugin-rust", "label_smoothed.wasm")
 	want := boundLab(t, planOf(t, path, "objective.smoothing=0.1"), 1).train(6)
 	got := boundLab(t, planOf(t, path, plugged("label_smoothed.wasm", "epsilon: 0.1")), 2).train(6)
 	if far := farthest(got, want); !(far <= 1e-5) {
 		t.Errorf("losses %v, of gsc's own %v: apart by %.2g", got, want, far)
 	}
+}
+
+// Weights that the policy in Zig prunes are those that gsc's own prunes by the same schedule, bit for bit.
+func TestPluginGradual(t *testing.T) {
+	path := write(t, gpt2, stream)
+	besides(t, path, "plugin-zig-policy", "gradual.wasm")
+	own := `compress=[{match: "*", prune: {sparsity: 0.75, begin: 2, end: 6, every: 2}}]`
+	want := boundLab(t, planOf(t, path, own), 1).train(8)
+	got := boundLab(t, planOf(t, path, `compress=[{match: "*", plugin: "gradual.wasm", params: {final: 0.75, begin: 2, end: 6, every: 2}}]`), 2).train(8)
+	if plain := boundLab(t, planOf(t, path), 1).train(8); !slices.Equal(got, want) || slices.Equal(got, plain) {
+		t.Errorf("losses %v, of gsc's own %v, of what is not pruned %v", got, want, plain)
+	}
+}
+
+// Gradients that the codec in Rust sends as signs are what gsc's own sends in blocks of the same length, bit for bit.
+func TestPluginSigns(t *testing.T) {
+	path := write(t, gpt2, stream)
+	besides(t, path, "plugin-rust-codec", "sign.wasm")
+	want := boundLab(t, planOf(t, path, mesh(2), oneBit), 1).train(8)
+	got := boundLab(t, planOf(t, path, mesh(2), `parallel.codec={plugin: "sign.wasm", params: block: 512}`), 2).train(8)
+	if plain := boundLab(t, planOf(t, path, mesh(2)), 1).train(8); !slices.Equal(got, want) || slices.Equal(got, plain) {
+		t.Errorf("losses %v, of gsc's own %v, without codes %v", got, want, plain)
+	}
+}
+
+// besides copies an example's module to where a strategy finds it.
+func besides(t *testing.T, strategy, folder, module string) {
+	t.Helper()
+	wasm, err := os.ReadFile(filepath.Join("examples", folder, module))
+	if err != nil {
+		t.Fatal(err)
+	}
+	save(t, filepath.Join(filepath.Dir(strategy), module), string(wasm))
 }
 
 // talking is a plugin in Go that prints, and misbehaves as its parameter says.
