@@ -126,6 +126,7 @@ func TestPluginProjects(t *testing.T) {
 	for _, language := range sdk.Languages() {
 		for _, kind := range sdk.Kinds(language) {
 			t.Run(language+"/"+kind, func(t *testing.T) {
+				t.Parallel()
 				c, dir := find(t, language), t.TempDir()
 				if err := (sdk.Project{Language: language, Kind: kind, Name: "my-plugin"}).Write(dir); err != nil {
 					t.Fatal(err)
@@ -171,6 +172,7 @@ var madeBy = map[string]string{"rust": "rustc 1.63.0", "assemblyscript": "Versio
 func TestPluginExamplesBuild(t *testing.T) {
 	for _, e := range languageExamples {
 		t.Run(e.folder, func(t *testing.T) {
+			t.Parallel()
 			c, dir := find(t, e.language), t.TempDir()
 			built := e.build(t, c, dir)
 			right(t, built)

@@ -27,6 +27,7 @@ func TestPluginLibraries(t *testing.T) {
 			continue
 		}
 		t.Run(language, func(t *testing.T) {
+			t.Parallel()
 			c := find(t, language)
 			for _, name := range []string{"records", "rows", "pairs", "values", "policy"} {
 				kind := map[string]string{"records": "transform", "rows": "transform", "pairs": "loss", "values": "loss", "policy": "policy"}[name]

@@ -15,12 +15,12 @@ func GradientCodec(m Manifest, prepare func(Params) (Codec, error)) {
 	describe("policy", "", m)
 	var codec Codec
 	prepared(&codec, prepare)
-	codeBytes = func(n int) int { return codec.CodeBytes(n) }
-	encodes = func(c *codecCall) {
+	registered.codeBytes = func(n int) int { return codec.CodeBytes(n) }
+	registered.encode = func(c *codecCall) {
 		n := int(c.numbers)
 		c.bytes = uint32(codec.Encode(c.values.from(0, n), c.code.from(0, codec.CodeBytes(n))))
 	}
-	decodes = func(c *codecCall) error {
+	registered.decode = func(c *codecCall) error {
 		return codec.Decode(c.code.from(0, int(c.bytes)), c.values.from(0, int(c.numbers)))
 	}
 }

@@ -15,10 +15,10 @@ var given [][]byte
 
 //go:wasmexport gsc_manifest
 func exportManifest() uint64 {
-	if manifestText == nil {
+	if registered.manifest == nil {
 		panic("gsc: the program registers no plugin: call gsc.Loss, or what makes another kind, in a function init")
 	}
-	return uint64(len(manifestText))<<32 | uint64(to(manifestText))
+	return uint64(len(registered.manifest))<<32 | uint64(to(registered.manifest))
 }
 
 //go:wasmexport gsc_alloc
@@ -30,7 +30,7 @@ func exportAlloc(size uint32) uint32 {
 
 //go:wasmexport gsc_init
 func exportInit(params, length uint32) uint32 {
-	if err := initialise(Params(pointer[byte](params).from(0, int(length)))); err != nil {
+	if err := registered.initialise(Params(pointer[byte](params).from(0, int(length)))); err != nil {
 		println(err.Error())
 		return statusBadParams
 	}
@@ -51,33 +51,33 @@ func status(err error) uint32 {
 
 //go:wasmexport gsc_loss
 func exportLoss(call uint32) uint32 {
-	losses((*lossCall)(at(call)))
+	registered.loss((*lossCall)(at(call)))
 	return statusOK
 }
 
 //go:wasmexport gsc_transform
-func exportTransform(call uint32) uint32 { return status(transforms(at(call))) }
+func exportTransform(call uint32) uint32 { return status(registered.transform(at(call))) }
 
 //go:wasmexport gsc_declare
 func exportDeclare(call uint32) uint32 {
-	declares((*policyCall)(at(call)))
+	registered.declare((*policyCall)(at(call)))
 	return statusOK
 }
 
 //go:wasmexport gsc_decide
 func exportDecide(call uint32) uint32 {
-	decides((*policyCall)(at(call)))
+	registered.decide((*policyCall)(at(call)))
 	return statusOK
 }
 
 //go:wasmexport gsc_code_bytes
-func exportCodeBytes(n uint32) uint32 { return uint32(codeBytes(int(n))) }
+func exportCodeBytes(n uint32) uint32 { return uint32(registered.codeBytes(int(n))) }
 
 //go:wasmexport gsc_encode
 func exportEncode(call uint32) uint32 {
-	encodes((*codecCall)(at(call)))
+	registered.encode((*codecCall)(at(call)))
 	return statusOK
 }
 
 //go:wasmexport gsc_decode
-func exportDecode(call uint32) uint32 { return status(decodes((*codecCall)(at(call)))) }
+func exportDecode(call uint32) uint32 { return status(registered.decode((*codecCall)(at(call)))) }

@@ -67,7 +67,7 @@ func TestLoss(t *testing.T) {
 		k = p.Number("k")
 		return func(*Row) float32 { return 0 }, nil
 	})
-	if err := initialise(`{"k": 3}`); err != nil || k != 3 || losses == nil {
+	if err := registered.initialise(`{"k": 3}`); err != nil || k != 3 || registered.loss == nil {
 		t.Errorf("k is %v: %v", k, err)
 	}
 	defer func() {

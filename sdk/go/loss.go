@@ -18,7 +18,7 @@ func Loss(m Manifest, prepare func(Params) (RowLoss, error)) {
 	var rowLoss RowLoss
 	prepared(&rowLoss, prepare)
 	r := Row{Inputs: make([][]float32, len(m.Inputs))}
-	losses = func(c *lossCall) {
+	registered.loss = func(c *lossCall) {
 		n := int(c.classes)
 		for i := range int(c.rows) {
 			r.Logits, r.Gradient = c.logits.from(i*n, n), c.gradients.from(i*n, n)
@@ -64,7 +64,7 @@ func UnitLoss(m Manifest, prepare func(Params) (RowsLoss, error)) {
 	var rowsLoss RowsLoss
 	prepared(&rowsLoss, prepare)
 	r := Rows{Inputs: make([][]float32, len(m.Inputs))}
-	losses = func(c *lossCall) {
+	registered.loss = func(c *lossCall) {
 		r.Classes, r.Length = int(c.classes), int(c.length)
 		rows := sequences * r.Length
 		for i := range int(c.rows) / rows {

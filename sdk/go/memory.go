@@ -2,31 +2,30 @@ package gsc
 
 import "unsafe"
 
-// What a program registered.
-var (
-	manifestText []byte
-	initialise   func(Params) error
+// registered is what a program is.
+var registered struct {
+	manifest   []byte
+	initialise func(Params) error
 
-	losses     func(*lossCall)
-	transforms func(call unsafe.Pointer) error
-	declares   func(*policyCall)
-	decides    func(*policyCall)
-	codeBytes  func(n int) int
-	encodes    func(*codecCall)
-	decodes    func(*codecCall) error
-)
+	loss            func(*lossCall)
+	transform       func(call unsafe.Pointer) error
+	declare, decide func(*policyCall)
+	codeBytes       func(n int) int
+	encode          func(*codecCall)
+	decode          func(*codecCall) error
+}
 
 // describe says what the program is, once.
 func describe(kind, more string, m Manifest) {
-	if manifestText != nil {
+	if registered.manifest != nil {
 		panic("gsc: a program is one plugin")
 	}
-	manifestText = m.text(kind, more)
+	registered.manifest = m.text(kind, more)
 }
 
 // prepared has parameters make what a plugin then is.
 func prepared[T any](made *T, prepare func(Params) (T, error)) {
-	initialise = func(p Params) (err error) {
+	registered.initialise = func(p Params) (err error) {
 		*made, err = prepare(p)
 		return err
 	}

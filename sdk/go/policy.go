@@ -65,11 +65,11 @@ func CompressionPolicy(m Manifest, prepare func(Params) (Policy, error)) {
 	describe("policy", "", m)
 	var policy Policy
 	prepared(&policy, prepare)
-	declares = func(c *policyCall) {
+	registered.declare = func(c *policyCall) {
 		d := policy.Declare(c.weight())
 		c.pattern, c.of, c.sparsity, c.bits, c.group, c.symmetric = d.Pattern, d.Of, d.Sparsity, d.Bits, d.Group, word(d.Symmetric)
 	}
-	decides = func(c *policyCall) {
+	registered.decide = func(c *policyCall) {
 		declared := Declaration{c.pattern, c.of, c.sparsity, c.bits, c.group, c.symmetric != 0}
 		d := policy.Decide(c.weight(), declared, Moment{c.step.long(), c.steps.long(), c.rms})
 		c.prune, c.mask, c.quantise = d.Prune, word(d.Mask), word(d.Quantise)

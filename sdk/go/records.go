@@ -53,7 +53,7 @@ func TransformRecords(m Manifest, prepare func(Params) (RecordTransform, error))
 	var transform RecordTransform
 	prepared(&transform, prepare)
 	var out Records
-	transforms = func(call unsafe.Pointer) error {
+	registered.transform = func(call unsafe.Pointer) error {
 		c := (*recordsCall)(call)
 		out.clear(c)
 		in := &c.before

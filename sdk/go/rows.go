@@ -24,7 +24,7 @@ func TransformRows(m Manifest, prepare func(Params) (RowTransform, error)) {
 	describe("transform", member("on", "rows"), m)
 	var transform RowTransform
 	prepared(&transform, prepare)
-	transforms = func(call unsafe.Pointer) error {
+	registered.transform = func(call unsafe.Pointer) error {
 		c := (*rowsCall)(call)
 		length, labels := int(c.length), int(c.labelsARow)
 		weights := max(1, labels)
