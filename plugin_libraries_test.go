@@ -360,3 +360,84 @@ func decides(t *testing.T, file string) {
 		}
 	}
 }
+
+// The example in Rust leaves out lines that were there before, whatever their case, digits and points, and texts of which nothing stays; short ones stay.
+func TestPluginLines(t *testing.T) {
+	r, err := opened(t, filepath.Join("examples", "plugin-rust-transform", "lines.wasm")).NewRecords(t.Context(), []byte(`{"least":16}`), 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	var list []plain
+	for _, text := range []string{"Copyright 2001 by someone else\nEnd\nalpha is the first letter", "COPYRIGHT 1999: by someone else!\nbeta is the second letter\nEnd\n", "copyright 2020, by someone else\n", ""} {
+		var p plain
+		for _, c := range []byte(text) {
+			p.content = append(p.content, int32(c))
+		}
+		list = append(list, p)
+	}
+	want := []string{"Copyright 2001 by someone else\nEnd\nalpha is the first letter", "beta is the second letter\nEnd\n", ""}
+	for _, again := range []bool{false, true} {
+		b, out := batchOf(list, false, false, false), record.Result{}
+		if err := r.Apply(0, b, &out); err != nil {
+			t.Fatal(err)
+		}
+		var got []string
+		for j := range out.Len(b) {
+			c, at := out.Content(b, j)
+			got = append(got, string(record.Part(c.Text, c.Ends, at)))
+		}
+		if !slices.Equal(got, want) {
+			t.Errorf("again %t: %q comes out, want %q", again, got, want)
+		}
+		want = []string{"End\n", "End\n", ""} // the second time all that is long was there
+	}
+}
+
+// The example in AssemblyScript chooses as many tokens of each row as it should, in runs, labels them with what they were, and leaves all others as they are.
+func TestPluginSpans(t *testing.T) {
+	const rows, length, vocabulary, ignore, mask = 50, 128, 256, -100, 255
+	tr, err := opened(t, filepath.Join("examples", "plugin-assemblyscript-transform", "spans.wasm")).NewRows(t.Context(), []byte(`{"share":0.15,"stop":0.2,"mask":-1}`), length)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer tr.Close()
+	r := &record.Rows{Length: length, Vocabulary: vocabulary, Outputs: vocabulary, Ignore: ignore}
+	for i := range rows {
+		r.Valid, r.Seeds = append(r.Valid, int32(length-i)), append(r.Seeds, uint64(i))
+		for k := range length {
+			r.Tokens, r.Labels = append(r.Tokens, int32(i+k)%200), append(r.Labels, 7)
+		}
+	}
+	was := slices.Clone(r.Tokens)
+	if err := tr.Apply(r); err != nil {
+		t.Fatal(err)
+	}
+	chosen, runs, masked := 0, 0, 0
+	for i := range rows {
+		ofRow := 0
+		for k := range length - i {
+			at := i*length + k
+			switch {
+			case r.Labels[at] == ignore && r.Tokens[at] == was[at]:
+				continue
+			case r.Labels[at] != was[at]:
+				t.Fatalf("row %d: token %d was %d, is %d, and is labelled %d", i, k, was[at], r.Tokens[at], r.Labels[at])
+			}
+			ofRow++
+			if k == 0 || r.Labels[at-1] == ignore {
+				runs++
+			}
+			if r.Tokens[at] == mask {
+				masked++
+			}
+		}
+		if want := (15*(length-i) + 99) / 100; ofRow != want {
+			t.Errorf("row %d: %d of %d tokens are chosen, want %d", i, ofRow, length-i, want)
+		}
+		chosen += ofRow
+	}
+	if share := float64(masked) / float64(chosen); share < 0.7 || share > 0.9 || chosen < 2*runs {
+		t.Errorf("%d tokens are chosen, in %d runs, and %d of them are masked", chosen, runs, masked)
+	}
+}
