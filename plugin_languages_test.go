@@ -350,7 +350,7 @@ func TestPluginPrints(t *testing.T) {
 	} {
 		run := filepath.Join(t.TempDir(), "run")
 		err := gsc.Train(t.Context(), filepath.Join(project, "train.cue"), gsc.TrainOptions{Run: run, Out: io.Discard, Options: gsc.Options{Tags: []string{"text=" + text},
-			Set: []string{"model.layers=1", "batch.sequences=4", "schedule={kind: \"constant\", peak: 1e-3, steps: 2}", `objective.loss.time="1s"`, fmt.Sprintf("objective.loss.params={does: %d}", does)}}})
+			Set: []string{"model.layers=1", "batch.sequences=4", "schedule={kind: \"constant\", peak: 1e-3, steps: 2}", `objective.loss.time="5s"`, fmt.Sprintf("objective.loss.params={does: %d}", does)}}})
 		if (err != nil) != (does > 0) {
 			t.Error(err)
 		}
