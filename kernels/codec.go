@@ -44,6 +44,14 @@ func PluginCodeWords(n int, bytes func(n int) (int, error)) (words int, err erro
 	return words, nil
 }
 
+// VarianceStep is by how many of the steps until t the mean of squares was made: with variance_steps no more than these.
+func (a Attrs) VarianceStep(t int64) int64 {
+	if a.VarianceSteps > 0 {
+		return min(t, int64(a.VarianceSteps))
+	}
+	return t
+}
+
 // checkCodec holds a kind of code against its share.
 func checkCodec(a Attrs) error {
 	switch {

@@ -216,15 +216,15 @@ var Contracts = [opCount]Contract{
 	SGD: {Name: "sgd", Params: []Param{inout("weight", "...").wide(), in("grad", "..."), inout("m", "...").wide().opt(), real64("rate"), real64("factor")},
 		Attrs: "momentum nesterov decay rate_scale", Flops: perElement(6)},
 	Adam: {Name: "adam", Params: []Param{inout("weight", "...").wide(), in("grad", "..."), inout("m", "...").wide(), inout("v", "...").wide(), real64("rate"),
-		counter("step"), real64("factor")}, Attrs: "beta1 beta2 epsilon decay rate_scale", Flops: perElement(15)},
+		counter("step"), real64("factor")}, Attrs: "beta1 beta2 variance_steps epsilon decay rate_scale", Check: checkVariance, Flops: perElement(15)},
 	AdamW: {Name: "adamw", Params: []Param{inout("weight", "...").wide(), in("grad", "..."), inout("m", "...").wide(), inout("v", "...").wide(), real64("rate"),
-		counter("step"), real64("factor")}, Attrs: "beta1 beta2 epsilon decay rate_scale", Flops: perElement(15)},
+		counter("step"), real64("factor")}, Attrs: "beta1 beta2 variance_steps epsilon decay rate_scale", Check: checkVariance, Flops: perElement(15)},
 	Lion: {Name: "lion", Params: []Param{inout("weight", "...").wide(), in("grad", "..."), inout("m", "...").wide(), real64("rate"), real64("factor")},
 		Attrs: "beta1 beta2 decay rate_scale", Flops: perElement(11)},
 	LAMBMoments: {Name: "lamb_moments", Params: []Param{in("weight", "...").wide(), in("grad", "..."), inout("m", "...").wide(), inout("v", "...").wide(),
-		counter("step"), real64("factor"), out("norms", "2").of(Real)}, Attrs: "beta1 beta2 epsilon decay", Flops: perElement(20)},
+		counter("step"), real64("factor"), out("norms", "2").of(Real)}, Attrs: "beta1 beta2 variance_steps epsilon decay", Check: checkVariance, Flops: perElement(20)},
 	LAMBApply: {Name: "lamb_apply", Params: []Param{inout("weight", "...").wide(), in("m", "...").wide(), in("v", "...").wide(), in("norms", "2").of(Real),
-		real64("rate"), counter("step")}, Attrs: "beta1 beta2 epsilon decay rate_scale", Flops: perElement(10)},
+		real64("rate"), counter("step")}, Attrs: "beta1 beta2 variance_steps epsilon decay rate_scale", Check: checkVariance, Flops: perElement(10)},
 	AdafactorMoments: {Name: "adafactor_moments", Params: []Param{in("grad", "R C"), real64("factor"), counter("step"),
 		inout("row", "R").wide().opt(), inout("column", "C").wide().opt(), inout("variance", "R C").wide().opt()}, Needs: needsFactors,
 		Flops: func(s Sizes, _ Attrs) float64 { return 4 * float64(s["R"]) * float64(s["C"]) }},
@@ -424,6 +424,13 @@ func checkCompute(_ Sizes, a Attrs) error {
 func checkLossScale(_ Sizes, a Attrs) error {
 	if !(a.Growth >= 1) || !(a.Backoff >= 0 && a.Backoff < 1) || a.GrowthInterval < 0 {
 		return fmt.Errorf("growth %v must be at least 1, backoff %v at least 0 and under 1, and growth_interval %d not negative", a.Growth, a.Backoff, a.GrowthInterval)
+	}
+	return nil
+}
+
+func checkVariance(_ Sizes, a Attrs) error {
+	if a.VarianceSteps < 0 {
+		return fmt.Errorf("variance_steps %d is negative", a.VarianceSteps)
 	}
 	return nil
 }

@@ -201,13 +201,15 @@ const (
 	// SGD sets g += λ·w; m = momentum·m + g; w −= η·m, or η·(g + momentum·m) with nesterov, or η·g without m.
 	SGD
 	// Adam sets g += λ·w; m = β₁·m + (1−β₁)·g; v = β₂·v + (1−β₂)·g²; w −= η·(m/(1−β₁ᵗ))/(√(v/(1−β₂ᵗ)) + epsilon).
+	// With variance_steps s, of the steps t > s m alone takes in the gradient: v stays, and its correction is 1−β₂ˢ. Where only the sum of gradients over steps
+	// is right, since they are coded, w then moves by a sum that is linear in them (Tang et al., arXiv:2102.02888, section 4).
 	// Source: Kingma and Ba, arXiv:1412.6980, algorithm 1.
 	Adam
 	// AdamW is Adam with w −= η·λ·w in place of g += λ·w. Source: Loshchilov and Hutter, arXiv:1711.05101, algorithm 2.
 	AdamW
 	// Lion sets u = sign(β₁·m + (1−β₁)·g), sign 0 = 0; w −= η·(u + λ·w); m = β₂·m + (1−β₂)·g. Source: Chen et al., arXiv:2302.06675, algorithm 2.
 	Lion
-	// LAMBMoments updates m and v as Adam does without λ and sets norms = (Σ w², Σ r²), r = m̂/(√v̂ + epsilon) + λ·w, summed like SumSquares.
+	// LAMBMoments updates m and v as Adam does without λ, with variance_steps too, and sets norms = (Σ w², Σ r²), r = m̂/(√v̂ + epsilon) + λ·w, summed like SumSquares.
 	// Source: You et al., arXiv:1904.00962, algorithm 2.
 	LAMBMoments
 	// LAMBApply sets w −= η·(‖w‖/‖r‖)·r from norms; the ratio is 1 where either norm is 0.
@@ -409,13 +411,14 @@ type Attrs struct {
 	Smoothing   float64 `json:"smoothing,omitempty"`
 	Classes     int     `json:"classes,omitempty"` // of all parts
 
-	Beta1     float64 `json:"beta1,omitempty"`
-	Beta2     float64 `json:"beta2,omitempty"`
-	Momentum  float64 `json:"momentum,omitempty"`
-	Nesterov  bool    `json:"nesterov,omitempty"`
-	Decay     float64 `json:"decay,omitempty"`
-	RateScale float64 `json:"rate_scale,omitempty"`
-	MaxNorm   float64 `json:"max_norm,omitempty"`
+	Beta1         float64 `json:"beta1,omitempty"`
+	Beta2         float64 `json:"beta2,omitempty"`
+	VarianceSteps int     `json:"variance_steps,omitempty"` // in which the mean of squares takes gradients in; 0: all
+	Momentum      float64 `json:"momentum,omitempty"`
+	Nesterov      bool    `json:"nesterov,omitempty"`
+	Decay         float64 `json:"decay,omitempty"`
+	RateScale     float64 `json:"rate_scale,omitempty"`
+	MaxNorm       float64 `json:"max_norm,omitempty"`
 
 	Growth         float64 `json:"growth,omitempty"` // of a loss scale
 	GrowthInterval int     `json:"growth_interval,omitempty"`

@@ -100,7 +100,7 @@ type lambParams struct {
 func (p *lambParams) set(a kernels.Attrs, step int64, factor float64) {
 	unbias1, unbias2 := unbias(a, step)
 	*p = lambParams{
-		factor: float32(factor), take1: float32(1 - a.Beta1), take2: float32(1 - a.Beta2),
+		factor: float32(factor), take1: float32(1 - a.Beta1), take2: takeSquares(a, step),
 		unbias1: unbias1, unbias2: unbias2, epsilon: a.Epsilon, decay: a.Decay,
 	}
 }

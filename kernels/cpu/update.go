@@ -86,7 +86,7 @@ func bindAdamDecay(d *Device, c kernels.Call, decay func(p *adamParams, eta floa
 		eta := rate.now()
 		unbias1, unbias2 := unbias(a, *step)
 		*p = adamParams{
-			factor: float32(*factor), take1: float32(1 - a.Beta1), take2: float32(1 - a.Beta2),
+			factor: float32(*factor), take1: float32(1 - a.Beta1), take2: takeSquares(a, *step),
 			rate: float32(eta * unbias1), unbias: float32(unbias2), epsilon: float32(a.Epsilon),
 		}
 		decay(p, eta)
@@ -96,10 +96,17 @@ func bindAdamDecay(d *Device, c kernels.Call, decay func(p *adamParams, eta floa
 	}), nil
 }
 
-// unbias gives 1/(1−β₁ᵗ) and 1/(1−β₂ᵗ).
+// unbias gives 1/(1−β₁ᵗ) and 1/(1−β₂ᵗ), of v the steps that it takes gradients in.
 func unbias(a kernels.Attrs, step int64) (m, v float64) {
-	t := float64(step)
-	return 1 / (1 - math.Pow(a.Beta1, t)), 1 / (1 - math.Pow(a.Beta2, t))
+	return 1 / (1 - math.Pow(a.Beta1, float64(step))), 1 / (1 - math.Pow(a.Beta2, float64(a.VarianceStep(step))))
+}
+
+// takeSquares is what v takes in of a step's squares: 1−β₂, or nothing where v stays.
+func takeSquares(a kernels.Attrs, step int64) float32 {
+	if a.VarianceStep(step) < step {
+		return 0
+	}
+	return float32(1 - a.Beta2)
 }
 
 func bindLion(d *Device, c kernels.Call, _ kernels.Sizes) (kernels.Kernel, error) {

@@ -46,6 +46,7 @@ var attributes = map[string]func(g *generator, a *kernels.Attrs){
 
 	"beta1":           func(g *generator, a *kernels.Attrs) { a.Beta1 = pick(g, 0, 0.5, 0.9, 0.95) },
 	"beta2":           func(g *generator, a *kernels.Attrs) { a.Beta2 = pick(g, 0.9, 0.95, 0.99, 0.999) },
+	"variance_steps":  func(g *generator, a *kernels.Attrs) { a.VarianceSteps = pick(g, 0, 0, 1, 3, 1000) },
 	"momentum":        func(g *generator, a *kernels.Attrs) { a.Momentum = pick(g, 0, 0.5, 0.9, 0.99) },
 	"nesterov":        func(g *generator, a *kernels.Attrs) { a.Nesterov = g.coin() },
 	"decay":           func(g *generator, a *kernels.Attrs) { a.Decay = pick(g, 0, 0.01, 0.3) },

@@ -87,20 +87,24 @@ type moments struct {
 	m, v                     []float64
 	beta1, beta2, epsilon    float64
 	correction1, correction2 float64 // 1 − βᵗ
+	frozen                   bool    // v is
 }
 
 func (c *call) moments() moments {
-	t := float64(c.counter("step"))
+	t := c.counter("step")
+	s := c.VarianceStep(t)
 	return moments{
 		m: c.floats("m").data, v: c.floats("v").data, beta1: c.Beta1, beta2: c.Beta2, epsilon: c.Epsilon,
-		correction1: 1 - math.Pow(c.Beta1, t), correction2: 1 - math.Pow(c.Beta2, t),
+		correction1: 1 - math.Pow(c.Beta1, float64(t)), correction2: 1 - math.Pow(c.Beta2, float64(s)), frozen: s < t,
 	}
 }
 
 // update takes in the gradient of element i.
 func (s *moments) update(i int, g float64) {
 	s.m[i] = s.beta1*s.m[i] + (1-s.beta1)*g
-	s.v[i] = s.beta2*s.v[i] + (1-s.beta2)*g*g
+	if !s.frozen {
+		s.v[i] = s.beta2*s.v[i] + (1-s.beta2)*g*g
+	}
 }
 
 // direction is m̂/(√v̂ + epsilon) of element i.
