@@ -20,23 +20,70 @@ type coding struct {
 	residual *graph.Value // and where it is kept
 }
 
-// codecFits refuses a codec that the device kind, or what was found of its module, does not go with, and one that names no weights.
+// codecFits refuses a codec that the device kind, or what was found of its module, does not go with, and one that names no weights. It finds how many steps are without codes.
 func (u *unitOfWork) codecFits() error {
 	c := u.strategy.Parallel.Codec
-	switch {
-	case c == nil:
+	if c == nil {
 		return nil
-	case c.Plugin != nil && c.Bytes == nil:
+	}
+	if c.Plugin != nil && c.Bytes == nil {
 		return u.strategy.Wrong(c.Plugin.Path, fmt.Sprintf("the module of %s was not looked at", c.Plugin.File), "call Strategy.WithCodec before compiling")
-	case u.strategy.Parallel.Mesh.Tensor > 1 || u.strategy.Parallel.Each() || scaled(u.strategy) || u.kind.Separate:
-		return u.strategy.Wrong(schema.CodecPath, "it does not go with ranks of tensor, zero 2 and 3, reduce \"each\", fp16 and GPUs", "leave it out")
+	}
+	for _, no := range []struct {
+		is   bool
+		what string
+	}{
+		{u.strategy.Parallel.Mesh.Tensor > 1, "ranks of tensor, of which each has a part of a weight"},
+		{scaled(u.strategy), "fp16, whose gradients are scaled by a factor that changes"},
+		{u.kind.Separate, fmt.Sprintf("devices of the kind %s, which have no kernels for it", u.kind.Name)},
+	} {
+		if no.is {
+			return u.strategy.Wrong(schema.CodecPath, "it does not go with "+no.what, "leave it out")
+		}
 	}
 	for _, pattern := range c.Match {
 		if !slices.ContainsFunc(u.weights.list, func(w *weight) bool { return takes([]string{pattern}, w.value.Name) && !treat(u.strategy, w).frozen }) {
 			return u.strategy.Wrong(schema.CodecPath+".match", fmt.Sprintf("%q matches no weight that is trained", pattern), "gsc plan --format text names the weights")
 		}
 	}
+	return u.warmUp()
+}
+
+// warmUp finds how many steps at the beginning are without codes: those that the strategy says; where it says nothing and the optimizer divides by a mean of squares, those in
+// which the learning rate climbs, or a fifth of the run.
+func (u *unitOfWork) warmUp() error {
+	s := u.strategy
+	c, run, optimizer := s.Parallel.Codec, steps(s, u.data), &updater{optimizer: s.Optimizer, codec: s.Parallel.Codec, stage: &stage{}}
+	squares := slices.ContainsFunc(u.weights.list, func(w *weight) bool {
+		return optimizer.codes(w) && !treat(s, w).frozen && slices.Contains(ofSquares, optimizer.kind(w))
+	})
+	path := schema.CodecPath + ".warmup"
+	switch {
+	case c.Warmup == nil && squares:
+		u.uncoded = min(max(s.Schedule.Warmup, (run+4)/5), max(run-1, 1))
+		u.choices = append(u.choices, plan.Choice{What: path, Value: fmt.Sprint(u.uncoded),
+			Why: fmt.Sprintf("%s divides by the root of a mean of squares, which is as these steps leave it: codes would make it too large", s.Optimizer.Kind)})
+	case c.Warmup == nil:
+	case *c.Warmup == 0 && squares:
+		return s.Wrong(path, fmt.Sprintf("%s divides by the root of a mean of squares, which codes make too large: without steps before them it learns badly", s.Optimizer.Kind),
+			"leave it out, for a fifth of the run or the steps in which the learning rate climbs, or use lion or sgd")
+	case *c.Warmup >= run && run > 0:
+		return s.Wrong(path, fmt.Sprintf("%d steps without codes leave none of the run's %d for them", *c.Warmup, run), "use fewer, or no codec")
+	default:
+		u.uncoded = *c.Warmup
+	}
 	return nil
+}
+
+// ofSquares are the optimizers that divide by the root of a mean of squares.
+var ofSquares = []string{"adam", "adamw", "lamb"}
+
+// varianceSteps is how long the mean of squares of a weight takes in gradients: until they are coded. What is decoded is right as a sum over steps, and its squares are not.
+func (u *updater) varianceSteps(w *weight) int {
+	if slices.Contains(ofSquares, u.kind(w)) && u.codes(w) {
+		return int(u.uncoded)
+	}
+	return 0
 }
 
 // codes says whether a weight's gradient is coded. One that two stages have terms of is not, so that they agree on its sum.
@@ -126,20 +173,16 @@ func (u *updater) gatherCodes(c *coding, axis string, ranks int) {
 	c.codes = all
 }
 
-// decode emits the sum of what all codes say, or the rank's part of it, where that is all that it updates.
+// decode emits the sum of what all codes say in place of the gradient, or the rank's part of it, where that is all that it updates.
 func (u *updater) decode(c *coding) {
 	w, grad := c.total.weight, c.total.sum
 	op, attrs := u.codecOp(kernels.Decode, kernels.PluginDecode)
 	args := graph.Args{"codes": graph.As(c.codes, c.codes.Len()/c.words, c.words)}
 	if u.shares(w) {
-		c.total.sum = u.Graph.Add(grad.Name+".part", plan.Gradient, grad.DType, u.share(w))
-		u.parts[w] = c.total.sum
+		c.total.sum = u.part(w, grad)
 		attrs.Of, args["place"] = grad.Len(), graph.Is(u.Graph.Place([]string{plan.AxisData}, 1))
-	} else {
-		c.total.sum, _ = u.Graph.Lasting("sum."+grad.Name, plan.Gradient, grad.DType, grad.Dims...)
-		if u.divides(w) {
-			u.parts[w] = u.Graph.Share(c.total.sum, plan.AxisData, u.share(w))
-		}
+	} else if u.divides(w) {
+		u.parts[w] = u.Graph.Share(grad, plan.AxisData, u.share(w))
 	}
 	args["y"] = graph.As(c.total.sum, c.total.sum.Len())
 	u.emitAtCodec(op, "decode."+grad.Name, attrs, args)

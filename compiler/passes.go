@@ -34,6 +34,7 @@ type unitOfWork struct {
 	cached  []*graph.Program // prefill and decode, when the model generates
 	plan    *plan.Plan
 	choices []plan.Choice // that passes made
+	uncoded int64         // steps before gradients are coded
 }
 
 // bucket is the programs for one length of rows, of the whole model or of a chunk of its layers.

@@ -16,10 +16,14 @@ type stage struct {
 	weights *weights // that it uses
 	ties    []tie    // with other stages
 	update  *graph.Program
-	states  []*state
-	turns   []turn // of a training step
-	slots   int    // micro-batches under way at a time
-	events  int    // so far
+
+	// Around the update, where gradients are coded but for the first steps: in these sum comes before it, behind them code does, and keep comes behind it. Each is nil where it would do nothing.
+	sum, code, keep *graph.Program
+
+	states []*state
+	turns  []turn // of a training step
+	slots  int    // micro-batches under way at a time
+	events int    // so far
 }
 
 // tie is a weight that two stages use. The first of them keeps and updates it; the other has a copy.

@@ -46,10 +46,11 @@ func (u *unitOfWork) programs(l *lowerer, stage *plan.Stage, s *stage) {
 		stage.Programs = append(stage.Programs, l.program(b.evaluate))
 	}
 	for _, length := range u.lengths() {
-		stage.Schedules = append(stage.Schedules, u.trainSchedule(s, length), evaluateSchedule(s, length))
+		stage.Schedules = append(stage.Schedules, u.trainSchedules(s, length)...)
+		stage.Schedules = append(stage.Schedules, evaluateSchedule(s, length))
 	}
-	if s.update != nil {
-		stage.Programs = append(stage.Programs, l.program(s.update))
+	for _, p := range some(s.sum, s.code, s.update, s.keep) {
+		stage.Programs = append(stage.Programs, l.program(p))
 	}
 	for _, p := range u.cached {
 		stage.Programs = append(stage.Programs, l.program(p))
@@ -75,8 +76,30 @@ func (u *unitOfWork) trainPrograms(l *lowerer, stage *plan.Stage, b *bucket) {
 	}
 }
 
-// trainSchedule is the turns of a stage. What a micro-batch reads of other stages it begins to receive one turn ahead, where that takes no more memory.
-func (u *unitOfWork) trainSchedule(s *stage, length int) plan.Schedule {
+// trainSchedules are those of a training step, with and without codes.
+func (u *unitOfWork) trainSchedules(s *stage, length int) []plan.Schedule {
+	schedule := func(kind string, around []*graph.Program) plan.Schedule {
+		calls := u.turnCalls(s, length)
+		for _, p := range around {
+			calls = append(calls, plan.Call{Program: p.Name})
+		}
+		return plan.Schedule{Kind: kind, Length: length, Calls: calls}
+	}
+	list := []plan.Schedule{schedule(plan.Train, s.updates())}
+	if u.uncoded > 0 {
+		list = append(list, schedule(plan.Uncoded, s.uncodedUpdates()))
+	}
+	return list
+}
+
+// updates are the programs of a step that come once.
+func (s *stage) updates() []*graph.Program { return some(s.code, s.update, s.keep) }
+
+// uncodedUpdates are those of a step without codes.
+func (s *stage) uncodedUpdates() []*graph.Program { return some(s.sum, s.update) }
+
+// turnCalls are the turns of a stage. What a micro-batch reads of other stages it begins to receive one turn ahead, where that takes no more memory.
+func (u *unitOfWork) turnCalls(s *stage, length int) []plan.Call {
 	turns := s.turns
 	if turns == nil {
 		turns = rounds(u.settings.microBatches, 1, 1, 1)
@@ -101,7 +124,7 @@ func (u *unitOfWork) trainSchedule(s *stage, length int) plan.Schedule {
 		}
 		calls = append(calls, call)
 	}
-	return plan.Schedule{Kind: plan.Train, Length: length, Calls: append(calls, plan.Call{Program: s.update.Name})}
+	return calls
 }
 
 func evaluateSchedule(s *stage, length int) plan.Schedule {
@@ -180,7 +203,10 @@ func (u *unitOfWork) flows(s *stage) []flow {
 				evaluate.programs = append(evaluate.programs, b.evaluate)
 			}
 		}
-		train.programs = append(train.programs, s.update)
+		if u.uncoded > 0 {
+			list = append(list, flow{repeated: train.repeated, programs: append(slices.Clone(train.programs), s.uncodedUpdates()...)})
+		}
+		train.programs = append(train.programs, s.updates()...)
 		list = append(list, train, evaluate)
 	}
 	if len(u.cached) > 0 {
@@ -292,5 +318,6 @@ func (u *unitOfWork) training() plan.Training {
 	s := u.strategy
 	return plan.Training{Seed: s.Seed, Steps: steps(s, u.data), Sequences: s.Batch.Sequences, MicroBatches: u.settings.microBatches,
 		Objective: s.Objective.Loss, Rate: s.Schedule, Evaluation: s.Evaluate, Checkpoint: s.Checkpoint,
+		Uncoded:   u.uncoded,
 		LossScale: plan.LossScale{Initial: s.Precision.LossScale.Initial, Minimum: s.Precision.LossScale.Minimum}}
 }

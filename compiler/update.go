@@ -62,6 +62,7 @@ type updater struct {
 	codec     *schema.Codec                 // nil: gradients are added up as they are
 	codecAt   string                        // where the strategy names it
 	degrees   map[string]int                // of the axes
+	uncoded   int64                         // steps at the beginning in which they are, too
 	codings   []*coding
 	asks      bool // plugins decide about weights
 	states    []*state
@@ -86,20 +87,21 @@ func (u *unitOfWork) makeUpdate() error {
 	if err := u.codecFits(); err != nil {
 		return err
 	}
-	all := &updater{codec: s.Parallel.Codec, codecAt: string(s.Positions[schema.CodecPath]), asks: len(u.policies()) > 0, degrees: u.degrees(), Emitter: graph.Emitter{Graph: u.graph, Region: "update", Pos: string(s.Positions["optimizer"])}, optimizer: s.Optimizer,
+	all := &updater{uncoded: u.uncoded, codec: s.Parallel.Codec, codecAt: string(s.Positions[schema.CodecPath]), asks: len(u.policies()) > 0, degrees: u.degrees(), Emitter: graph.Emitter{Graph: u.graph, Region: "update", Pos: string(s.Positions["optimizer"])}, optimizer: s.Optimizer,
 		scaling: s.Precision.LossScale, ranks: s.Parallel.Mesh.DataRanks(), zero: s.Parallel.Zero, each: s.Parallel.Each(), bucket: s.Parallel.BucketBytes}
 	groups := all.groups(u.stages)
 	for _, st := range u.stages {
 		one := *all
-		one.Program, one.stage, one.parts, one.summed = &graph.Program{Name: "update"}, st, map[*weight]*graph.Value{}, map[*graph.Value]*graph.Value{}
+		st.update = &graph.Program{Name: plan.UpdateProgram}
+		one.Program, one.stage, one.parts, one.summed = st.update, st, map[*weight]*graph.Value{}, map[*graph.Value]*graph.Value{}
 		for _, b := range st.buckets {
 			one.backward = append(one.backward, some(b.backward, b.weigh)...)
 		}
 		if err := one.update(s, groups, len(u.stages) > 1); err != nil {
 			return err
 		}
-		st.update, st.states = one.Program, one.states
-		u.graph.Programs = append(u.graph.Programs, one.Program)
+		st.states = one.states
+		u.graph.Programs = append(u.graph.Programs, some(st.sum, st.code, st.update, st.keep)...)
 	}
 	return nil
 }
@@ -108,8 +110,7 @@ func (u *unitOfWork) makeUpdate() error {
 func (u *updater) update(s *schema.Strategy, groups [][]string, several bool) error {
 	w := u.stage.weights
 	u.reserveCompressed(w)
-	u.maskTerms(w)
-	if err := u.reduce(w, several); err != nil {
+	if err := u.exchange(w, several); err != nil {
 		return err
 	}
 	for _, b := range u.backward {
@@ -132,7 +133,9 @@ func (u *updater) update(s *schema.Strategy, groups [][]string, several bool) er
 			return err
 		}
 	}
-	u.keep()
+	if u.stage.keep == nil {
+		u.keep()
+	}
 	for _, n := range u.Program.Nodes[from:] {
 		n.Guard = finite
 	}
@@ -201,10 +204,43 @@ type total struct {
 	coded  bool         // along data and replica codes are exchanged
 }
 
-// reduce adds up what the ranks found for their parts of the batch: the loss, and the gradients. parts keeps the rank's part of each gradient
+// exchange has ranks add up what they found, or send codes of it. Where the first steps are without codes, there is a program for each, before that of the update, and one behind
+// it for what codes leave out.
+func (u *updater) exchange(w *weights, several bool) error {
+	if u.codec == nil {
+		return u.reduce(w, several, false)
+	}
+	if u.uncoded == 0 || !slices.ContainsFunc(w.list, u.codes) {
+		u.maskTerms(w)
+		return u.reduce(w, several, true)
+	}
+	s, update := u.stage, u.Program
+	defer func() { u.Program = update }()
+	s.sum, s.code, s.keep = &graph.Program{Name: update.Name + ".sum"}, &graph.Program{Name: update.Name + ".code"}, &graph.Program{Name: update.Name + ".keep"}
+	u.Program = s.sum
+	if err := u.reduce(w, several, false); err != nil {
+		return err
+	}
+	if len(s.sum.Nodes) == 0 { // of one rank
+		s.sum = nil
+	}
+	u.Program = s.code
+	u.maskTerms(w)
+	if err := u.reduce(w, several, true); err != nil {
+		return err
+	}
+	u.Program = s.keep
+	u.keep()
+	for _, n := range s.keep.Nodes {
+		n.Guard = u.Graph.Scalar(plan.ScalarFinite)
+	}
+	return nil
+}
+
+// reduce adds up what the ranks found for their parts of the batch: the loss, and the gradients, or codes of those that are coded. parts keeps the rank's part of each gradient
 // that divides among the ranks of data; where a rank updates its part alone (shares), it is all that it gets. What is done for all gradients stands together, so that it can be
 // one call.
-func (u *updater) reduce(w *weights, several bool) error {
+func (u *updater) reduce(w *weights, several, coded bool) error {
 	loss := u.Graph.Scalar(plan.ScalarLoss)
 	axes := loss.Partial
 	if several {
@@ -217,7 +253,7 @@ func (u *updater) reduce(w *weights, several bool) error {
 	var totals []total
 	for _, weight := range w.list {
 		if grad := u.grad(weight); grad != nil {
-			totals = append(totals, u.total(weight, grad))
+			totals = append(totals, u.total(weight, grad, coded && u.codes(weight)))
 		}
 	}
 	for _, axis := range slices.Concat([]string{plan.AxisData}, plan.Axes) { // in the order of parts, so that a stage of ZeRO changes no bit
@@ -243,8 +279,8 @@ func (u *updater) reduce(w *weights, several bool) error {
 }
 
 // total begins the sum of a gradient: it takes the rank's part of it, where that is all that it gets.
-func (u *updater) total(w *weight, grad *graph.Value) total {
-	if u.codes(w) {
+func (u *updater) total(w *weight, grad *graph.Value, coded bool) total {
+	if coded {
 		return u.codedTotal(w, grad)
 	}
 	t := total{weight: w, sum: grad}
@@ -253,12 +289,11 @@ func (u *updater) total(w *weight, grad *graph.Value) total {
 	}
 	t.axes = slices.DeleteFunc(slices.Clone(grad.Partial), func(axis string) bool { return axis == plan.AxisData })
 	switch {
-	case u.each && u.divides(w):
+	case u.each && u.divides(w) && !u.codes(w):
 		u.reduceEach(w, grad, &t)
 	case u.shares(w):
-		t.sum = u.Graph.Add(grad.Name+".part", plan.Gradient, grad.DType, u.share(w))
+		t.sum = u.part(w, grad)
 		u.reduceScatter(&u.Emitter, grad, t.sum)
-		u.parts[w] = t.sum
 	default:
 		if len(t.axes) < len(grad.Partial) {
 			t.axes = append([]string{plan.AxisData}, t.axes...)
@@ -268,6 +303,14 @@ func (u *updater) total(w *weight, grad *graph.Value) total {
 		}
 	}
 	return t
+}
+
+// part is the rank's part of a gradient's sum, where that lies by itself.
+func (u *updater) part(w *weight, grad *graph.Value) *graph.Value {
+	if u.parts[w] == nil {
+		u.parts[w] = u.Graph.Add(grad.Name+".part", plan.Gradient, grad.DType, u.share(w))
+	}
+	return u.parts[w]
 }
 
 func (u *updater) allReduce(name string, v *graph.Value, axes ...string) {
@@ -293,7 +336,7 @@ func (u *updater) allGather(name string, v *graph.Value, part plan.Dim) {
 func (u *updater) reduceEach(w *weight, grad *graph.Value, t *total) {
 	grad.Class = plan.Workspace
 	if u.shares(w) {
-		t.sum = u.Graph.Add(grad.Name+".part", plan.Gradient, grad.DType, u.share(w))
+		t.sum = u.part(w, grad)
 	} else {
 		sum, _ := u.Graph.Lasting("sum."+grad.Name, plan.Gradient, grad.DType, w.value.Dims...)
 		t.sum = u.Graph.Share(sum, plan.AxisData, u.share(w))
@@ -488,7 +531,7 @@ func (u *updater) scalars(args graph.Args, names ...string) graph.Args {
 func (u *updater) weight(w *weight, grad *graph.Value, t treatment) error {
 	o := u.optimizer
 	name := "update." + w.value.Name
-	attrs := kernels.Attrs{Decay: t.decay, RateScale: t.rate}
+	attrs := kernels.Attrs{Decay: t.decay, RateScale: t.rate, VarianceSteps: u.varianceSteps(w)}
 	args := graph.Args{"weight": graph.Is(u.updated(w)), "grad": graph.Is(grad)}
 	if u.shares(w) {
 		args = graph.Args{"weight": graph.Is(u.updatedPart(w)), "grad": graph.Is(u.parts[w])}

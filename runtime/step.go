@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"math"
+	"slices"
 
 	"github.com/gsc-project/gsc/compiler/plan"
 	"github.com/gsc-project/gsc/runtime/data"
@@ -57,7 +58,7 @@ func (s *Stepper) Train(b *data.Batch, step int64, rate float64) (Result, error)
 	if err := s.compressor.decide(step); err != nil {
 		return Result{}, err
 	}
-	if err := s.calls(plan.Train, b, s.machine.Run); err != nil {
+	if err := s.calls(s.machine.Plan.Training.Schedule(step), b, s.machine.Run); err != nil {
 		return Result{}, err
 	}
 	r := Result{Loss: s.loss(b), Norm: s.machine.Real(plan.ScalarNorm), Sparsity: s.compressor.sparsity()}
@@ -99,6 +100,7 @@ func (s *Stepper) calls(kind string, b *data.Batch, run func(program string, slo
 	if schedule == nil {
 		return fmt.Errorf("the plan has no schedule %s for rows of %d tokens", kind, b.Length)
 	}
+	update := slices.IndexFunc(schedule.Calls, plan.Call.Updates)
 	for i := range schedule.Calls {
 		c := &schedule.Calls[i]
 		first, _ := s.rows(c.MicroBatch)
@@ -109,7 +111,7 @@ func (s *Stepper) calls(kind string, b *data.Batch, run func(program string, slo
 		if s.machine.trace != nil {
 			s.machine.trace.call = *c
 		}
-		if s.BeforeUpdate != nil && i == len(schedule.Calls)-1 {
+		if s.BeforeUpdate != nil && i == update {
 			s.BeforeUpdate(s.machine)
 		}
 		if err := run(c.Program, c.Slot); err != nil {
@@ -153,7 +155,7 @@ func (s *Stepper) loss(b *data.Batch) float64 {
 func (s *Stepper) Locate(b *data.Batch, step int64) (string, error) {
 	s.scalars(b, step)
 	found := ""
-	err := s.calls(plan.Train, b, func(program string, slot int) error {
+	err := s.calls(s.machine.Plan.Training.Schedule(step), b, func(program string, slot int) error {
 		found = cmp.Or(found, s.machine.runChecked(program, slot))
 		return s.machine.failed
 	})

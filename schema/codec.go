@@ -11,6 +11,7 @@ type Codec struct {
 	Share  float64  // of top_k: of the numbers, that are sent
 	Match  []string // globs over names of weights; nil: all matrices
 	Plugin *Plugin  // of the kind "plugin"
+	Warmup *int64   // steps without codes at the beginning; nil: as many as the optimizer needs
 
 	// Bytes is the largest code of so many numbers that the plugin makes, which [Strategy.WithCodec] fills in.
 	Bytes func(n int) (int, error) `json:"-"`
@@ -19,9 +20,10 @@ type Codec struct {
 // wireCodec is a codec as CUE has it.
 type wireCodec struct {
 	wirePlugin
-	Kind  string
-	Share float64
-	Match []string
+	Kind   string
+	Share  float64
+	Match  []string
+	Warmup *int64
 }
 
 // codec reads it; nil where there is none.
@@ -29,7 +31,7 @@ func (w *wireCodec) codec() (*Codec, error) {
 	if w == nil {
 		return nil, nil
 	}
-	c := &Codec{Kind: w.Kind, Share: w.Share, Match: w.Match}
+	c := &Codec{Kind: w.Kind, Share: w.Share, Match: w.Match, Warmup: w.Warmup}
 	if w.Plugin == "" {
 		return c, nil
 	}

@@ -3,6 +3,7 @@ package plan
 import (
 	"encoding/json"
 	"slices"
+	"strings"
 
 	"github.com/gsc-project/gsc/kernels"
 )
@@ -453,6 +454,7 @@ type Schedule struct {
 // The kinds of schedules.
 const (
 	Train    = "train"    // one step: all micro-batches, and the update
+	Uncoded  = "uncoded"  // the same of the first steps, in which gradients are added up that are coded later
 	Evaluate = "evaluate" // one micro-batch, without gradients
 	Prefill  = "prefill"  // a prompt into the cache
 	Decode   = "decode"   // one token more
@@ -465,6 +467,17 @@ type Call struct {
 	MicroBatch int    `json:"micro_batch,omitempty"`
 	Slot       int    `json:"slot,omitempty"`
 }
+
+// UpdateProgram is what the program is called that moves the weights, once a step. Those that stand around it in a schedule have names that begin with this one and a point.
+const UpdateProgram = "update"
+
+// Updates says whether a call is for a whole step, and not for a micro-batch.
+func (c Call) Updates() bool {
+	return c.Program == UpdateProgram || strings.HasPrefix(c.Program, UpdateProgram+".")
+}
+
+// trains says whether a schedule is that of a training step.
+func (s *Schedule) trains() bool { return s.Kind == Train || s.Kind == Uncoded }
 
 // Choice is something that the strategy left open and the compiler settled.
 type Choice struct {

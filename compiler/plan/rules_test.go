@@ -70,9 +70,10 @@ func instruction(p *plan.Plan, inProgram, name string) *plan.Instruction {
 }
 
 const (
-	embedLine = "  embedding embed ids=%16 table=%8 y=%18 from small.cue:2:3\n"
-	lossLine  = "  cross_entropy loss logits=%22 labels=%17 loss=%23 lse=%24 {ignore_index=-100} from small.cue:6:3\n"
-	updateW   = "  adamw w weight=%9 grad=%15 m=%12 v=%13 rate=%5 step=%6 factor=%3 {epsilon=1e-08 beta1=0.9 beta2=0.95 rate_scale=1} if %4 from small.cue:7:3\n"
+	embedLine  = "  embedding embed ids=%16 table=%8 y=%18 from small.cue:2:3\n"
+	lossLine   = "  cross_entropy loss logits=%22 labels=%17 loss=%23 lse=%24 {ignore_index=-100} from small.cue:6:3\n"
+	trainCalls = "schedule train length 4\n  call forward\n  call backward\n  call forward micro_batch 1\n  call backward.add micro_batch 1\n  call update\n"
+	updateW    = "  adamw w weight=%9 grad=%15 m=%12 v=%13 rate=%5 step=%6 factor=%3 {epsilon=1e-08 beta1=0.9 beta2=0.95 rate_scale=1} if %4 from small.cue:7:3\n"
 )
 
 var brokenForm = []broken{
@@ -168,7 +169,7 @@ var brokenReferences = []broken{
 	{10, edit("\ntensors\n", "\ncompressions\n  {\"tensor\":\"w\",\"kind\":\"linear\",\"in\":4,\"out\":12,\"plugin\":\"mine\",\"pattern\":\"rows\",\"sparsity\":0.5}\n\ntensors\n"), nil, `the plan has no policy "mine"`},
 
 	{11, edit("  length: 4\n", "  length: 4\n  buckets: [4,2]\n"), nil, "length buckets [4 2]"},
-	{11, edit("  length: 4\n", "  length: 4\n  buckets: [2,4]\n"), nil, "has no schedule to train rows of 2 tokens"},
+	{11, edit("  length: 4\n", "  length: 4\n  buckets: [2,4]\n"), nil, "has no schedule train for rows of 2 tokens"},
 	{11, edit("schedule decode", "schedule dekode"), nil, "schedule dekode: unknown kind"},
 	{11, edit("schedule decode", "schedule evaluate"), nil, "another one of its kind is for the same length"},
 	{11, edit("  call decode", "  call decoder"), nil, `there is no program "decoder"`},
@@ -178,6 +179,11 @@ var brokenReferences = []broken{
 	{11, edit("  call backward.add micro_batch 1", "  call backward.add micro_batch 2"), nil, "micro-batch 2 of 2"},
 	{11, edit("micro_batch 1", "micro_batch 0"), nil, "no call takes micro-batch 1 of 2"},
 	{11, edit("  call decode", ""), nil, "schedule decode: it calls nothing"},
+	{11, edit("micro_batches: 2\n", "micro_batches: 2\n  uncoded: 3\n"), nil, "stage 0 has no schedule uncoded for rows of 4 tokens"},
+	{11, edit(trainCalls, trainCalls+strings.Replace(trainCalls, "train", "uncoded", 1)), nil, "stage 0 has a schedule uncoded, but no step runs it"},
+	{11, edit("micro_batches: 2\n", "micro_batches: 2\n  uncoded: 3\n", trainCalls, trainCalls+"schedule uncoded length 4\n  call forward\n  call backward\n  call update\n"), nil,
+		"schedule uncoded for length 4: no call takes micro-batch 1 of 2"},
+	{10, edit("micro_batches: 2\n", "micro_batches: 2\n  uncoded: -1\n"), nil, "-1 steps without codes must not be negative"},
 
 	{12, edit("%16 tokens input i32 [batch 1, seq 4]", "%16 tokens input i32 [batch 2, seq 2]"), nil, "input tokens has shape [2 2], but a rank takes 1 rows of a micro-batch"},
 	{12, edit("%16 tokens input i32 [batch 1, seq 4]", "%16 tokens input i32 [batch 1, seq 2, half 2]"), nil, "input tokens has shape [1 2 2], want [1 4]"},

@@ -9,7 +9,7 @@ import (
 var (
 	objectives = []string{"cross_entropy", "binary_cross_entropy", "squared_error", ObjectivePlugin}
 	rateKinds  = []string{"constant", "linear", "cosine", "wsd", "one_cycle", "inverse_sqrt", "plateau", "table"}
-	kinds      = []string{Train, Evaluate, Prefill, Decode, Load}
+	kinds      = []string{Train, Uncoded, Evaluate, Prefill, Decode, Load}
 )
 
 // training is rule 10.
@@ -26,6 +26,9 @@ func (v *verifier) training() {
 	}
 	if t.Rate.Kind == "table" && len(t.Rate.Rates) == 0 {
 		v.fail("training.rate: a table without rates")
+	}
+	if t.Uncoded < 0 {
+		v.fail("training: %d steps without codes must not be negative", t.Uncoded)
 	}
 	if t.Steps < 0 || t.Rate.Warmup < 0 || t.Rate.Decay < 0 {
 		v.fail("training: steps %d, warm-up %d and decay %d must not be negative", t.Steps, t.Rate.Warmup, t.Rate.Decay)
@@ -76,10 +79,16 @@ func (v *verifier) schedules() {
 			}
 			continue
 		}
+		needed := []string{Train, Evaluate}
+		if v.plan.Training.Uncoded > 0 {
+			needed = append(needed, Uncoded)
+		} else if len(lengths[Uncoded]) > 0 {
+			v.fail("stage %d has a schedule %s, but no step runs it", s, Uncoded)
+		}
 		for _, length := range v.plan.lengths() {
-			for _, kind := range []string{Train, Evaluate} {
+			for _, kind := range needed {
 				if !lengths[kind][length] && !lengths[kind][0] {
-					v.fail("stage %d has no schedule to %s rows of %d tokens", s, kind, length)
+					v.fail("stage %d has no schedule %s for rows of %d tokens", s, kind, length)
 				}
 			}
 		}
@@ -125,7 +134,7 @@ func (v *verifier) distinct(st *Stage) map[string]map[int]bool {
 
 func (v *verifier) call(st *Stage, s *Schedule, c Call, p *Program) {
 	limit := 1
-	if s.Kind == Train {
+	if s.trains() {
 		limit = v.plan.Training.MicroBatches
 	}
 	switch {
@@ -145,7 +154,7 @@ func (v *verifier) covers(s *Schedule) {
 	if len(s.Calls) == 0 {
 		v.fail("%s: it calls nothing", s.title())
 	}
-	if s.Kind != Train {
+	if !s.trains() {
 		return
 	}
 	seen := map[int]bool{}
@@ -171,7 +180,7 @@ func (v *verifier) batches() {
 		programs := st.byName()
 		for i := range st.Schedules {
 			sc := &st.Schedules[i]
-			if sc.Kind != Train && sc.Kind != Evaluate {
+			if !sc.trains() && sc.Kind != Evaluate {
 				continue
 			}
 			for _, c := range sc.Calls {

@@ -11,6 +11,15 @@ type Training struct {
 	Evaluation   Evaluation `json:"evaluation"`
 	Checkpoint   Checkpoint `json:"checkpoint"`
 	LossScale    LossScale  `json:"loss_scale,omitzero"`
+	Uncoded      int64      `json:"uncoded,omitempty"` // steps at the beginning that run the schedule [Uncoded]
+}
+
+// Schedule is the kind of schedule that a step runs, on all ranks: it follows from its number alone.
+func (t *Training) Schedule(step int64) string {
+	if step <= t.Uncoded {
+		return Uncoded
+	}
+	return Train
 }
 
 // LossScale is where dynamic loss scaling begins and ends; zero: there is none. How the scale changes between, the

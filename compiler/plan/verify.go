@@ -31,8 +31,8 @@ import (
 //  9. Programs: names are unique; ports name buffers, once; inputs are of class input.
 //  10. Training, in a plan that trains: the objective and the kind of rate are known, a table has rates, sequences divide into micro-batches.
 //     Plugins have names of their own, and all that is needed to find and bound them. What is compressed is a weight, once, and what is reserved for it is there.
-//  11. Schedules: kind and length are unique; there is one to train and one to evaluate for each length bucket of the data, or, in a
-//     plan that only generates, one to prefill and one to decode; calls name programs of that length,
+//  11. Schedules: kind and length are unique; there is one to train and one to evaluate for each length bucket of the data, and one for steps without codes where there are
+//     such steps, and only there, or, in a plan that only generates, one to prefill and one to decode; calls name programs of that length,
 //     slots and micro-batches that exist; training calls every micro-batch; every program is called.
 //  12. Batches: the inputs of a call have as many rows as a rank takes of a micro-batch, and, for tokens and what goes with each, its length, which may be
 //     padded so that it divides.
