@@ -22,7 +22,12 @@ const (
 )
 
 // ownTopK is the example's plugin, which codes runs as topK does whole tensors.
-const ownTopK = `parallel.codec={plugin: "topk.wasm", params: share: 0.05}`
+const ownTopK = `parallel.codec={plugin: "topk.wasm", params: {share: 0.05}}`
+
+// warm is a codec's setting with some steps before it.
+func warm(setting string, steps int) string {
+	return fmt.Sprintf("%s, warmup: %d}", strings.TrimSuffix(setting, "}"), steps)
+}
 
 // withCodec copies the example's module beside a strategy.
 func withCodec(t testing.TB, path string) string {
@@ -126,7 +131,8 @@ func rankGradients(t *testing.T, path string, set []string, ranks, sequences int
 	return list
 }
 
-// Ranks that code their gradients learn what the plain algorithm does: each adds its gradient to what it kept, sends the code of that, and keeps what the code left out.
+// Ranks that code their gradients learn what the plain algorithm does: each adds its gradient to what it kept, sends the code of that, and keeps what the code left out. Where some
+// steps come before, gradients are added up in them.
 func TestCodecsAreTheAlgorithm(t *testing.T) {
 	const steps, rate = 4, 0.1
 	path := withCodec(t, write(t, sober, stream))
@@ -135,9 +141,10 @@ func TestCodecsAreTheAlgorithm(t *testing.T) {
 		setting string
 		code    func([]float64) []float64
 	}{"top_k": {topK, plainTopK(0.05)}, "one_bit": {oneBit, plainOneBit}, "plugin": {ownTopK, plainTopK(0.05)}} {
-		for _, cut := range [][]string{{mesh(2)}, {mesh(2), "parallel.zero=1"}, {mesh(4)}, {mesh(4), "parallel.zero=1"}, {"parallel.mesh.replica=2"}, {"parallel.mesh.replica=2", mesh(2), "parallel.zero=1"}, nil} {
-			t.Run(fmt.Sprint(name, cut), func(t *testing.T) {
-				p := planOf(t, path, slices.Concat(set, cut, []string{c.setting, "batch.sequences=8"})...)
+		for i, cut := range [][]string{{mesh(2)}, {mesh(2), "parallel.zero=1"}, {mesh(4)}, {mesh(4), "parallel.zero=1"}, {"parallel.mesh.replica=2"}, {"parallel.mesh.replica=2", mesh(2), "parallel.zero=1"}, nil} {
+			before := i % 3 // steps
+			t.Run(fmt.Sprint(name, cut, before), func(t *testing.T) {
+				p := planOf(t, path, slices.Concat(set, cut, []string{warm(c.setting, before), "batch.sequences=8"})...)
 				var l *lab
 				if len(p.Plugins) > 0 {
 					l = boundLab(t, p, 1)
@@ -161,7 +168,7 @@ func TestCodecsAreTheAlgorithm(t *testing.T) {
 						for rank := range found {
 							gradients = append(gradients, found[rank][w])
 						}
-						f.step(l, w, weights[w], gradients, rate)
+						f.step(l, w, weights[w], gradients, rate, step < int64(before))
 						if far := distance(l.tensor(w), weights[w]); !(far <= 1e-9) {
 							t.Fatalf("step %d: %s is apart by %.2g", step+1, w, far)
 						}
@@ -174,10 +181,10 @@ func TestCodecsAreTheAlgorithm(t *testing.T) {
 	}
 }
 
-// step takes a step of a weight, whose gradients are coded if the plan keeps residuals of it.
-func (f *feedback) step(l *lab, name string, weight []float64, gradients [][]float64, rate float64) {
+// step takes a step of a weight, whose gradients are coded if the plan keeps residuals of it and the step is none of those before codes.
+func (f *feedback) step(l *lab, name string, weight []float64, gradients [][]float64, rate float64, before bool) {
 	sum := make([]float64, len(weight))
-	if l.plan.Tensor(name+".residual") != nil {
+	if l.plan.Tensor(name+".residual") != nil && !before {
 		sum = f.send(name, gradients)
 	} else {
 		for _, g := range gradients {
@@ -220,7 +227,7 @@ func TestCodecsHoldTheSameBits(t *testing.T) {
 		for _, cut := range [][]string{{mesh(2)}, {mesh(4), "parallel.zero=1"}, {mesh(2), "parallel.mesh.sequence=2"}, {mesh(2), "parallel.mesh.pipeline=2"}} {
 			var want string
 			for _, threads := range []int{1, 2} {
-				l := newLab(t, planOf(t, path, append(cut, codec, "batch.sequences=8", "batch.micro_batches=2")...), threads)
+				l := newLab(t, planOf(t, path, append(cut, warm(codec, 2), "batch.sequences=8", "batch.micro_batches=2")...), threads)
 				l.train(4)
 				if len(l.plan.Stages) == 1 {
 					l.holdTheSame()
@@ -241,7 +248,7 @@ func TestCodecsGoWithZero(t *testing.T) {
 	for _, codec := range []string{topK, oneBit} {
 		var want []float64
 		for zero := range 2 {
-			l := newLab(t, planOf(t, path, mesh(4), codec, "batch.sequences=8", fmt.Sprintf("parallel.zero=%d", zero)), 1)
+			l := newLab(t, planOf(t, path, mesh(4), warm(codec, 2), "batch.sequences=8", fmt.Sprintf("parallel.zero=%d", zero)), 1)
 			if got := l.train(4); zero == 0 {
 				want = got
 			} else if !slices.Equal(got, want) {
@@ -254,7 +261,7 @@ func TestCodecsGoWithZero(t *testing.T) {
 // A step that is skipped, since a gradient is not finite, leaves residuals as they were on all ranks.
 func TestCodecsSkipWithTheStep(t *testing.T) {
 	for _, codec := range []string{topK, oneBit} {
-		l := newLab(t, planOf(t, write(t, bertRows, sizes), append(objective(sizes), mesh(2), codec)...), 1)
+		l := newLab(t, planOf(t, write(t, bertRows, sizes), append(objective(sizes), mesh(2), warm(codec, 1))...), 1)
 		l.train(2)
 		l.check(l.set.Fill(l.plan.Training.Seed, 3, l.batch))
 		l.batch.Values[0] = float32(math.Inf(1)) // a row of rank 0
@@ -276,7 +283,7 @@ func TestCodecsSkipWithTheStep(t *testing.T) {
 // A step with codes allocates nothing.
 func TestCodecsAllocateNothing(t *testing.T) {
 	for _, codec := range []string{topK, oneBit} {
-		l := newLab(t, planOf(t, write(t, gpt2, stream), mesh(2), codec), 1)
+		l := newLab(t, planOf(t, write(t, gpt2, stream), mesh(2), warm(codec, 1)), 1)
 		l.step(1, 0.01)
 		l.allocatesNothing(20)
 	}
@@ -286,7 +293,7 @@ func TestCodecsAllocateNothing(t *testing.T) {
 func TestResidualsGoWithTheRun(t *testing.T) {
 	path := write(t, gpt2, stream)
 	set := func(more ...string) gsc.Options {
-		return gsc.Options{Set: append([]string{topK, "batch.sequences=8", "data.length=16", "schedule.steps=20", "checkpoint.every=1", "checkpoint.keep=0"}, more...)}
+		return gsc.Options{Set: append([]string{warm(topK, 4), "batch.sequences=8", "data.length=16", "schedule.steps=20", "checkpoint.every=1", "checkpoint.keep=0"}, more...)}
 	}
 	train := func(run string, steps int, said *strings.Builder, reshard bool, more ...string) {
 		t.Helper()
@@ -314,7 +321,7 @@ func TestResidualsGoWithTheRun(t *testing.T) {
 		}
 	}
 	run := filepath.Join(t.TempDir(), "run")
-	train(run, 3, &said, false, mesh(4))
+	train(run, 6, &said, false, mesh(4))
 	for _, ranks := range []int{2, 1, 4} {
 		before := load(run, mesh(4))
 		for name, values := range load(run, mesh(ranks)) {
@@ -383,7 +390,7 @@ func TestPluginCodec(t *testing.T) {
 	for _, cut := range [][]string{{mesh(2)}, {mesh(4), "parallel.zero=1"}, {mesh(2), "parallel.mesh.pipeline=2", "batch.micro_batches=2"}} {
 		var want string
 		for _, threads := range []int{1, 4, 8} {
-			l := boundLab(t, planOf(t, path, append(cut, ownTopK, "batch.sequences=8")...), threads)
+			l := boundLab(t, planOf(t, path, append(cut, warm(ownTopK, 1), "batch.sequences=8")...), threads)
 			l.train(3)
 			if digest := l.digest(); want == "" {
 				want = digest
@@ -392,12 +399,12 @@ func TestPluginCodec(t *testing.T) {
 			}
 		}
 	}
-	l := boundLab(t, planOf(t, path, mesh(2), ownTopK), 2)
+	l := boundLab(t, planOf(t, path, mesh(2), warm(ownTopK, 1)), 2)
 	l.train(1)
 	l.allocatesNothing(10)
 
 	rows := withCodec(t, write(t, bertRows, sizes))
-	l = boundLab(t, planOf(t, rows, append(objective(sizes), mesh(2), ownTopK)...), 2)
+	l = boundLab(t, planOf(t, rows, append(objective(sizes), mesh(2), warm(ownTopK, 1))...), 2)
 	l.train(2)
 	l.check(l.set.Fill(l.plan.Training.Seed, 3, l.batch))
 	l.batch.Values[0] = float32(math.Inf(1)) // a row of rank 0
@@ -418,11 +425,12 @@ func TestPluginCodecThatFails(t *testing.T) {
 		t.Fatal(err)
 	}
 	save(t, filepath.Join(filepath.Dir(path), "bad.wasm"), string(bad))
-	l := boundLab(t, planOf(t, path, mesh(2), `parallel.codec={plugin: "bad.wasm"}`), 2)
-	l.check(l.set.Fill(l.plan.Training.Seed, 1, l.batch))
-	_, err = l.ranks.Train(l.batch, 1, 0.01)
+	l := boundLab(t, planOf(t, path, mesh(2), `parallel.codec={plugin: "bad.wasm", warmup: 1}`), 2)
+	l.train(1)
+	l.check(l.set.Fill(l.plan.Training.Seed, 2, l.batch))
+	_, err = l.ranks.Train(l.batch, 2, 0.01)
 	const want = "encode.grad.transformer.wte.weight (plugin_encode, --set parallel.codec): "
-	if err == nil || !strings.HasPrefix(err.Error(), "step 1: rank ") || !strings.Contains(err.Error(), "plugin bad.wasm (codec 1): gsc_decode: numbers 0 to ") || !strings.Contains(err.Error(), want) {
+	if err == nil || !strings.HasPrefix(err.Error(), "step 2: rank ") || !strings.Contains(err.Error(), "plugin bad.wasm (codec 1): gsc_decode: numbers 0 to ") || !strings.Contains(err.Error(), want) {
 		t.Errorf("the error is %v", err)
 	}
 }
