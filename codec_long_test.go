@@ -47,8 +47,10 @@ func TestCodecsLearnAsWell(t *testing.T) {
 			l.step(int64(step+1), rate(step+1))
 		}
 		planned := int64(0)
-		for _, traffic := range l.plan.Traffic(0) {
-			planned += traffic.SentBytes * int64(l.plan.Ranks()) * steps
+		for step := range steps {
+			for _, traffic := range l.plan.Traffic(0, l.plan.Training.Schedule(int64(step+1))) {
+				planned += traffic.SentBytes * int64(l.plan.Ranks())
+			}
 		}
 		if got := sent.Load(); got != planned {
 			t.Errorf("%v: %d bytes were sent, %d planned", set, got, planned)

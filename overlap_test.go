@@ -23,7 +23,7 @@ func BenchmarkOverlap(b *testing.B) {
 	computed := stepTime(b, p, nil)
 	sent := int64(0)
 	calls := 0
-	for _, t := range p.Traffic(0) {
+	for _, t := range p.Traffic(0, plan.Train) {
 		sent, calls = sent+t.SentBytes, calls+t.Calls
 	}
 	link := &collectives.Link{Latency: 10 * time.Microsecond}
@@ -63,7 +63,7 @@ func TestExposedIsAsPredicted(t *testing.T) {
 		computed := paces(p, time.Second)
 		link := &collectives.Link{Latency: time.Millisecond}
 		sent, calls := int64(0), 0
-		for _, one := range p.Traffic(0) {
+		for _, one := range p.Traffic(0, plan.Train) {
 			sent, calls = sent+one.SentBytes, calls+one.Calls
 		}
 		link.BytesPerSecond = float64(sent) / (c.share - float64(calls)*link.Latency.Seconds())

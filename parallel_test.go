@@ -177,7 +177,8 @@ func TestRanksSkipTogether(t *testing.T) {
 // What ranks send is what the plan says, byte by byte.
 func TestTrafficIsAsPlanned(t *testing.T) {
 	list := slices.Concat(cuts, rings, [][]string{{mesh(4), "parallel.zero=3", "batch.micro_batches=2"},
-		{mesh(4), topK}, {mesh(4), "parallel.zero=1", oneBit}, {"parallel.mesh.replica=2", mesh(2), topK},
+		{mesh(4), topK}, {mesh(4), "parallel.zero=1", oneBit}, {"parallel.mesh.replica=2", mesh(2), warm(topK, 3)},
+		{mesh(2), "parallel.mesh.pipeline=2", "batch.micro_batches=4", oneBit},
 		{"parallel.mesh.pipeline=2", "batch.micro_batches=4", "parallel.mesh.tensor=2"},
 		{"parallel.mesh.pipeline=2", "batch.micro_batches=4", mesh(2), "parallel.zero=2", "parallel.pipeline.chunks=2"}})
 	for _, cut := range list {
@@ -205,16 +206,20 @@ func TestTrafficIsAsPlanned(t *testing.T) {
 				}
 			}}, err
 		})
-		l.step(1, 0.01)
-		bytes, times := map[kind]int64{}, map[kind]int{}
-		for stage := range p.Stages {
-			for _, planned := range p.Traffic(stage) {
-				k, ranks := kind{planned.Axis, planned.Op.String()}, p.Ranks()/len(p.Stages)
-				bytes[k], times[k] = bytes[k]+planned.SentBytes*int64(ranks), times[k]+planned.Calls*ranks
+		for _, step := range slices.Compact([]int64{1, p.Training.Uncoded + 1}) { // each kind of step
+			clear(sent)
+			clear(calls)
+			l.step(step, 0.01)
+			bytes, times := map[kind]int64{}, map[kind]int{}
+			for stage := range p.Stages {
+				for _, planned := range p.Traffic(stage, p.Training.Schedule(step)) {
+					k, ranks := kind{planned.Axis, planned.Op.String()}, p.Ranks()/len(p.Stages)
+					bytes[k], times[k] = bytes[k]+planned.SentBytes*int64(ranks), times[k]+planned.Calls*ranks
+				}
 			}
-		}
-		if !maps.Equal(bytes, sent) || !maps.Equal(times, calls) || len(sent) == 0 {
-			t.Errorf("%v: %v bytes in %v calls were planned, %v in %v sent", cut, bytes, times, sent, calls)
+			if !maps.Equal(bytes, sent) || !maps.Equal(times, calls) || len(sent) == 0 {
+				t.Errorf("%v, step %d: %v bytes in %v calls were planned, %v in %v sent", cut, step, bytes, times, sent, calls)
+			}
 		}
 	}
 }

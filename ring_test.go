@@ -141,7 +141,7 @@ func BenchmarkRing(b *testing.B) {
 	set := append(around(2), "batch.sequences=4")
 	p := planOf(b, path, set...)
 	computed, sent := stepTime(b, p, nil), int64(0)
-	for _, t := range p.Traffic(0) {
+	for _, t := range p.Traffic(0, plan.Train) {
 		if t.Op == kernels.RingShift {
 			sent += t.SentBytes
 		}

@@ -16,7 +16,7 @@ func Predict(p *Profile, pl *plan.Plan, s *plan.Schedule, threads int) map[strin
 	return predicted
 }
 
-// Timeline is what a profile expects of the first rank of each stage in a training step of the longest rows: all ranks of a stage do the same.
+// Timeline is what a profile expects of the first rank of each stage in a training step of the longest rows, with codes where gradients are coded: all ranks of a stage do the same.
 func Timeline(p *Profile, pl *plan.Plan, threads int) []timeline.Event {
 	var list []timeline.Event
 	tell := func(stage int, c plan.Call, in *plan.Instruction, start, seconds float64) {
@@ -29,7 +29,7 @@ func Timeline(p *Profile, pl *plan.Plan, threads int) []timeline.Event {
 	}
 	threads = pl.RankThreads(threads)
 	if len(pl.Stages) > 1 {
-		followStages(p, pl, threads, tell)
+		followStages(p, pl, plan.Train, threads, tell)
 		return list
 	}
 	predict(p, pl, pl.Stages[0].Schedule(plan.Train, pl.Data.Length), threads, func(c plan.Call, in *plan.Instruction, start, seconds float64) {
@@ -232,11 +232,17 @@ func Reprice(pl *plan.Plan, p *Profile, threads int) {
 	e := &pl.Estimate
 	e.Profile, e.PeakFlops, e.MemoryBytes = p.Name, p.peak(pl), p.MemoryBytes
 	e.RanksPerNode, e.NodeLink, e.NetworkLink = p.PerNode, p.Node.Name, p.Network.Name
-	if len(pl.Stages) > 1 {
-		e.StepSeconds, e.ExposedSeconds, e.BubbleSeconds = followStages(p, pl, pl.RankThreads(threads), nil)
-		return
+	step := func(kind string) (total, exposed, bubble float64) {
+		if len(pl.Stages) > 1 {
+			return followStages(p, pl, kind, pl.RankThreads(threads), nil)
+		}
+		total, exposed = seconds(p, pl, pl.Stages[0].Schedule(kind, pl.Data.Length), pl.RankThreads(threads))
+		return total, exposed, 0
 	}
-	e.StepSeconds, e.ExposedSeconds = seconds(p, pl, pl.Stages[0].Schedule(plan.Train, pl.Data.Length), pl.RankThreads(threads))
+	e.StepSeconds, e.ExposedSeconds, e.BubbleSeconds = step(plan.Train)
+	if pl.Training.Uncoded > 0 {
+		e.UncodedSeconds, _, _ = step(plan.Uncoded)
+	}
 }
 
 // seconds is what a profile expects of a whole schedule, and how much of that is exposed communication.

@@ -136,7 +136,7 @@ func TestGroupsStayWithinNodes(t *testing.T) {
 	if got := list[0].Form(); got != "replica 4, data 4, zero 3" {
 		t.Errorf("taken: %s", got)
 	}
-	for _, sent := range p.Traffic(0) {
+	for _, sent := range p.Traffic(0, plan.Train) {
 		if between := sent.Axis == plan.AxisReplica; between != (sent.Op == kernels.AllReduce) && sent.SentBytes > 1024 {
 			t.Errorf("%s along %s: %d bytes", sent.Op, sent.Axis, sent.SentBytes)
 		}

@@ -67,13 +67,13 @@ type transfer struct {
 	seconds     float64 // that it takes
 }
 
-// followStages gives the time of a step, and of the stage that computes most how much of it goes into collectives and waiting for what is on its way, and
+// followStages gives the time of a step by a kind of schedule, and of the stage that computes most how much of it goes into collectives and waiting for what is on its way, and
 // how much the stage has nothing to do.
-func followStages(p *Profile, pl *plan.Plan, threads int, tell func(stage int, c plan.Call, in *plan.Instruction, start, seconds float64)) (total, exposed, bubble float64) {
+func followStages(p *Profile, pl *plan.Plan, kind string, threads int, tell func(stage int, c plan.Call, in *plan.Instruction, start, seconds float64)) (total, exposed, bubble float64) {
 	r := &runner{profile: p, plan: pl, lanes: map[way]*posts{}, arrived: make([]float64, len(pl.Stages)), tell: tell}
 	for i := range pl.Stages {
 		st := &pl.Stages[i]
-		s := &stageRun{number: i, stage: st, calls: st.Schedule(plan.Train, pl.Data.Length).Calls, pricer: newPricer(p, pl, st, threads), programs: map[string]*programTime{}}
+		s := &stageRun{number: i, stage: st, calls: st.Schedule(kind, pl.Data.Length).Calls, pricer: newPricer(p, pl, st, threads), programs: map[string]*programTime{}}
 		r.stages = append(r.stages, s)
 	}
 	for progress := true; progress; {
@@ -124,7 +124,7 @@ func (r *runner) step(s *stageRun) bool {
 // begin is when a call can begin, and for how long until then it waits for what is on its way. false: that is not known yet.
 func (r *runner) begin(s *stageRun, c plan.Call, t *programTime) (begin, waited float64, ok bool) {
 	begin = s.now
-	if s.call == len(s.calls)-1 { // its collectives need all stages
+	if s.call == slices.IndexFunc(s.calls, plan.Call.Updates) { // its collectives need all stages
 		if r.arrived[s.number] == 0 {
 			r.arrived[s.number] = max(s.now, 1e-12)
 		}

@@ -31,6 +31,9 @@ func (p *Plan) codecRows() [][2]string {
 	if n := int64(p.RowRanks()); n > 1 && len(p.Stages) == 1 {
 		text += fmt.Sprintf("; a rank sends %s of them a step, where adding gradients up would send %s", FormatBytes(codeBytes*(n-1)), FormatBytes(2*bytes*(n-1)/n))
 	}
+	if n := p.Training.Uncoded; n > 0 {
+		text += fmt.Sprintf("; the first %s add them up", plural(int(n), "step"))
+	}
 	return [][2]string{{"gradients", text}}
 }
 

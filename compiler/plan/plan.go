@@ -497,6 +497,7 @@ type Estimate struct {
 	TokensPerStep int64   `json:"tokens_per_step"`
 
 	ExposedSeconds float64 `json:"exposed_seconds,omitempty"` // of a step: collectives that nothing is computed beside
+	UncodedSeconds float64 `json:"uncoded_seconds,omitempty"` // of one of the first steps, before gradients are coded
 	BubbleSeconds  float64 `json:"bubble_seconds,omitempty"`  // of a step: in which a rank has nothing to do, since what it waits for is not computed yet
 
 	// Of devices of their own.
@@ -506,6 +507,11 @@ type Estimate struct {
 	RanksPerNode int     `json:"ranks_per_node,omitempty"` // 0: all ranks are one process
 	NodeLink     string  `json:"node_link,omitempty"`      // what joins the ranks of a node
 	NetworkLink  string  `json:"network_link,omitempty"`   // and nodes
+}
+
+// RunSeconds is the time of a run's steps.
+func (e *Estimate) RunSeconds(t *Training) float64 {
+	return e.StepSeconds*float64(t.Steps-t.Uncoded) + e.UncodedSeconds*float64(t.Uncoded)
 }
 
 // Utilisation is the share of the ranks' peak that the model's own arithmetic reaches; 0 where the peak is not known.

@@ -28,7 +28,7 @@ func (p *Plan) Summary() string {
 	w.Flush()
 	b.WriteString(p.stageTable())
 	b.WriteString(p.memoryTable())
-	b.WriteString(p.trafficTable())
+	b.WriteString(p.trafficTables())
 	b.WriteString(p.operationTable())
 	b.WriteString(p.choiceList())
 	return b.String()
@@ -167,6 +167,9 @@ func (p *Plan) runRows() [][2]string {
 	if waits := e.ExposedSeconds + e.BubbleSeconds; waits > 0 {
 		step += fmt.Sprintf(" (%.0f %% of it waiting for other ranks)", 100*waits/e.StepSeconds)
 	}
+	if t.Uncoded > 0 {
+		step += fmt.Sprintf(", %s for each of the first %d", FormatSeconds(e.UncodedSeconds), t.Uncoded)
+	}
 	rows := append(append(p.pluginRows(), p.compressionRows()...), [][2]string{
 		{"batch", batch},
 		{"run", run},
@@ -176,7 +179,7 @@ func (p *Plan) runRows() [][2]string {
 	rows = append(rows, p.codecRows()...)
 	rows = append(rows, [][2]string{
 		{"arithmetic", fmt.Sprintf("%sFLOP a token, %sFLOP a step", FormatCount(e.FlopsPerToken), FormatCount(e.FlopsPerStep))},
-		{"time", fmt.Sprintf("%s, %s for the run, by estimate", step, FormatSeconds(e.StepSeconds*float64(t.Steps)))},
+		{"time", fmt.Sprintf("%s, %s for the run, by estimate", step, FormatSeconds(e.RunSeconds(t)))},
 	}...)
 	if e.PeakFlops > 0 {
 		rows = append(rows, [2]string{"  of a rank", p.timeBrief()}, [2]string{"utilisation", p.utilisationBrief()})

@@ -17,10 +17,10 @@ type Traffic struct {
 	Beside    int // of the calls: those that run beside what is computed
 }
 
-// Traffic lists what a rank of a stage sends in a training step of the longest rows, by axis and kind. The plan must have passed Verify.
-func (p *Plan) Traffic(stage int) (list []Traffic) {
+// Traffic lists what a rank of a stage sends in a step of the longest rows by a kind of schedule, by axis and operation. The plan must have passed Verify.
+func (p *Plan) Traffic(stage int, kind string) (list []Traffic) {
 	st := &p.Stages[stage]
-	s := st.Schedule(Train, p.Data.Length)
+	s := st.Schedule(kind, p.Data.Length)
 	if s == nil {
 		return nil
 	}
@@ -67,11 +67,11 @@ func (p *Plan) Span(axis string) int {
 	return group[len(group)-1] + 1
 }
 
-// busiest is the traffic of the stage whose ranks send most.
-func (p *Plan) busiest() (stage int, list []Traffic) {
+// busiest is the traffic of the stage whose ranks send most in a kind of step.
+func (p *Plan) busiest(kind string) (stage int, list []Traffic) {
 	most := int64(-1)
 	for i := range p.Stages {
-		sent, own := int64(0), p.Traffic(i)
+		sent, own := int64(0), p.Traffic(i, kind)
 		for _, t := range own {
 			sent += t.SentBytes
 		}
@@ -82,9 +82,18 @@ func (p *Plan) busiest() (stage int, list []Traffic) {
 	return stage, list
 }
 
-// trafficTable says what a rank sends, by axis and kind; where there are stages, one of the stage that sends most.
-func (p *Plan) trafficTable() string {
-	stage, list := p.busiest()
+// trafficTables say what a rank sends in each kind of training step.
+func (p *Plan) trafficTables() string {
+	steps := "a step"
+	if p.Training.Uncoded > 0 {
+		steps = fmt.Sprintf("a step behind the first %d", p.Training.Uncoded)
+	}
+	return p.trafficTable(Train, steps) + p.trafficTable(Uncoded, fmt.Sprintf("one of the first %s, without codes", plural(int(p.Training.Uncoded), "step")))
+}
+
+// trafficTable says what a rank sends in a kind of step, by axis and operation; where there are stages, one of the stage that sends most.
+func (p *Plan) trafficTable(kind, steps string) string {
+	stage, list := p.busiest(kind)
 	if len(list) == 0 {
 		return ""
 	}
@@ -95,7 +104,7 @@ func (p *Plan) trafficTable() string {
 	if len(p.Stages) > 1 {
 		who = fmt.Sprintf("a rank of stage %d", stage)
 	}
-	lines := [][]string{{"sent by " + who + " in a step", "along", "calls", "beside what is computed", "bytes"}}
+	lines := [][]string{{"sent by " + who + " in " + steps, "along", "calls", "beside what is computed", "bytes"}}
 	for _, t := range list {
 		lines = append(lines, []string{"  " + t.Op.String(), t.Axis, fmt.Sprint(t.Calls), fmt.Sprint(t.Beside), FormatBytes(t.SentBytes)})
 	}
