@@ -2,9 +2,6 @@ package gsc
 
 import (
 	"context"
-	"errors"
-	"fmt"
-	"os"
 
 	"github.com/gsc-project/gsc/compiler/plan"
 	"github.com/gsc-project/gsc/kernels"
@@ -13,70 +10,42 @@ import (
 )
 
 // withCodec is the strategy with what the module of its gradient codec says of itself.
-func withCodec(s *schema.Strategy) (made *schema.Strategy, err error) {
+func (ms *modules) withCodec(s *schema.Strategy) (*schema.Strategy, error) {
 	if s.Parallel.Codec == nil || s.Parallel.Codec.Plugin == nil {
 		return s, nil
 	}
 	p := s.Parallel.Codec.Plugin
-	wasm, err := os.ReadFile(modulePath(s.Data.Base, &p.Plugin))
+	m, err := ms.lookAt(s, p, codecKind)
 	if err != nil {
-		return nil, s.Wrong(p.Path+".plugin", fmt.Sprintf("cannot read the module: %v", err), "the file is looked for beside the strategy")
+		return nil, err
 	}
-	wrong := func(err error) error {
-		return s.Wrong(p.Path+".plugin", err.Error(), "gsc plugin check "+p.File+" says more")
-	}
-	err = loaded(p, wasm, func(module *plugins.Plugin) error {
-		m := module.Manifest
-		if m.Codec == nil {
-			return wrong(fmt.Errorf("plugin %s (%s %s): it is a %s, not a gradient codec", p.File, m.Name, m.Version, m.Kind))
-		}
-		sizes := map[int]int{}
-		made, err = s.WithCodec(schema.Module{Name: m.Name, Version: m.Version, Digest: module.Digest, Params: m.Params}, func(params []byte, n int) (int, error) {
-			if size, ok := sizes[n]; ok {
-				return size, nil
-			}
-			size, err := codeBytes(p, wasm, params, n)
-			if err != nil {
-				return 0, wrong(err)
-			}
-			sizes[n] = size
-			return size, nil
-		})
-		return err
-	})
-	var told *schema.Error
-	var list schema.Errors
-	if err != nil && !errors.As(err, &told) && !errors.As(err, &list) {
-		err = wrong(err)
-	}
-	return made, err
-}
-
-// loaded has a module for a while.
-func loaded(p *schema.Plugin, wasm []byte, do func(*plugins.Plugin) error) (err error) {
-	ctx := context.Background()
-	host, err := plugins.NewHost(ctx)
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, host.Close()) }()
-	module, err := host.Load(ctx, p.File, wasm, limitsOf(&p.Plugin))
-	if err != nil {
-		return err
-	}
-	return do(module)
-}
-
-// codeBytes asks a codec how long its codes of so many numbers are. The compiler does so for a few lengths, long after the module was looked at.
-func codeBytes(p *schema.Plugin, wasm, params []byte, n int) (size int, err error) {
-	err = loaded(p, wasm, func(module *plugins.Plugin) error {
-		codec, err := module.NewCodec(context.Background(), params, 1)
+	return s.WithCodec(m, func(params []byte, n int) (int, error) {
+		size, err := ms.codeBytes(p, params, n)
 		if err != nil {
-			return err
+			err = said(s, p, err)
 		}
-		size, err = codec.Bytes(n)
-		return errors.Join(err, codec.Close())
+		return size, err
 	})
+}
+
+// codeBytes asks the codec how long its codes of so many numbers are at most.
+func (ms *modules) codeBytes(p *schema.Plugin, params []byte, n int) (int, error) {
+	if size, ok := ms.sizes[n]; ok {
+		return size, nil
+	}
+	if ms.codec == nil {
+		module, err := ms.load(&p.Plugin)
+		if err != nil {
+			return 0, err
+		}
+		if ms.codec, err = module.NewCodec(context.Background(), params, 1); err != nil {
+			return 0, err
+		}
+	}
+	size, err := ms.codec.Bytes(n)
+	if err == nil {
+		ms.sizes[n] = size
+	}
 	return size, err
 }
 

@@ -60,8 +60,10 @@ func Load(path string, o Options) (*schema.Strategy, error) {
 
 // Plan loads a strategy, looks at its data and compiles it. Nothing is
 // trained, and no device is needed.
-func Plan(path string, o Options) (*plan.Plan, error) {
-	s, found, options, err := compilable(path, o)
+func Plan(path string, o Options) (_ *plan.Plan, err error) {
+	modules := newModules()
+	defer modules.closing(&err)
+	s, found, options, err := compilable(path, o, modules)
 	if err != nil {
 		return nil, err
 	}
@@ -85,8 +87,8 @@ func Plan(path string, o Options) (*plan.Plan, error) {
 	return p, nil
 }
 
-// compilable loads a strategy, and looks at its data.
-func compilable(path string, o Options) (*schema.Strategy, plan.Data, compiler.Options, error) {
+// compilable loads a strategy, and looks at its data. What its plugins are asked while it is compiled goes to the modules.
+func compilable(path string, o Options, modules *modules) (*schema.Strategy, plan.Data, compiler.Options, error) {
 	none := func(err error) (*schema.Strategy, plan.Data, compiler.Options, error) {
 		return nil, plan.Data{}, compiler.Options{}, err
 	}
@@ -94,7 +96,7 @@ func compilable(path string, o Options) (*schema.Strategy, plan.Data, compiler.O
 	if err != nil {
 		return none(err)
 	}
-	if s, err = withModules(s); err != nil {
+	if s, err = modules.with(s); err != nil {
 		return none(err)
 	}
 	if s, err = withTeacher(s); err != nil {
@@ -115,12 +117,14 @@ func compilable(path string, o Options) (*schema.Strategy, plan.Data, compiler.O
 	}
 	s.Devices.Threads = processors(cmp.Or(o.Threads, s.Devices.Threads))
 	profile, err := measuredProfile(s, o)
-	return s, found, compiler.Options{DataBytes: dataBytes(found, s.Batch.Sequences), Profile: profile, Declare: declarations(s.Data.Base)}, err
+	return s, found, compiler.Options{DataBytes: dataBytes(found, s.Batch.Sequences), Profile: profile, Declare: modules.declare}, err
 }
 
 // Candidates are the ways to share a strategy's work out that the compiler looks at where it is left open, the best first.
-func Candidates(path string, o Options) ([]compiler.Candidate, error) {
-	s, found, options, err := compilable(path, o)
+func Candidates(path string, o Options) (_ []compiler.Candidate, err error) {
+	modules := newModules()
+	defer modules.closing(&err)
+	s, found, options, err := compilable(path, o, modules)
 	if err != nil {
 		return nil, err
 	}

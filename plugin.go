@@ -4,9 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
-	"slices"
 
 	"github.com/google/renameio/v2"
 
@@ -31,48 +31,50 @@ func modulePath(base string, p *plan.Plugin) string {
 // keptModule is where a run keeps a module.
 func keptModule(run, digest string) string { return filepath.Join(run, pluginsDir, digest+".wasm") }
 
-// withModules is the strategy with what its plugins' modules say of themselves.
-func withModules(s *schema.Strategy) (_ *schema.Strategy, err error) {
-	if s, err = withCodec(s); err != nil {
-		return nil, err
-	}
-	if s.Objective.Plugin == nil && len(s.Transforms) == 0 && !slices.ContainsFunc(s.Compress, func(r schema.CompressRule) bool { return r.Plugin != nil }) {
-		return s, nil
-	}
-	host, err := plugins.NewHost(context.Background())
-	if err != nil {
-		return nil, err
-	}
-	defer func() { err = errors.Join(err, host.Close()) }()
-	if p := s.Objective.Plugin; p != nil {
-		m, err := lookAt(host, s, p, abi.LossKind)
-		if err == nil {
-			s, err = s.WithPlugin(m)
-		}
-		if err != nil {
+// with is the strategy with what its plugins' modules say of themselves.
+func (ms *modules) with(s *schema.Strategy) (*schema.Strategy, error) {
+	ms.base = s.Data.Base
+	for _, with := range []func(*schema.Strategy) (*schema.Strategy, error){ms.withCodec, ms.withLoss, ms.withPolicies, ms.withTransforms} {
+		var err error
+		if s, err = with(s); err != nil {
 			return nil, err
 		}
 	}
-	if s, err = withPolicies(host, s); err != nil {
+	return s, nil
+}
+
+// withLoss is the strategy with what the module of its loss says of itself.
+func (ms *modules) withLoss(s *schema.Strategy) (*schema.Strategy, error) {
+	if s.Objective.Plugin == nil {
+		return s, nil
+	}
+	m, err := ms.lookAt(s, s.Objective.Plugin, abi.LossKind)
+	if err != nil {
 		return nil, err
 	}
-	return withTransforms(host, s)
+	return s.WithPlugin(m)
+}
+
+// codecKind is what a policy is called that codes gradients.
+const codecKind abi.Kind = "gradient codec"
+
+// is says whether a module is of a kind.
+func is(m *abi.Manifest, kind abi.Kind) bool {
+	if kind == codecKind {
+		return m.Codec != nil
+	}
+	return m.Kind == kind
 }
 
 // lookAt is what the module of a plugin says of itself.
-func lookAt(host *plugins.Host, s *schema.Strategy, p *schema.Plugin, kind abi.Kind) (schema.Module, error) {
-	path := p.Path + ".plugin"
-	wasm, err := os.ReadFile(modulePath(s.Data.Base, &p.Plugin))
+func (ms *modules) lookAt(s *schema.Strategy, p *schema.Plugin, kind abi.Kind) (schema.Module, error) {
+	module, err := ms.load(&p.Plugin)
 	if err != nil {
-		return schema.Module{}, s.Wrong(path, fmt.Sprintf("cannot read the module: %v", err), "the file is looked for beside the strategy")
-	}
-	module, err := host.Load(context.Background(), p.File, wasm, limitsOf(&p.Plugin))
-	if err != nil {
-		return schema.Module{}, s.Wrong(path, err.Error(), "gsc plugin check "+p.File+" says more")
+		return schema.Module{}, said(s, p, err)
 	}
 	m := module.Manifest
-	if m.Kind != kind {
-		return schema.Module{}, s.Wrong(path, fmt.Sprintf("%s is a %s, not a %s", p.File, m.Kind, kind), "")
+	if !is(&m, kind) {
+		return schema.Module{}, s.Wrong(p.Path+".plugin", fmt.Sprintf("%s is a %s, not a %s", p.File, m.Kind, kind), "")
 	}
 	of := schema.Module{Name: m.Name, Version: m.Version, Digest: module.Digest, Params: m.Params, Targets: string(m.Targets), Inputs: m.Inputs,
 		Transform: schema.TransformModule{On: string(m.On), Evaluates: m.Evaluates, Labels: m.Labels == abi.LabelsAreTokens, Weights: m.Weights}}
@@ -80,6 +82,15 @@ func lookAt(host *plugins.Host, s *schema.Strategy, p *schema.Plugin, kind abi.K
 		of.Unit = string(m.Unit)
 	}
 	return of, nil
+}
+
+// said is an error of a plugin, where the strategy names it.
+func said(s *schema.Strategy, p *schema.Plugin, err error) error {
+	fix := "gsc plugin check " + p.File + " says more"
+	if unread := (*fs.PathError)(nil); errors.As(err, &unread) {
+		fix = "the file is looked for beside the strategy"
+	}
+	return s.Wrong(p.Path+".plugin", err.Error(), fix)
 }
 
 // limitsOf are the bounds of a plan's plugin.

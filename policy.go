@@ -2,7 +2,6 @@ package gsc
 
 import (
 	"context"
-	"errors"
 
 	"github.com/gsc-project/gsc/compiler/plan"
 	"github.com/gsc-project/gsc/compress"
@@ -12,12 +11,12 @@ import (
 )
 
 // withPolicies is the strategy with what the modules of its compression policies say of themselves.
-func withPolicies(host *plugins.Host, s *schema.Strategy) (*schema.Strategy, error) {
+func (ms *modules) withPolicies(s *schema.Strategy) (*schema.Strategy, error) {
 	for i, rule := range s.Compress {
 		if rule.Plugin == nil {
 			continue
 		}
-		m, err := lookAt(host, s, rule.Plugin, abi.PolicyKind)
+		m, err := ms.lookAt(s, rule.Plugin, abi.PolicyKind)
 		if err == nil {
 			s, err = s.WithPolicy(i, m)
 		}
@@ -28,29 +27,36 @@ func withPolicies(host *plugins.Host, s *schema.Strategy) (*schema.Strategy, err
 	return s, nil
 }
 
-// declarations asks the policies of a strategy about weights, each once, however many plans are tried.
-func declarations(base string) func(*schema.Plugin, compress.Tensor) (compress.Declaration, error) {
-	type question struct{ plugin, params, tensor string }
-	known := map[question]compress.Declaration{}
-	return func(p *schema.Plugin, t compress.Tensor) (d compress.Declaration, err error) {
-		q := question{p.Digest, string(p.Params), t.Name}
-		if d, ok := known[q]; ok {
-			return d, nil
-		}
-		made, err := loadPlugins("", base, []plan.Plugin{p.Plugin})
-		if err != nil {
-			return d, err
-		}
-		defer func() { err = errors.Join(err, made.host.Close()) }()
-		policy, err := made.loaded[p.Name].NewPolicy(context.Background(), p.Params, 0)
-		if err != nil {
-			return d, err
-		}
-		if d, err = policy.Declare(t); err == nil {
-			known[q] = d
-		}
-		return d, errors.Join(err, policy.Close())
+// declare asks a policy about a weight, once, however many plans are tried.
+func (ms *modules) declare(p *schema.Plugin, t compress.Tensor) (compress.Declaration, error) {
+	q := declaring{loading{p.File, limitsOf(&p.Plugin), string(p.Params)}, t.Name}
+	if d, ok := ms.declared[q]; ok {
+		return d, nil
 	}
+	policy, err := ms.policy(&p.Plugin, q.loading)
+	if err != nil {
+		return compress.Declaration{}, err
+	}
+	d, err := policy.Declare(t)
+	if err == nil {
+		ms.declared[q] = d
+	}
+	return d, err
+}
+
+func (ms *modules) policy(p *plan.Plugin, key loading) (*plugins.Policy, error) {
+	if ms.policies[key] != nil {
+		return ms.policies[key], nil
+	}
+	module, err := ms.load(p)
+	if err != nil {
+		return nil, err
+	}
+	policy, err := module.NewPolicy(context.Background(), p.Params, 0)
+	if err == nil {
+		ms.policies[key] = policy
+	}
+	return policy, err
 }
 
 // Policy makes a plugin's policy for the rank.

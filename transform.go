@@ -15,18 +15,18 @@ import (
 )
 
 // withTransforms is the strategy with what the modules of its data's transforms say of themselves.
-func withTransforms(host *plugins.Host, s *schema.Strategy) (*schema.Strategy, error) {
+func (ms *modules) withTransforms(s *schema.Strategy) (*schema.Strategy, error) {
 	if len(s.Transforms) == 0 {
 		return s, nil
 	}
-	modules := make([]schema.Module, len(s.Transforms))
+	list := make([]schema.Module, len(s.Transforms))
 	for i := range s.Transforms {
 		var err error
-		if modules[i], err = lookAt(host, s, &s.Transforms[i].Plugin, abi.TransformKind); err != nil {
+		if list[i], err = ms.lookAt(s, &s.Transforms[i].Plugin, abi.TransformKind); err != nil {
 			return nil, err
 		}
 	}
-	return s.WithTransforms(modules)
+	return s.WithTransforms(list)
 }
 
 // transforms runs those that data go through.
