@@ -242,17 +242,23 @@ func TestCodecsHoldTheSameBits(t *testing.T) {
 	}
 }
 
-// Stages of ZeRO change no bit of what is learnt with codes.
+// Stages of ZeRO change no bit of what is learnt with codes. Where gradients that are not coded are added up after each micro-batch, their terms come in another order, which changes the last digits.
 func TestCodecsGoWithZero(t *testing.T) {
 	path := write(t, gpt2, stream)
 	for _, codec := range []string{topK, oneBit} {
-		var want []float64
-		for zero := range 2 {
-			l := newLab(t, planOf(t, path, mesh(4), warm(codec, 2), "batch.sequences=8", fmt.Sprintf("parallel.zero=%d", zero)), 1)
-			if got := l.train(4); zero == 0 {
+		for _, micro := range []int{1, 2} {
+			var want []float64
+			for zero := range 4 {
+				l := newLab(t, planOf(t, path, mesh(4), warm(codec, 2), "batch.sequences=8", fmt.Sprintf("batch.micro_batches=%d", micro), fmt.Sprintf("parallel.zero=%d", zero)), 1)
+				got := l.train(5)
+				near := 0.0
+				if zero == 2 && micro > 1 {
+					near = 1e-3
+				}
+				if zero > 0 && !(distance(got, want) <= near) {
+					t.Errorf("%s, %d micro-batches: losses %v with zero %d, %v with one less", codec, micro, got, zero, want)
+				}
 				want = got
-			} else if !slices.Equal(got, want) {
-				t.Errorf("%s: losses %v with zero 1, %v without", codec, got, want)
 			}
 		}
 	}

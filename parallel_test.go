@@ -177,7 +177,7 @@ func TestRanksSkipTogether(t *testing.T) {
 // What ranks send is what the plan says, byte by byte.
 func TestTrafficIsAsPlanned(t *testing.T) {
 	list := slices.Concat(cuts, rings, [][]string{{mesh(4), "parallel.zero=3", "batch.micro_batches=2"},
-		{mesh(4), topK}, {mesh(4), "parallel.zero=1", oneBit}, {"parallel.mesh.replica=2", mesh(2), warm(topK, 3)},
+		{mesh(4), topK}, {mesh(4), "parallel.zero=1", oneBit}, {mesh(4), "parallel.zero=3", "batch.micro_batches=2", oneBit}, {"parallel.mesh.replica=2", mesh(2), warm(topK, 3)},
 		{mesh(2), "parallel.mesh.pipeline=2", "batch.micro_batches=4", oneBit},
 		{"parallel.mesh.pipeline=2", "batch.micro_batches=4", "parallel.mesh.tensor=2"},
 		{"parallel.mesh.pipeline=2", "batch.micro_batches=4", mesh(2), "parallel.zero=2", "parallel.pipeline.chunks=2"}})

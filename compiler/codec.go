@@ -46,6 +46,10 @@ func (u *unitOfWork) codecFits() error {
 			return u.strategy.Wrong(schema.CodecPath+".match", fmt.Sprintf("%q matches no weight that is trained", pattern), "gsc plan --format text names the weights")
 		}
 	}
+	if u.strategy.Parallel.Each() {
+		u.choices = append(u.choices, plan.Choice{What: "parallel.reduce", Value: "once for gradients that are coded",
+			Why: "a code is of the sum over all micro-batches, so each rank keeps these gradients whole until then: memory as with zero 1"})
+	}
 	return u.warmUp()
 }
 

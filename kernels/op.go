@@ -202,7 +202,8 @@ const (
 	SGD
 	// Adam sets g += λ·w; m = β₁·m + (1−β₁)·g; v = β₂·v + (1−β₂)·g²; w −= η·(m/(1−β₁ᵗ))/(√(v/(1−β₂ᵗ)) + epsilon).
 	// With variance_steps s, of the steps t > s m alone takes in the gradient: v stays, and its correction is 1−β₂ˢ. Where only the sum of gradients over steps
-	// is right, since they are coded, w then moves by a sum that is linear in them (Tang et al., arXiv:2102.02888, section 4).
+	// is right, since they are coded, w then moves by a sum that is linear in them (Tang et al., arXiv:2102.02888, section 4). But v becomes (1−β₂ˢ)·g²/SpreadLimit² where
+	// that is larger: else what never had a gradient in s steps, such as the row of a rare token, would be divided by epsilon.
 	// Source: Kingma and Ba, arXiv:1412.6980, algorithm 1.
 	Adam
 	// AdamW is Adam with w −= η·λ·w in place of g += λ·w. Source: Loshchilov and Hutter, arXiv:1711.05101, algorithm 2.

@@ -53,17 +53,12 @@ func (s *Strategy) WithCodec(m Module, bytes func(params []byte, n int) (int, er
 	return &made, nil
 }
 
-// codec: what a code can stand in for is one sum of a whole gradient over the ranks of data and replica, a step.
+// codec: what a code can stand in for is the sum of a whole gradient over the ranks of data and replica.
 func (d *diagnosis) codec() {
 	if _, ok := d.text(CodecPath + ".kind"); !ok {
 		return
 	}
 	at := func(path string) []string { return []string{CodecPath, path} }
-	zero, _ := d.integer("parallel.zero")
-	d.wrongIf(zero >= 2, at("parallel.zero"), "use parallel.zero: 0 or 1, or no codec",
-		"stages 2 and 3 of ZeRO add gradients up after each micro-batch, and a rank keeps its part alone: of the rest there is nothing to code")
-	d.wrongIf(zero < 2 && d.is("parallel.reduce", "each"), at("parallel.reduce"), `use parallel.reduce: "once", or no codec`,
-		"gradients are coded once a step: after each micro-batch what codes leave out would grow with their number")
 	tensor, _ := d.integer("parallel.mesh.tensor")
 	d.wrongIf(tensor > 1, at("parallel.mesh.tensor"), "use parallel.mesh.data, replica, sequence or pipeline, or no codec",
 		"what ranks of tensor keep are parts of a weight, and codes are of whole ones")

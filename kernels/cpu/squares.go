@@ -93,14 +93,14 @@ func (d *Device) overNorms(n int, norms kernels.Tensor, before func(), f func(lo
 
 // lambParams are the scalars of [kernels.LAMBMoments] and [kernels.LAMBApply]; take is 1−β.
 type lambParams struct {
-	factor, take1, take2                   float32
+	factor, take1, take2, floor            float32
 	unbias1, unbias2, epsilon, decay, step float64
 }
 
 func (p *lambParams) set(a kernels.Attrs, step int64, factor float64) {
 	unbias1, unbias2 := unbias(a, step)
 	*p = lambParams{
-		factor: float32(factor), take1: float32(1 - a.Beta1), take2: takeSquares(a, step),
+		factor: float32(factor), take1: float32(1 - a.Beta1), take2: takeSquares(a, step), floor: squaresFloor(a, step),
 		unbias1: unbias1, unbias2: unbias2, epsilon: a.Epsilon, decay: a.Decay,
 	}
 }
@@ -115,7 +115,7 @@ func (p *lambParams) moments(w, g, m, v []float32) (ww, rr float64) {
 	for i, x := range w {
 		grad := p.factor * g[i]
 		m[i] += p.take1 * (grad - m[i])
-		v[i] += p.take2 * (grad*grad - v[i])
+		v[i] = max(v[i]+p.take2*(grad*grad-v[i]), p.floor*grad*grad)
 		r := p.direction(x, m[i], v[i])
 		ww += float64(x) * float64(x)
 		rr += r * r

@@ -82,8 +82,10 @@ func bindAdamDecay(d *Device, c kernels.Call, decay func(p *adamParams, eta floa
 	w, g, m, v := floats(c.Args[0]), floats(c.Args[1]), floats(c.Args[2]), floats(c.Args[3])
 	rate, step, factor := rateOf(c.Args[4], c.Attrs), scalar[int64](c.Args[5]), scalar[float64](c.Args[6])
 	p, adam, a := &adamParams{}, d.vector().adam, c.Attrs
+	var floor float32
 	before := func() {
 		eta := rate.now()
+		floor = squaresFloor(a, *step)
 		unbias1, unbias2 := unbias(a, *step)
 		*p = adamParams{
 			factor: float32(*factor), take1: float32(1 - a.Beta1), take2: takeSquares(a, *step),
@@ -92,6 +94,9 @@ func bindAdamDecay(d *Device, c kernels.Call, decay func(p *adamParams, eta floa
 		decay(p, eta)
 	}
 	return d.overWeights(len(w), before, func(lo, hi int) {
+		if floor > 0 {
+			raise(w[lo:hi], g[lo:hi], v[lo:hi], p, floor)
+		}
 		adam(w[lo:hi], g[lo:hi], m[lo:hi], v[lo:hi], p)
 	}), nil
 }
@@ -107,6 +112,24 @@ func takeSquares(a kernels.Attrs, step int64) float32 {
 		return 0
 	}
 	return float32(1 - a.Beta2)
+}
+
+// squaresFloor is the share of a gradient's square that v is no less than, where it stays; 0 where it does not.
+func squaresFloor(a kernels.Attrs, step int64) float32 {
+	s := a.VarianceStep(step)
+	if s == step {
+		return 0
+	}
+	return float32((1 - math.Pow(a.Beta2, float64(s))) / (kernels.SpreadLimit * kernels.SpreadLimit))
+}
+
+// raise makes v no less than a share of the squares.
+func raise(w, g, v []float32, p *adamParams, floor float32) {
+	g, v = g[:len(w)], v[:len(w)]
+	for i, x := range w {
+		grad := p.factor*g[i] + p.coupled*x
+		v[i] = max(v[i], floor*grad*grad)
+	}
 }
 
 func bindLion(d *Device, c kernels.Call, _ kernels.Sizes) (kernels.Kernel, error) {

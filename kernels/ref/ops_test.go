@@ -236,6 +236,11 @@ func TestVarianceStays(t *testing.T) {
 			near(t, "weight", after["weight"], []float64{want.w}, 1e-15)
 		}
 	}
+	// What had no gradient until then moves by its mean over a sixteenth of it, not over epsilon.
+	after := invoke(t, kernels.AdamW, attrs, arrays{"weight": of(dims(1), 0), "grad": of(dims(1), 4), "m": of(dims(1), 0), "v": of(dims(1), 0),
+		"rate": scalarOf(1), "step": scalarOf(3), "factor": scalarOf(1)})
+	near(t, "v", after["v"], []float64{0.75 * 16 / (16 * 16)}, 1e-15)
+	near(t, "weight", after["weight"], []float64{-(2.0 / 0.875) / (4.0 / 16)}, 1e-15)
 }
 
 // A parameter that never had a gradient stays where it is.

@@ -102,7 +102,9 @@ func (c *call) moments() moments {
 // update takes in the gradient of element i.
 func (s *moments) update(i int, g float64) {
 	s.m[i] = s.beta1*s.m[i] + (1-s.beta1)*g
-	if !s.frozen {
+	if s.frozen {
+		s.v[i] = max(s.v[i], s.correction2*g*g/(kernels.SpreadLimit*kernels.SpreadLimit))
+	} else {
 		s.v[i] = s.beta2*s.v[i] + (1-s.beta2)*g*g
 	}
 }
