@@ -226,21 +226,21 @@ func TestUpdateCorners(t *testing.T) {
 func TestVarianceStays(t *testing.T) {
 	attrs := kernels.Attrs{Beta1: 0.5, Beta2: 0.5, RateScale: 1, VarianceSteps: 2}
 	for step, want := range map[float64]struct{ v, w float64 }{
-		2: {0.5*0.75 + 0.5*16, -(2.0 / 0.75) / math.Sqrt(8.375/0.75)},
-		3: {0.75, -(2.0 / 0.875) / math.Sqrt(0.75/0.75)}, // m̂ of three steps, v̂ of two
+		2: {0.5*0.75 + 0.5*1, -(0.5 / 0.75) / math.Sqrt(0.875/0.75)},
+		3: {0.75, -(0.5 / 0.875) / math.Sqrt(0.75/0.75)}, // m̂ of three steps, v̂ of two
 	} {
 		for _, op := range []kernels.Op{kernels.Adam, kernels.AdamW} {
-			after := invoke(t, op, attrs, arrays{"weight": of(dims(1), 0), "grad": of(dims(1), 4), "m": of(dims(1), 0), "v": of(dims(1), 0.75),
+			after := invoke(t, op, attrs, arrays{"weight": of(dims(1), 0), "grad": of(dims(1), 1), "m": of(dims(1), 0), "v": of(dims(1), 0.75),
 				"rate": scalarOf(1), "step": scalarOf(step), "factor": scalarOf(1)})
 			near(t, "v", after["v"], []float64{want.v}, 1e-15)
 			near(t, "weight", after["weight"], []float64{want.w}, 1e-15)
 		}
 	}
-	// What had no gradient until then moves by its mean over a sixteenth of it, not over epsilon.
+	// What had no gradient until then moves by its mean over a share of it, not over epsilon.
 	after := invoke(t, kernels.AdamW, attrs, arrays{"weight": of(dims(1), 0), "grad": of(dims(1), 4), "m": of(dims(1), 0), "v": of(dims(1), 0),
 		"rate": scalarOf(1), "step": scalarOf(3), "factor": scalarOf(1)})
-	near(t, "v", after["v"], []float64{0.75 * 16 / (16 * 16)}, 1e-15)
-	near(t, "weight", after["weight"], []float64{-(2.0 / 0.875) / (4.0 / 16)}, 1e-15)
+	near(t, "v", after["v"], []float64{0.75 * 16 / (kernels.SpreadLimit * kernels.SpreadLimit)}, 1e-15)
+	near(t, "weight", after["weight"], []float64{-(2.0 / 0.875) / (4.0 / kernels.SpreadLimit)}, 1e-15)
 }
 
 // A parameter that never had a gradient stays where it is.
