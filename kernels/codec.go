@@ -16,7 +16,7 @@ const (
 const CodeBlock = 512
 
 // SpreadLimit is how many times the root of its mean of squares a gradient may be before that grows with it, where it else stays: see [Adam].
-const SpreadLimit = 4
+const SpreadLimit = 16
 
 // PluginCodeRun is how many numbers a plugin codes at a time: they, their code and what is decoded stay in a second-level cache, and threads have runs to share.
 const PluginCodeRun = 1 << 16
