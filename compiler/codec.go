@@ -64,7 +64,7 @@ func (u *unitOfWork) warmUp() error {
 	path := schema.CodecPath + ".warmup"
 	switch {
 	case c.Warmup == nil && squares:
-		u.uncoded = min(max(s.Schedule.Warmup, (run+4)/5), max(run-1, 1))
+		u.uncoded = max(1, min(max(s.Schedule.Warmup, (run+4)/5), run-1))
 		u.choices = append(u.choices, plan.Choice{What: path, Value: fmt.Sprint(u.uncoded),
 			Why: fmt.Sprintf("%s divides by the root of a mean of squares, which is as these steps leave it: codes would make it too large", s.Optimizer.Kind)})
 	case c.Warmup == nil:

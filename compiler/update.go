@@ -210,7 +210,7 @@ func (u *updater) exchange(w *weights, several bool) error {
 	if u.codec == nil {
 		return u.reduce(w, several, false)
 	}
-	if u.uncoded == 0 || !slices.ContainsFunc(w.list, u.codes) {
+	if u.uncoded == 0 || !slices.ContainsFunc(w.list, func(w *weight) bool { return u.codes(w) && u.grad(w) != nil }) {
 		u.maskTerms(w)
 		return u.reduce(w, several, true)
 	}
