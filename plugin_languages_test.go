@@ -344,7 +344,7 @@ func TestPluginPrints(t *testing.T) {
 	for does, want := range []string{
 		"talks.wasm (talks 1): slept for an hour: true",
 		loss + "it trapped: unreachable, and said: panic: no more",
-		loss + "it takes longer than 1s",
+		loss + "it takes longer than 5s",
 		loss + "it trapped: unreachable, and said: runtime: out of memory",
 		loss + "it trapped: unreachable, and said: runtime: out of memory",
 	} {
