@@ -3,6 +3,7 @@ package schema
 import (
 	"bytes"
 	"encoding/json"
+	"slices"
 
 	"cuelang.org/go/cue/ast"
 	"cuelang.org/go/cue/ast/astutil"
@@ -59,6 +60,22 @@ type wireParallel struct {
 		Chunks   number
 	}
 }
+
+// axes are those of the mesh.
+var axes = []string{"data", "replica", "sequence", "tensor", "pipeline"}
+
+// OpenAxes is how many axes of the mesh the compiler is to choose.
+func (p Parallel) OpenAxes() (n int) {
+	for _, axis := range axes {
+		if slices.Contains(p.Open, "mesh."+axis) {
+			n++
+		}
+	}
+	return n
+}
+
+// AllAxesOpen says whether it chooses all of the mesh.
+func (p Parallel) AllAxesOpen() bool { return p.OpenAxes() == len(axes) }
 
 // number is a whole number; −1 stands for "auto".
 type number int

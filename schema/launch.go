@@ -37,16 +37,24 @@ type KubernetesLaunch struct {
 // Volume is a claim of a volume, and where it is mounted.
 type Volume struct{ Claim, Mount string }
 
+// Ranks is how many there are: those of the mesh or, where an axis of it is open, those that devices give it.
+func (s *Strategy) Ranks() int {
+	if s.Parallel.OpenAxes() > 0 {
+		return max(1, s.Devices.Nodes) * max(1, s.Devices.PerNode)
+	}
+	return s.Parallel.Mesh.Ranks()
+}
+
 // Nodes says over how many nodes the ranks are spread, and how many are on each.
 func (s *Strategy) Nodes() (nodes, perNode int) {
-	ranks := s.Parallel.Mesh.Ranks()
 	switch nodes, perNode = s.Devices.Nodes, s.Devices.PerNode; {
-	case nodes == 0 && perNode == 0:
-		nodes = 1
+	case perNode == 0:
+		nodes = max(1, nodes)
+		perNode = max(1, s.Ranks()/nodes)
 	case nodes == 0:
-		nodes = ranks / perNode
+		nodes = max(1, s.Ranks()/perNode)
 	}
-	return nodes, ranks / nodes
+	return nodes, perNode
 }
 
 // OneProcess says whether one process runs all ranks.

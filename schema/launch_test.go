@@ -8,9 +8,14 @@ import (
 )
 
 // launched loads a strategy of four ranks with some settings of devices.
+func sharedOut(t *testing.T, parallel, devices string) *Strategy {
+	t.Helper()
+	return loadText(t, t.TempDir(), fmt.Sprintf(roundTripStrategy, models["gpt2"]+", vocabulary: 50}", "parallel: "+parallel+"\n\tdevices: "+devices))
+}
+
 func launched(t *testing.T, devices string) *Strategy {
 	t.Helper()
-	return loadText(t, t.TempDir(), fmt.Sprintf(roundTripStrategy, models["gpt2"]+", vocabulary: 50}", "parallel: mesh: data: 4\n\tdevices: "+devices))
+	return sharedOut(t, "mesh: data: 4", devices)
 }
 
 // A run that is launched otherwise is the same run; one whose ranks lie otherwise may not be.
@@ -28,7 +33,7 @@ func TestLaunchIsNoPartOfTheStrategy(t *testing.T) {
 	}
 }
 
-func TestNodesFollowFromTheMesh(t *testing.T) {
+func TestNodesFollow(t *testing.T) {
 	for devices, want := range map[string][3]any{
 		`{}`:                               {1, 4, true},
 		`nodes: 2`:                         {2, 2, false},
@@ -41,6 +46,24 @@ func TestNodesFollowFromTheMesh(t *testing.T) {
 		nodes, perNode := s.Nodes()
 		if got := [3]any{nodes, perNode, s.OneProcess()}; got != want {
 			t.Errorf("%s: %v, not %v", devices, got, want)
+		}
+	}
+}
+
+// What is open of a mesh is for the ranks that devices give it.
+func TestNodesOfAnOpenMesh(t *testing.T) {
+	for _, c := range []struct {
+		parallel, devices     string
+		ranks, nodes, perNode int
+	}{
+		{`"auto"`, `{nodes: 2, per_node: 3}`, 6, 2, 3},
+		{`mesh: {pipeline: 2, data: "auto"}`, `per_node: 4`, 4, 1, 4},
+		{`{mesh: data: 2, zero: "auto"}`, `{}`, 2, 1, 2},
+		{`{mesh: data: 2, zero: "auto"}`, `nodes: 2`, 2, 2, 1},
+	} {
+		s := sharedOut(t, c.parallel, c.devices)
+		if nodes, perNode := s.Nodes(); s.Ranks() != c.ranks || nodes != c.nodes || perNode != c.perNode {
+			t.Errorf("%s on %s: %d ranks, %d nodes of %d", c.parallel, c.devices, s.Ranks(), nodes, perNode)
 		}
 	}
 }

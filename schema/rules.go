@@ -266,7 +266,7 @@ func (d *diagnosis) zero() {
 
 // auto: what is to be chosen needs to know for how many ranks.
 func (d *diagnosis) auto() {
-	for _, axis := range []string{"data", "replica", "sequence", "tensor", "pipeline"} {
+	for _, axis := range axes {
 		path := "parallel.mesh." + axis
 		if d.is(path, Auto) {
 			d.wrongIf(!d.given("devices.per_node") && !d.excused("devices.per_node"), []string{path}, "give devices.per_node, and devices.nodes where there are several",
