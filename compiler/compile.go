@@ -71,7 +71,7 @@ func Search(s *schema.Strategy, data plan.Data, opts Options) (*plan.Plan, []Can
 	if err != nil {
 		return nil, nil, err
 	}
-	x := &search{strategy: s, data: data, options: opts, kind: u.kind, profile: profile, room: within, ranks: max(1, s.Devices.Nodes) * max(1, s.Devices.PerNode), costs: map[costKey]*layerCost{}}
+	x := &search{strategy: s, data: data, options: opts, kind: u.kind, profile: profile, room: within, ranks: s.Ranks(), costs: map[costKey]*layerCost{}}
 	for i := range s.Model.Layers {
 		if l := &s.Model.Layers[i]; l.Kind == "repeat" {
 			x.layers += l.Count

@@ -35,7 +35,7 @@ func newSearch(t testing.TB, s *schema.Strategy, data plan.Data, layers int) *se
 	if err != nil {
 		t.Fatal(err)
 	}
-	return &search{strategy: s, data: data, kind: u.kind, profile: profile, room: within, ranks: max(1, s.Devices.Nodes) * s.Devices.PerNode, layers: layers, costs: map[costKey]*layerCost{}}
+	return &search{strategy: s, data: data, kind: u.kind, profile: profile, room: within, ranks: s.Ranks(), layers: layers, costs: map[costKey]*layerCost{}}
 }
 
 // What one layer says of a candidate is what its plan says, as far as the search needs it.
