@@ -58,8 +58,8 @@ func ProfileOf(s *schema.Strategy) (*Profile, error) {
 // for that of the device kind.
 func (u *unitOfWork) profile() (*Profile, error) {
 	p, err := u.profileOf()
-	if n := u.strategy.Devices.PerNode; err == nil && n > 0 && p.PerNode > 0 {
-		p.PerNode = n
+	if d := &u.strategy.Devices; err == nil && d.Nodes+d.PerNode > 0 && p.PerNode > 0 {
+		_, p.PerNode = u.strategy.Nodes()
 	}
 	return p, err
 }
