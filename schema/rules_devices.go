@@ -40,7 +40,7 @@ func (d *diagnosis) grace() {
 
 // ranks is the product of the mesh's axes, whichever there are, and the paths of those that have several.
 func (d *diagnosis) ranks() (ranks int64, axes []string, ok bool) {
-	if _, ok := d.known("parallel.mesh"); !ok {
+	if _, ok := d.known("parallel.mesh"); !ok || d.touched("parallel.mesh") {
 		return 0, nil, false
 	}
 	ranks = 1

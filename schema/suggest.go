@@ -52,8 +52,11 @@ var later = map[string]string{
 	"memory.offload":   "all memory is the device's",
 	"objective.plugin": `write loss: {plugin: "FILE.wasm"}`,
 
-	"parallel.mesh.expert": "no layer has experts; the axes of a mesh are pipeline, replica, data, sequence and tensor",
+	"parallel.mesh.expert": noExperts,
+	"parallel.expert":      noExperts,
 }
+
+const noExperts = "no layer has experts; the axes of a mesh are pipeline, replica, data, sequence and tensor"
 
 // synonyms are names that other tools give to keys.
 var synonyms = map[string]string{
