@@ -63,7 +63,7 @@ func (x *search) find() (*plan.Plan, []Candidate, error) {
 		return nil, nil, x.why
 	}
 	if len(list) == 0 {
-		return nil, nil, x.strategy.Wrong("parallel", fmt.Sprintf("no mesh of %d ranks goes with the rest of the strategy: rows, heads, layers and micro-batches must be enough for it", x.ranks), "give other numbers of ranks or rows")
+		return nil, nil, x.none()
 	}
 	slices.SortStableFunc(list, func(a, b Candidate) int {
 		return cmp.Or(cmp.Compare(x.overflow(a.PeakBytes), x.overflow(b.PeakBytes)), cmp.Compare(a.StepSeconds, b.StepSeconds))
@@ -112,6 +112,15 @@ func (x *search) find() (*plan.Plan, []Candidate, error) {
 	x.rank(list, chosen)
 	best.Choices = append(x.explain(chosen, len(list), planned), best.Choices...)
 	return best, append(list, x.refused...), nil
+}
+
+// none says that there is no candidate, and why one of the meshes is none.
+func (x *search) none() error {
+	why := "rows, heads, layers and micro-batches must be enough for it"
+	if list := schema.ErrorsOf(x.why); len(list) > 0 {
+		why = "of the first one tried, " + list[0].Path + ": " + list[0].Message
+	}
+	return x.strategy.Wrong("parallel", fmt.Sprintf("no mesh of %d ranks goes with the rest of the strategy: %s", x.ranks, why), "give other numbers of ranks or rows, or leave more of it open")
 }
 
 // overflow is 1 for what is not expected to fit, with what the price of a layer is off by.
@@ -235,7 +244,7 @@ func (x *search) enumerate() ([]Candidate, error) {
 	var list []Candidate
 	s := x.strategy
 	for _, stages := range x.degrees("mesh.pipeline", s.Parallel.Mesh.Pipeline, x.layers) {
-		for _, tensor := range x.degrees("mesh.tensor", s.Parallel.Mesh.Tensor, x.node()) {
+		for _, tensor := range x.degrees("mesh.tensor", s.Parallel.Mesh.Tensor, x.tensors()) {
 			for _, sequence := range x.degrees("mesh.sequence", s.Parallel.Mesh.Sequence, x.sequences()) {
 				rest := x.ranks / (stages * tensor * sequence)
 				if rest*stages*tensor*sequence != x.ranks {
@@ -287,10 +296,18 @@ func (x *search) replicas(ranks, neighbours int) (list []int) {
 	return list
 }
 
-// node is the most ranks along tensor that are tried: those of a node, whose links are fast.
+// node is how many ranks a node has, whose links are fast.
 func (x *search) node() int { return cmp.Or(x.profile.PerNode, x.ranks) }
 
-// longRow is from how many tokens on a row is worth sharing out.
+// tensors is the most ranks along tensor that are tried: those of a node, unless the strategy says of other axes what they have.
+func (x *search) tensors() int {
+	if x.strategy.Parallel.AllAxesOpen() {
+		return x.node()
+	}
+	return x.ranks
+}
+
+// longRow is from how many tokens on a row is worth sharing out, where all of the mesh is open.
 const longRow = 8192
 
 // records are how many rows of a batch stay together for the loss, whole; 0: any part of one may stand alone.
@@ -303,10 +320,13 @@ func (x *search) records() int {
 
 // sequences is the most ranks along sequence that are tried.
 func (x *search) sequences() int {
-	if x.data.Length < longRow || x.records() > 0 {
+	switch all := x.strategy.Parallel.AllAxesOpen(); {
+	case x.records() > 0 || all && x.data.Length < longRow:
 		return 1
+	case all:
+		return x.node()
 	}
-	return x.node()
+	return x.ranks
 }
 
 // ofMesh lists the candidates of a mesh.
