@@ -3,6 +3,7 @@ package compiler
 import (
 	"cmp"
 	"fmt"
+	"math"
 	"slices"
 	"strings"
 
@@ -17,15 +18,18 @@ type Candidate struct {
 	MicroBatches int
 	Recompute    string
 
-	// By the plan where one was made (Planned), else by what one layer takes.
-	Planned                    bool
+	Price          // by the plan where one was made, else by what one layer takes
+	Planned bool   // a plan was made
+	ByLayer Price  // by what one layer takes
+	Why     string // it is taken, or not
+	refused bool   // the strategy does not go with it
+}
+
+// Price is what is expected of a candidate.
+type Price struct {
 	StepSeconds                float64
 	Computed, Exposed, Waiting float64 // seconds of the rank that computes most: computing, communication that nothing is computed beside, nothing to do
 	PeakBytes                  int64
-
-	Why string // it is taken, or not
-
-	refused bool // the strategy does not go with it
 }
 
 // Priced says whether times and memory are known: they are not where the strategy does not go with the candidate.
@@ -70,7 +74,7 @@ func (x *search) find() (*plan.Plan, []Candidate, error) {
 	})
 	var best *plan.Plan
 	fits, planned, smallest, wrong := 0, 0, int64(0), x.why
-	var chosen Candidate
+	var chosen *Candidate
 	for i := range list {
 		if fits == wantedPlans || planned == mostPlans {
 			break
@@ -95,7 +99,7 @@ func (x *search) find() (*plan.Plan, []Candidate, error) {
 			continue
 		}
 		if fits++; best == nil || list[i].StepSeconds < chosen.StepSeconds {
-			best, chosen = p, list[i]
+			best, chosen = p, &list[i]
 		}
 	}
 	if planned == 0 {
@@ -108,9 +112,11 @@ func (x *search) find() (*plan.Plan, []Candidate, error) {
 	if err := best.Verify(); err != nil {
 		return nil, nil, err
 	}
+	chosen.Why = "taken"
+	taken := *chosen // the list moves
 	list = slices.DeleteFunc(list, func(c Candidate) bool { return !c.Planned && x.refuses(c.Parallel.Mesh) })
-	x.rank(list, chosen)
-	best.Choices = append(x.explain(chosen, len(list), planned), best.Choices...)
+	x.rank(list, &taken)
+	best.Choices = append(x.explain(&taken, len(list), planned), best.Choices...)
 	return best, append(list, x.refused...), nil
 }
 
@@ -149,8 +155,8 @@ func (x *search) compile(c *Candidate) (*plan.Plan, error) {
 	return p, nil
 }
 
-// rank puts the chosen candidate first, then what was planned and fits, then the rest, and says why each lost.
-func (x *search) rank(list []Candidate, chosen Candidate) {
+// rank says of each candidate why it lost, and puts the chosen one first, then what was planned and fits, then the rest.
+func (x *search) rank(list []Candidate, chosen *Candidate) {
 	group := func(c *Candidate) int {
 		switch {
 		case x.room.bytes > 0 && c.PeakBytes > x.room.bytes:
@@ -160,40 +166,53 @@ func (x *search) rank(list []Candidate, chosen Candidate) {
 		}
 		return 1
 	}
+	for i := range list {
+		c := &list[i]
+		switch {
+		case c.Why != "": // it is taken
+		case group(c) == 2:
+			c.Why = fmt.Sprintf("takes %s of %s", plan.FormatBytes(c.PeakBytes), plan.FormatBytes(x.room.bytes))
+		default:
+			c.Why = c.against(chosen)
+		}
+	}
 	slices.SortStableFunc(list, func(a, b Candidate) int {
 		return cmp.Or(cmp.Compare(group(&a), group(&b)), cmp.Compare(a.StepSeconds, b.StepSeconds))
 	})
-	for i := range list {
-		c := &list[i]
-		switch group(c) {
-		case 2:
-			c.Why = fmt.Sprintf("takes %s of %s", plan.FormatBytes(c.PeakBytes), plan.FormatBytes(x.room.bytes))
-		default:
-			c.Why = c.against(&chosen)
-		}
-	}
 }
 
-// against says how a candidate is slower than the one that was taken.
+// against says how a candidate is slower than the one that was taken: as their plans say or, where it has none, as one layer says of both.
 func (c *Candidate) against(chosen *Candidate) string {
-	slower := c.StepSeconds - chosen.StepSeconds
-	if slower <= 0 && c.Planned {
-		return "taken"
+	layers := c.ByLayer.against(&chosen.ByLayer)
+	if !c.Planned {
+		return layers
+	}
+	why := c.Price.against(&chosen.Price)
+	if c.ByLayer.StepSeconds < chosen.ByLayer.StepSeconds {
+		why += "; by layers " + layers
+	}
+	return why
+}
+
+// against says how much longer a step takes than at another price, and what for.
+func (p *Price) against(o *Price) string {
+	share := 100 * (p.StepSeconds/o.StepSeconds - 1)
+	switch {
+	case math.Abs(share) < 0.05:
+		return "as fast"
+	case share < 0:
+		return fmt.Sprintf("%.1f %% faster", -share)
 	}
 	type part struct {
 		seconds float64
 		does    string
 	}
-	parts := []part{{c.Computed - chosen.Computed, "computing"}, {c.Exposed - chosen.Exposed, "communicating"}, {c.Waiting - chosen.Waiting, "idling"}}
-	worst := slices.MaxFunc(parts, func(a, b part) int { return cmp.Compare(a.seconds, b.seconds) })
-	why := fmt.Sprintf("%.1f %% slower: %s more %s", 100*slower/chosen.StepSeconds, plan.FormatSeconds(max(0, worst.seconds)), worst.does)
-	if !c.Planned {
-		why += ", as one layer says"
-	}
-	return why
+	parts := []part{{p.Computed - o.Computed, "computing"}, {p.Exposed - o.Exposed, "communicating"}, {p.Waiting - o.Waiting, "idling"}}
+	most := slices.MaxFunc(parts, func(a, b part) int { return cmp.Compare(a.seconds, b.seconds) })
+	return fmt.Sprintf("%.1f %% slower: %s more %s", share, plan.FormatSeconds(most.seconds), most.does)
 }
 
-func (x *search) explain(c Candidate, all, planned int) []plan.Choice {
+func (x *search) explain(c *Candidate, all, planned int) []plan.Choice {
 	within := "any memory"
 	if x.room.bytes > 0 {
 		within = x.room.of

@@ -208,7 +208,7 @@ func (x *search) price(c *Candidate, cost *layerCost) {
 		handing = 2 * x.profile.hand(world, cost.boundary) * chunks // forward, and back
 	}
 	once, each := x.reducing(c, world, weights, gradients)
-	each = max(0, each-0.8*turn) // the most of it runs beside what is computed
+	each = max(each*chunks/layers*x.first(l.weights), each-0.8*turn) // the most of it runs beside what is computed
 	idle := (stages - 1) / chunks * turn
 	if p.Schedule == "zero_bubble" {
 		idle *= zeroBubbleShare
@@ -235,6 +235,15 @@ func (x *search) price(c *Candidate, cost *layerCost) {
 		memory += 2 * l.gradients
 	}
 	c.PeakBytes = int64(memory) + x.reserved(world)
+	c.ByLayer = c.Price
+}
+
+// firstShare is what of a layer's weights its first product has; those of transformers' matrices are a quarter to a third.
+const firstShare = 0.3
+
+// first is what of a layer of so many bytes is gathered, or added up, in one call: while a chunk waits for that of its first layer, or its last, it computes nothing.
+func (x *search) first(bytes float64) float64 {
+	return min(1, max(firstShare, float64(x.strategy.Parallel.BucketBytes)/bytes))
 }
 
 // underWay is how many micro-batches a chunk of the first stage holds at a time.

@@ -121,6 +121,36 @@ func TestSearchFindsTheFastest(t *testing.T) {
 	}
 }
 
+// With chunks of few layers much of what ZeRO gathers is waited for, and all of it where a layer is one bucket: nothing is computed beside what the first call gathers.
+func TestChunksWaitForTheirFirstLayer(t *testing.T) {
+	for _, bucket := range []int64{0, 8 << 20} {
+		chunksWait(t, bucket)
+	}
+}
+
+func chunksWait(t *testing.T, bucket int64) {
+	t.Helper()
+	s, data := gpt2(6, 4, 256, 64, 16)
+	s.Batch = schema.Batch{Sequences: 8, MicroBatches: 2}
+	s.Memory.Recompute = "none"
+	s.Parallel = schema.Parallel{Mesh: schema.Mesh{Pipeline: 2, Data: 2}, Zero: 3, Pipeline: schema.Pipeline{Schedule: "1f1b"}, BucketBytes: bucket, Open: []string{"pipeline.chunks"}}
+	s.Devices = schema.Devices{Kind: "cpu", Profile: "host", Threads: 4}
+	x := newSearch(t, s, data, 6)
+	list, err := x.enumerate()
+	if err != nil || len(list) != 3 {
+		t.Fatalf("%d candidates, %v", len(list), err)
+	}
+	for i := range list {
+		c := &list[i]
+		if _, err := x.compile(c); err != nil {
+			t.Fatal(err)
+		}
+		if priced := c.ByLayer.Exposed / c.Exposed; priced < 0.5 || priced > 2 {
+			t.Errorf("buckets of %d bytes, %s: %.3g s of communication by layers, %.3g s in the plan", bucket, c.Form(), c.ByLayer.Exposed, c.Exposed)
+		}
+	}
+}
+
 // Where nodes are joined by little, ZeRO's gathers stay within them.
 func TestGroupsStayWithinNodes(t *testing.T) {
 	s, data := gpt2(8, 8, 512, 4096, 256)

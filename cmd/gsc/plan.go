@@ -23,7 +23,8 @@ func planCommand() *cobra.Command {
 		Short: "Show what a run will do, without running it",
 		Long: `Plan compiles a strategy and shows the plan: a summary, or with --format text or json all of it.
 With -o the plan itself is written to a file that gsc train takes.
-With --candidates it shows what was weighed up where the strategy leaves parallel open ("auto").
+With --candidates it shows what was weighed up where the strategy leaves parallel open ("auto"): the best are planned,
+and the others priced by what one of their layers takes; each is compared with the one that is taken by the same.
 With --weights it is the plan that gsc generate follows with weights of that kind.`,
 		Args: exactly(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -95,14 +96,17 @@ func writeCandidates(w io.Writer, path string, o gsc.Options, n int) error {
 	if err != nil {
 		return err
 	}
-	lines := [][]string{{"candidates", "micro-batches", "recompute", "a step", "memory", "why"}}
+	lines := [][]string{{"candidates", "micro-batches", "recompute", "a step", "memory", "by", "why"}}
 	for i := range list[:min(n, len(list))] {
 		c := &list[i]
-		step, memory := "", ""
+		step, memory, by := "", "", ""
 		if c.Priced() {
-			step, memory = plan.FormatSeconds(c.StepSeconds), plan.FormatBytes(c.PeakBytes)
+			step, memory, by = plan.FormatSeconds(c.StepSeconds), plan.FormatBytes(c.PeakBytes), "layers" // what one of them takes
 		}
-		lines = append(lines, []string{"  " + c.Form(), fmt.Sprint(c.MicroBatches), c.Recompute, step, memory, c.Why})
+		if c.Planned {
+			by = "plan"
+		}
+		lines = append(lines, []string{"  " + c.Form(), fmt.Sprint(c.MicroBatches), c.Recompute, step, memory, by, c.Why})
 	}
 	_, err = fmt.Fprintf(w, "%s%d of %d\n", plan.Columns(lines), min(n, len(list)), len(list))
 	return err
