@@ -243,9 +243,11 @@ func (w want) within(number float64) bool {
 
 // choose names the option that was probably meant, or all of them.
 func choose(written string, options []string) string {
-	bare := make([]string, len(options))
-	for i, o := range options {
-		bare[i] = strings.Trim(o, `"`)
+	var bare []string // of options that are words: a number is not like another
+	for _, o := range options {
+		if _, err := strconv.ParseFloat(o, 64); err != nil {
+			bare = append(bare, strings.Trim(o, `"`))
+		}
 	}
 	if best := nearest(strings.Trim(written, `"`), bare); best != "" {
 		return fmt.Sprintf("did you mean %q?", best)
