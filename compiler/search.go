@@ -53,6 +53,7 @@ type search struct {
 	ranks    int
 	layers   int
 	costs    map[costKey]*layerCost
+	divide   []int       // divisors of ranks, once they are asked for
 	refused  []Candidate // that the strategy does not go with
 	why      error       // of the first of them
 }
@@ -288,12 +289,25 @@ func (x *search) degrees(path string, given, most int) []int {
 		return []int{max(1, given)}
 	}
 	var list []int
-	for n := 1; n <= min(most, x.ranks); n++ {
-		if x.ranks%n == 0 {
+	for _, n := range x.divisors() {
+		if n <= most {
 			list = append(list, n)
 		}
 	}
 	return list
+}
+
+// divisors of the number of ranks, ascending.
+func (x *search) divisors() []int {
+	if x.divide != nil {
+		return x.divide
+	}
+	for n := 1; n <= x.ranks; n++ {
+		if x.ranks%n == 0 {
+			x.divide = append(x.divide, n)
+		}
+	}
+	return x.divide
 }
 
 // replicas are the numbers of groups that ranks which share rows out may form, of which each shares out what ZeRO does: one, and those of a node where all are on several.

@@ -143,6 +143,9 @@ func (e *evaluation) decode() (*Strategy, error) {
 	}
 	var w wire
 	if err := json.Unmarshal(text, &w); err != nil {
+		if wrong, ok := errorAs[*json.UnmarshalTypeError](err); ok && strings.HasPrefix(wrong.Value, "number ") {
+			return nil, e.tooLarge(wrong)
+		}
 		return nil, fmt.Errorf("the schema and its Go types differ: %w", err)
 	}
 	s := &Strategy{
@@ -201,6 +204,16 @@ func (e *evaluation) decode() (*Strategy, error) {
 	}
 	s.Digest, err = digest(s.Evaluated, s.Model.Layers)
 	return s, err
+}
+
+// tooLarge is the error for a number that its Go type cannot hold.
+func (e *evaluation) tooLarge(wrong *json.UnmarshalTypeError) error {
+	path := strings.ToLower(wrong.Field) // as all keys are
+	found := &Error{Path: path, Message: strings.TrimPrefix(wrong.Value, "number ") + " is beyond the numbers that this can be"}
+	if pos, ok := e.positions()[path]; ok {
+		found.At = []Pos{pos}
+	}
+	return found
 }
 
 func (d *wireDevices) devices() (Devices, error) {
@@ -317,16 +330,26 @@ func sizeBytes(size any) (int64, error) {
 	case nil:
 		return 0, nil
 	case float64:
-		return int64(x), nil
+		return whole(x)
 	case string:
 		digits := strings.TrimRight(x, "BKMGTi ")
 		number, err := strconv.ParseFloat(digits, 64)
 		unit, ok := units[strings.TrimSpace(x[len(digits):])]
 		if err == nil && ok {
-			return int64(number * unit), nil
+			return whole(number * unit)
 		}
 	}
 	return 0, fmt.Errorf("%v is not a size", size)
+}
+
+// mostBytes is far beyond any memory, and sums of some such sizes are still numbers.
+const mostBytes = 1 << 60
+
+func whole(bytes float64) (int64, error) {
+	if bytes > mostBytes {
+		return 0, fmt.Errorf("%.3g bytes are more than any machine has", bytes)
+	}
+	return int64(bytes), nil
 }
 
 var units = map[string]float64{

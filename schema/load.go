@@ -36,6 +36,9 @@ func Load(path string, opts Options) (*Strategy, error) {
 		return nil, err
 	}
 	s, err := e.decode()
+	if list := ErrorsOf(err); list != nil {
+		return nil, list
+	}
 	if err != nil {
 		return nil, Errors{{Message: err.Error()}}
 	}

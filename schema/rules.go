@@ -27,11 +27,11 @@ func (d *diagnosis) rules() {
 		return
 	}
 	for _, rule := range []func(){
-		d.divides, d.attention, d.rotary, d.vocabulary, d.classes,
+		d.sizes, d.elements, d.divides, d.attention, d.rotary, d.vocabulary, d.classes,
 		d.microBatches, d.tokens, d.sharding, d.stages, d.auto, d.zero, d.codec, d.objective, d.optimizer, d.parameters, d.compress,
 		d.length, d.warmup, d.floor, d.table,
 		d.task, d.rows, d.rowLength, d.buckets, d.splits, d.validated,
-		d.metrics, d.best, d.profile, d.nodes, d.grace,
+		d.metrics, d.best, d.profile, d.many, d.nodes, d.grace,
 	} {
 		rule()
 	}
@@ -138,17 +138,28 @@ func (d *diagnosis) divides() {
 	}
 }
 
+// divisors of n, ascending.
+func divisors(n int64) (list []int64) {
+	var large []int64
+	for i := int64(1); i <= n/i; i++ {
+		if n%i != 0 {
+			continue
+		}
+		list = append(list, i)
+		if i != n/i {
+			large = append(large, n/i)
+		}
+	}
+	slices.Reverse(large)
+	return append(list, large...)
+}
+
 // mostDivisors bounds the list of a fix.
 const mostDivisors = 12
 
 // useDivisors names the divisors of n, the ones nearest to a when there are many.
 func useDivisors(a, n int64) string {
-	var list []int64
-	for i := int64(1); i <= n; i++ {
-		if n%i == 0 {
-			list = append(list, i)
-		}
-	}
+	list := divisors(n)
 	if len(list) > mostDivisors {
 		near := slices.IndexFunc(list, func(x int64) bool { return x > a })
 		near = min(max(near-mostDivisors/2, 0), len(list)-mostDivisors)

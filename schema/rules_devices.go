@@ -50,7 +50,9 @@ func (d *diagnosis) ranks() (ranks int64, axes []string, ok bool) {
 		if !ok || n < 1 {
 			return 0, nil, false
 		}
-		ranks *= n
+		if ranks *= n; ranks > mostRanks { // which many says
+			return 0, nil, false
+		}
 		if n > 1 {
 			axes = append(axes, path)
 		}

@@ -214,8 +214,28 @@ func (w want) phrase() string {
 	case len(w.words) == 0 || w.kind&^cue.NumberKind != 0:
 		return nouns[w.kind]
 	}
+	if most, ok := w.upTo(); ok {
+		return most
+	}
 	text := nouns[w.kind] + " of " + strings.Join(w.words, " and ")
 	return strings.NewReplacer("of more than", "over", "of less than", "under", "and less than", "and under", "and more than", "and over").Replace(text)
+}
+
+// upTo says of whole numbers that begin with 0 or 1 where they end.
+func (w want) upTo() (string, bool) {
+	first, last := 0, ""
+	for _, word := range w.words {
+		most, isMost := strings.CutPrefix(word, "at most ")
+		switch {
+		case isMost:
+			last = most
+		case word == "more than 0":
+			first = 1
+		case word != "at least 0":
+			return "", false
+		}
+	}
+	return fmt.Sprintf("an integer from %d to %s", first, last), w.kind == cue.IntKind && last != "" && len(w.words) > 1
 }
 
 func (w want) listPhrase() string {
