@@ -134,7 +134,7 @@ func (c *chooser) counts() []int {
 	if p := c.strategy.Objective.Plugin; p != nil {
 		ranks *= max(1, p.Records()) // which stay together
 	}
-	for n := 2; c.room.bytes > 0 && n*ranks <= b.Sequences; n++ {
+	for n := 2; c.room.bytes > 0 && n <= schema.MostMicroBatches && n*ranks <= b.Sequences; n++ {
 		if b.Sequences%(n*ranks) == 0 {
 			counts = append(counts, n)
 		}

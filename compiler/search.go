@@ -429,7 +429,7 @@ func (x *search) rules(m schema.Mesh) []schema.Rule {
 func (x *search) microBatches(m schema.Mesh) (list []int) {
 	b := x.strategy.Batch
 	for rows := 1; rows <= 32 && rows*m.RowRanks() <= b.Sequences; rows *= 2 {
-		if n := b.Sequences / (rows * m.RowRanks()); n*rows*m.RowRanks() == b.Sequences && rows%max(1, x.records()) == 0 && (b.MicroBatches == 0 || n == b.MicroBatches) && (m.Pipeline == 1 || n >= m.Pipeline) {
+		if n := b.Sequences / (rows * m.RowRanks()); n*rows*m.RowRanks() == b.Sequences && rows%max(1, x.records()) == 0 && n <= schema.MostMicroBatches && (b.MicroBatches == 0 || n == b.MicroBatches) && (m.Pipeline == 1 || n >= m.Pipeline) {
 			list = append(list, n)
 		}
 	}

@@ -197,3 +197,19 @@ func TestSearchKeepsWhatIsSaid(t *testing.T) {
 		t.Error("three stages of four ranks were planned")
 	}
 }
+
+// What is chosen keeps to what a strategy may say, however many rows there are.
+func TestMicroBatchesChosenAreBounded(t *testing.T) {
+	s, data := gpt2(4, 4, 32, 64, 16)
+	s.Batch = schema.Batch{Sequences: 1 << 24}
+	s.Devices = schema.Devices{Kind: "cpu", Profile: "host"}
+	c := chooser{strategy: s, room: room{bytes: 1}}
+	if counts := c.counts(); slices.Max(counts) != schema.MostMicroBatches {
+		t.Errorf("%d micro-batches are tried", slices.Max(counts))
+	}
+	for _, n := range newSearch(t, s, data, 4).microBatches(schema.Mesh{Data: 1, Pipeline: 1}) {
+		if n > schema.MostMicroBatches {
+			t.Errorf("the search tries %d micro-batches", n)
+		}
+	}
+}

@@ -75,6 +75,9 @@ func (o Objective) OfClasses() bool {
 	return o.Loss == "cross_entropy" || o.Plugin != nil && o.Plugin.Targets != plan.TargetValues
 }
 
+// MostMicroBatches is how many a step is cut into at most.
+const MostMicroBatches = 1 << 16
+
 // Batch is the global batch and how it is cut.
 type Batch struct {
 	Sequences    int // rows a step
