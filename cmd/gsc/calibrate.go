@@ -1,7 +1,6 @@
 package main
 
 import (
-	"errors"
 	"fmt"
 	"os"
 	"time"
@@ -26,12 +25,8 @@ names it by devices: profile: "FILE", or a command by --profile FILE. Nothing el
 			var file *renameio.PendingFile // opened before a minute is spent on measuring
 			if output != "-" {
 				var err error
-				if file, err = renameio.NewPendingFile(output, renameio.WithPermissions(0o666)); err != nil {
-					var reason *os.PathError
-					if errors.As(err, &reason) {
-						err = reason.Err // its path is that of a file beside
-					}
-					return fmt.Errorf("%s cannot be written: %w", output, err)
+				if file, err = pending(output); err != nil {
+					return err
 				}
 				defer file.Cleanup()
 			}

@@ -7,7 +7,6 @@ import (
 	"os"
 	"strings"
 
-	"github.com/google/renameio/v2"
 	"github.com/spf13/cobra"
 
 	"github.com/gsc-project/gsc"
@@ -118,7 +117,7 @@ func savePlan(path string, p *plan.Plan, format string) error {
 	if err := writePlan(&b, p, format); err != nil {
 		return err
 	}
-	return renameio.WriteFile(path, []byte(b.String()), 0o666)
+	return writeFile(path, b.String())
 }
 
 // saveTimeline replaces the file only when all of the timeline is written.
@@ -127,7 +126,7 @@ func saveTimeline(path, given string, p *plan.Plan, o gsc.Options) error {
 	if err := gsc.PredictedTimeline(&b, given, p, o); err != nil {
 		return err
 	}
-	return renameio.WriteFile(path, []byte(b.String()), 0o666)
+	return writeFile(path, b.String())
 }
 
 func planDiffCommand() *cobra.Command {

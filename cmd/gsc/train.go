@@ -25,6 +25,11 @@ if the strategy has changed since, gsc says how and stops; with --reshard it goe
 settings of memory have. Ctrl-C saves and ends cleanly.`,
 		Args: exactly(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if t.Timeline != "" {
+				if err := writable(t.Timeline); err != nil {
+					return err
+				}
+			}
 			t.Options = *o
 			t.Out = cmd.OutOrStdout()
 			t.Width = terminalWidth()
