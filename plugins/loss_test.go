@@ -341,3 +341,19 @@ func BenchmarkCall(b *testing.B) {
 		}
 	}
 }
+
+// BenchmarkHostToGuest is what it takes to get into a guest and out again, with bounds on and a status looked at: the cross entropy's init does nothing.
+func BenchmarkHostToGuest(b *testing.B) {
+	call, closing, err := load(b, newHost(b), "cross_entropy.wasm").Caller(ctx)
+	if err != nil {
+		b.Fatal(err)
+	}
+	for b.Loop() {
+		if err := call(); err != nil {
+			b.Fatal(err)
+		}
+	}
+	if err := closing(); err != nil {
+		b.Fatal(err)
+	}
+}
