@@ -68,6 +68,23 @@ func TestEveryPairOfAxes(t *testing.T) {
 	}
 }
 
+// What ranks of tensor do not divide, and can compute whole, they do: an MLP, and the key-value head of multi-query attention.
+func TestWhatStaysWhole(t *testing.T) {
+	const model = `schema.#Llama & {layers: 2, heads: 4, kv_heads: 1, width: 16, mlp: 21, context: 16, std: 0.3, dropout: attention: 0.1}`
+	for _, device := range []string{"cpu", "ref"} {
+		one := learn(t, device, model, stream, 5, "batch.sequences=8")
+		for _, cut := range [][]string{{"parallel.mesh.tensor=2"}, {"parallel.mesh.tensor=4", megatron}, {mesh(2), "parallel.mesh.tensor=2", "parallel.zero=3"},
+			{"parallel.mesh.tensor=2", "parallel.mesh.sequence=2", `parallel.attention="ring"`}, {"parallel.mesh.tensor=2", "parallel.mesh.pipeline=2"}} {
+			l := one.shared(t, cut...)
+			for _, want := range []string{"mlp stays whole", "kv_heads stays whole"} {
+				if !slices.ContainsFunc(l.plan.Choices, func(c plan.Choice) bool { return c.Value == want }) {
+					t.Errorf("%v: the plan does not say that %s: %v", cut, want, l.plan.Choices)
+				}
+			}
+		}
+	}
+}
+
 // All ranks end with the same bits, in every run and with any number of threads.
 func TestRanksHoldTheSameBits(t *testing.T) {
 	p := planOf(t, write(t, wide, stream), "batch.sequences=6", "batch.micro_batches=2", mesh(3))

@@ -54,14 +54,17 @@ func (u *unitOfWork) shard() error {
 		u.choices = append(u.choices, plan.Choice{What: "parallel.mesh", Value: what, Why: fmt.Sprintf("%d ranks share it out", s.padded[what])})
 	}
 	for _, w := range slices.SortedFunc(maps.Keys(s.whole), func(a, b uneven) int { return strings.Compare(fmt.Sprint(a), fmt.Sprint(b)) }) {
-		if w.dim != "vocab" {
+		if !slices.Contains(mayStayWhole, w.dim) {
 			return u.strategy.Wrong("parallel.mesh."+w.axis, fmt.Sprintf("%d ranks do not divide %s = %d", s.degrees[w.axis], w.dim, w.size), "use a number of ranks that does")
 		}
-		u.choices = append(u.choices, plan.Choice{What: "parallel.rules", Value: "vocab stays whole",
+		u.choices = append(u.choices, plan.Choice{What: "parallel.rules", Value: w.dim + " stays whole",
 			Why: fmt.Sprintf("%d does not divide among %d ranks along %s", w.size, s.degrees[w.axis], w.axis)})
 	}
 	return nil
 }
+
+// mayStayWhole are the dims that each rank has whole where they do not divide among ranks: it then does more than its share, and nothing else changes.
+var mayStayWhole = []string{"vocab", "mlp", "kv_heads"}
 
 // sharder is the state of the pass.
 type sharder struct {

@@ -18,7 +18,7 @@ var limits = []limit{
 	{"parallel.zero", regexp.MustCompile(`^parts of weights that are stored in bf16 are not updated by ranks apart`)},
 	{"parallel.mesh.tensor", regexp.MustCompile(`^stochastic rounding takes its bits by the places`)},
 	{"optimizer.kind", regexp.MustCompile(`^(muon|lamb|adafactor) looks at whole matrices`)},
-	{"parallel.mesh.tensor", regexp.MustCompile(`^\d+ ranks do not divide (heads|kv_heads|mlp) = \d+$`)},
+	{"parallel.mesh.tensor", regexp.MustCompile(`^\d+ ranks do not divide heads = \d+$`)},
 	{"parallel.mesh.data", regexp.MustCompile(`^\d+ ranks are more than the \d+ rows of a micro-batch$`)},
 	{"parallel.attention", regexp.MustCompile(`^\d+ ranks do not divide \d+ (key-value heads|heads), so that these cannot be exchanged for tokens$`)},
 	{"parallel.attention", regexp.MustCompile(`and a ring goes along one axis$`)},

@@ -45,7 +45,6 @@ func TestLimitsAreWhatIsRefused(t *testing.T) {
 		{`parallel.mesh.tensor=2; model.heads=4; model.kv_heads=2; model.mlp=16; devices.kind="cuda"; precision={compute: "bf16", master: "bf16", rounding: "stochastic"}`, true},
 		{`parallel.mesh.tensor=3; model.kv_heads=3; optimizer.kind="muon"`, true},
 		{`parallel.mesh.tensor=2`, true},
-		{`parallel.mesh.tensor=3`, true},
 		{`parallel.mesh.data=3`, true},
 		{`parallel.mesh.sequence=2; parallel.attention="exchange"`, true},
 		{`parallel.mesh.sequence=2; parallel.mesh.tensor=2; model.heads=4; model.kv_heads=2; model.mlp=16; parallel.attention="ring"; parallel.rules=[{kind: "activation", region: "attention", dim: "seq", axis: "tensor"}]`, true},
