@@ -266,6 +266,9 @@ func draw(seed int, device string) *drawn {
 	}
 	head := pick(4, 6, 8)
 	mlp := d.tensor * (3 + r.IntN(8))
+	if r.IntN(6) == 0 {
+		mlp++ // then it stays whole
+	}
 	d.length = max(d.sequence*d.tensor, 5+r.IntN(14)) // padded where it does not divide
 	d.megatron = d.tensor > 1 && r.IntN(2) == 0
 	layers := d.stages(pick)
