@@ -8,12 +8,10 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/gsc-project/gsc"
 	"github.com/gsc-project/gsc/collectives/local"
 	"github.com/gsc-project/gsc/compiler/plan"
 	"github.com/gsc-project/gsc/compress"
 	"github.com/gsc-project/gsc/runtime"
-	"github.com/gsc-project/gsc/runtime/data"
 )
 
 // A mask that is due in a step that is skipped, for gradients that overflow or for a loss that is no number, is made in it, of the dense copy as it stands: nothing of a
@@ -170,25 +168,11 @@ func TestPoliciesAreToldOfTheWeightsOfTheirStage(t *testing.T) {
 
 // askedLab is a lab whose policies are noted, those of each rank apart.
 func askedLab(t *testing.T, p *plan.Plan) (*lab, []*asked) {
-	l, world := &lab{t: t, plan: p}, local.NewWorld(p.Ranks(), local.Options{})
-	var hosts []*asked
-	for rank := range p.Ranks() {
-		device, err := gsc.NewDevice(p.Device, 1)
-		l.check(err)
-		t.Cleanup(func() { device.Close() })
-		hosts = append(hosts, &asked{told: map[string]float64{}})
-		m, err := runtime.Bind(p, device, runtime.Rank{Number: rank, Join: world.Group, Host: hosts[rank]})
-		l.check(err)
-		t.Cleanup(func() { m.Close() })
-		l.machines = append(l.machines, m)
-	}
-	var err error
-	l.ranks, err = runtime.NewRanks(l.machines, world.Fail)
-	l.check(err)
-	t.Cleanup(l.ranks.Close)
-	l.set, err = data.Open(p.Data)
-	l.check(err)
-	l.batch = data.NewBatch(p.Data, p.Training.Sequences)
-	l.check(l.ranks.Start())
+	world := local.NewWorld(p.Ranks(), local.Options{})
+	hosts := make([]*asked, p.Ranks())
+	l := hostedLab(t, p, expand(p), 1, world, world.Group, func(rank int) runtime.Host {
+		hosts[rank] = &asked{told: map[string]float64{}}
+		return hosts[rank]
+	})
 	return l, hosts
 }

@@ -158,6 +158,13 @@ func joinLab(t testing.TB, p *plan.Plan, threads int, world *local.World, join f
 func stagedLab(t testing.TB, p *plan.Plan, stages []*plan.Stage, threads int, world *local.World, join func(axis string, ranks []int, rank int) (collectives.Group, error),
 	on ...func(kernels.Device) kernels.Device) *lab {
 	t.Helper()
+	return hostedLab(t, p, stages, threads, world, join, func(int) runtime.Host { return nil }, on...)
+}
+
+// hostedLab is stagedLab with what does the plugins' work for each rank.
+func hostedLab(t testing.TB, p *plan.Plan, stages []*plan.Stage, threads int, world *local.World, join func(axis string, ranks []int, rank int) (collectives.Group, error),
+	host func(rank int) runtime.Host, on ...func(kernels.Device) kernels.Device) *lab {
+	t.Helper()
 	l := &lab{t: t, plan: p}
 	for rank, stage := range stages {
 		device, err := gsc.NewDevice(p.Device, threads)
@@ -166,7 +173,7 @@ func stagedLab(t testing.TB, p *plan.Plan, stages []*plan.Stage, threads int, wo
 		for _, other := range on {
 			device = other(device)
 		}
-		m, err := runtime.BindStage(p, stage, device, runtime.Rank{Number: rank, Join: join})
+		m, err := runtime.BindStage(p, stage, device, runtime.Rank{Number: rank, Join: join, Host: host(rank)})
 		l.check(err)
 		t.Cleanup(func() { m.Close() })
 		l.machines = append(l.machines, m)

@@ -1,7 +1,5 @@
 package schema
 
-import "math"
-
 // The limits are far beyond any run, and keep what is counted within what numbers hold: the definitions bound each number alone, and these rules what
 // several of them make together.
 const (
@@ -36,12 +34,9 @@ func (d *diagnosis) elements() {
 		}
 	}
 	rows, ok := d.number("batch.sequences")
-	length, okLength := d.number("model.context")
-	if n, given := d.number("data.length"); given {
-		length = math.Min(n, length)
-	}
-	d.wrongIf(ok && okLength && rows*length*widest > mostElements, []string{"batch.sequences", "model.context", widestAt}, "",
-		"%.0f rows of %.0f tokens, each of %.0f elements, are more than any machine has", rows, length, widest)
+	length, lengthAt, okLength := d.rowTokens()
+	d.wrongIf(ok && okLength && rows*float64(length)*widest > mostElements, []string{"batch.sequences", lengthAt, widestAt}, "",
+		"%.0f rows of %d tokens, each of %.0f elements, are more than any machine has", rows, length, widest)
 	width, ok := d.number("model.width")
 	layers, okLayers := d.number("model.layers")
 	between := width

@@ -5,13 +5,17 @@ import "fmt"
 // tokens: each rank of sequence takes some of a row.
 func (d *diagnosis) tokens() {
 	ranks, ok := d.integer("parallel.mesh.sequence")
-	path := "data.length"
-	length, given := d.integer(path)
-	if !given {
-		path = "model.context"
-		length, given = d.integer(path)
-	}
+	length, path, given := d.rowTokens()
 	d.wrongIf(ok && given && length > 0 && ranks > length, []string{"parallel.mesh.sequence", path}, "use fewer ranks, or longer rows", "%d ranks are more than the %d tokens of a row", ranks, length)
+}
+
+// rowTokens is how many tokens a row has, and what says so.
+func (d *diagnosis) rowTokens() (n int64, path string, ok bool) {
+	if n, ok := d.integer("data.length"); ok {
+		return n, "data.length", true
+	}
+	n, ok = d.integer("model.context")
+	return n, "model.context", ok
 }
 
 // sharding: weights have neither rows nor tokens that a rule could share out.
