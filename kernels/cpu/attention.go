@@ -125,14 +125,14 @@ func (x *attention) scores(out []float32, m rowsOf, keys, n int, xT, edge []floa
 
 // transpose packs rows [i, i+n) of one head, rounded, a lane for each; lanes beyond n are 0.
 func (x *attention) transpose(out []float32, m heads, b, i, h, n int) {
-	x.d.tiles.packPanel(out, queryTile, source{m.at(b, i, h), m.t, 1}, n, x.width)
+	x.d.tiles.packPanel(out, queryTile, source{m.at(b, i, h), m.t, 1}, n, x.width, false)
 	x.roundAll(out[:x.width*queryTile])
 }
 
 // untranspose is the inverse of transpose.
 func (x *attention) untranspose(m heads, b, i, h, n int, in []float32) {
 	out := unsafe.Slice(m.at(b, i, h), (n-1)*m.t+x.width)
-	x.d.tiles.packAcross(out, m.t, source{&in[0], queryTile, 1}, x.width, n)
+	x.d.tiles.packAcross(out, m.t, source{&in[0], queryTile, 1}, x.width, n, true)
 }
 
 // factors are what q is multiplied by before, and the scores after the soft cap, so that scores end as logarithms to base 2.

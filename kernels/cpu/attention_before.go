@@ -29,7 +29,7 @@ func (x *attentionForward) goOn(w *forwardWorker, tile *forwardTile) {
 		}
 	}
 	o := x.before.o
-	x.d.tiles.packPanel(tile.oT, queryTile, source{o.at(w.b, tile.i, tile.h), o.t, 1}, tile.n, x.width)
+	x.d.tiles.packPanel(tile.oT, queryTile, source{o.at(w.b, tile.i, tile.h), o.t, 1}, tile.n, x.width, false)
 	tile.begun = true
 }
 

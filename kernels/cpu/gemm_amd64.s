@@ -7,16 +7,11 @@
 // func tile1x8AVX2(k int, a *float32, aRow int, aStep int, b *float32, bStep int, c *float32, cRow int, bias *float32, add bool)
 // Requires: AVX, FMA3, MMX+
 TEXT ·tile1x8AVX2(SB), NOSPLIT, $0-73
-	MOVQ       c+48(FP), AX
-	MOVQ       cRow+56(FP), CX
-	SHLQ       $0x02, CX
-	PREFETCHT0 (AX)
-	PREFETCHT0 28(AX)
-	MOVQ       bias+64(FP), AX
-	TESTQ      AX, AX
-	JZ         zero
-	VMOVUPS    (AX), Y0
-	JMP        begin
+	MOVQ    bias+64(FP), AX
+	TESTQ   AX, AX
+	JZ      zero
+	VMOVUPS (AX), Y0
+	JMP     begin
 
 zero:
 	VXORPS Y0, Y0, Y0
@@ -33,6 +28,30 @@ begin:
 	MOVQ  a+8(FP), SI
 	TESTQ AX, AX
 	JLE   end
+	MOVQ  c+48(FP), DI
+	MOVQ  cRow+56(FP), R8
+	SHLQ  $0x02, R8
+	MOVQ  $0x00000001, R9
+
+row:
+	PREFETCHT0 (DI)
+	PREFETCHT0 28(DI)
+	ADDQ       R8, DI
+	MOVQ       AX, R10
+	SUBQ       $0x04, R10
+
+first:
+	VMOVUPS      (CX), Y1
+	VBROADCASTSS (SI), Y2
+	VFMADD231PS  Y1, Y2, Y0
+	ADDQ         BX, SI
+	ADDQ         DX, CX
+	DECQ         AX
+	JZ           end
+	CMPQ         AX, R10
+	JG           first
+	DECQ         R9
+	JNZ          row
 
 loop:
 	VMOVUPS      (CX), Y1
@@ -63,17 +82,12 @@ store:
 // func tile1x16AVX2(k int, a *float32, aRow int, aStep int, b *float32, bStep int, c *float32, cRow int, bias *float32, add bool)
 // Requires: AVX, FMA3, MMX+
 TEXT ·tile1x16AVX2(SB), NOSPLIT, $0-73
-	MOVQ       c+48(FP), AX
-	MOVQ       cRow+56(FP), CX
-	SHLQ       $0x02, CX
-	PREFETCHT0 (AX)
-	PREFETCHT0 60(AX)
-	MOVQ       bias+64(FP), AX
-	TESTQ      AX, AX
-	JZ         zero
-	VMOVUPS    (AX), Y0
-	VMOVUPS    32(AX), Y1
-	JMP        begin
+	MOVQ    bias+64(FP), AX
+	TESTQ   AX, AX
+	JZ      zero
+	VMOVUPS (AX), Y0
+	VMOVUPS 32(AX), Y1
+	JMP     begin
 
 zero:
 	VXORPS Y0, Y0, Y0
@@ -91,6 +105,32 @@ begin:
 	MOVQ  a+8(FP), SI
 	TESTQ AX, AX
 	JLE   end
+	MOVQ  c+48(FP), DI
+	MOVQ  cRow+56(FP), R8
+	SHLQ  $0x02, R8
+	MOVQ  $0x00000001, R9
+
+row:
+	PREFETCHT0 (DI)
+	PREFETCHT0 60(DI)
+	ADDQ       R8, DI
+	MOVQ       AX, R10
+	SUBQ       $0x04, R10
+
+first:
+	VMOVUPS      (CX), Y2
+	VMOVUPS      32(CX), Y3
+	VBROADCASTSS (SI), Y4
+	VFMADD231PS  Y2, Y4, Y0
+	VFMADD231PS  Y3, Y4, Y1
+	ADDQ         BX, SI
+	ADDQ         DX, CX
+	DECQ         AX
+	JZ           end
+	CMPQ         AX, R10
+	JG           first
+	DECQ         R9
+	JNZ          row
 
 loop:
 	VMOVUPS      (CX), Y2
@@ -126,20 +166,12 @@ store:
 // func tile2x8AVX2(k int, a *float32, aRow int, aStep int, b *float32, bStep int, c *float32, cRow int, bias *float32, add bool)
 // Requires: AVX, FMA3, MMX+
 TEXT ·tile2x8AVX2(SB), NOSPLIT, $0-73
-	MOVQ       c+48(FP), AX
-	MOVQ       cRow+56(FP), CX
-	SHLQ       $0x02, CX
-	PREFETCHT0 (AX)
-	PREFETCHT0 28(AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	PREFETCHT0 28(AX)
-	MOVQ       bias+64(FP), AX
-	TESTQ      AX, AX
-	JZ         zero
-	VMOVUPS    (AX), Y0
-	VMOVUPS    (AX), Y1
-	JMP        begin
+	MOVQ    bias+64(FP), AX
+	TESTQ   AX, AX
+	JZ      zero
+	VMOVUPS (AX), Y0
+	VMOVUPS (AX), Y1
+	JMP     begin
 
 zero:
 	VXORPS Y0, Y0, Y0
@@ -157,6 +189,32 @@ begin:
 	MOVQ  a+8(FP), DI
 	TESTQ AX, AX
 	JLE   end
+	MOVQ  c+48(FP), R8
+	MOVQ  cRow+56(FP), R9
+	SHLQ  $0x02, R9
+	MOVQ  $0x00000002, R10
+
+row:
+	PREFETCHT0 (R8)
+	PREFETCHT0 28(R8)
+	ADDQ       R9, R8
+	MOVQ       AX, R11
+	SUBQ       $0x04, R11
+
+first:
+	VMOVUPS      (CX), Y2
+	VBROADCASTSS (DI), Y3
+	VFMADD231PS  Y2, Y3, Y0
+	VBROADCASTSS (DI)(BX*1), Y3
+	VFMADD231PS  Y2, Y3, Y1
+	ADDQ         SI, DI
+	ADDQ         DX, CX
+	DECQ         AX
+	JZ           end
+	CMPQ         AX, R11
+	JG           first
+	DECQ         R10
+	JNZ          row
 
 loop:
 	VMOVUPS      (CX), Y2
@@ -194,22 +252,14 @@ store:
 // func tile2x16AVX2(k int, a *float32, aRow int, aStep int, b *float32, bStep int, c *float32, cRow int, bias *float32, add bool)
 // Requires: AVX, FMA3, MMX+
 TEXT ·tile2x16AVX2(SB), NOSPLIT, $0-73
-	MOVQ       c+48(FP), AX
-	MOVQ       cRow+56(FP), CX
-	SHLQ       $0x02, CX
-	PREFETCHT0 (AX)
-	PREFETCHT0 60(AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	PREFETCHT0 60(AX)
-	MOVQ       bias+64(FP), AX
-	TESTQ      AX, AX
-	JZ         zero
-	VMOVUPS    (AX), Y0
-	VMOVUPS    32(AX), Y1
-	VMOVUPS    (AX), Y2
-	VMOVUPS    32(AX), Y3
-	JMP        begin
+	MOVQ    bias+64(FP), AX
+	TESTQ   AX, AX
+	JZ      zero
+	VMOVUPS (AX), Y0
+	VMOVUPS 32(AX), Y1
+	VMOVUPS (AX), Y2
+	VMOVUPS 32(AX), Y3
+	JMP     begin
 
 zero:
 	VXORPS Y0, Y0, Y0
@@ -229,6 +279,35 @@ begin:
 	MOVQ  a+8(FP), DI
 	TESTQ AX, AX
 	JLE   end
+	MOVQ  c+48(FP), R8
+	MOVQ  cRow+56(FP), R9
+	SHLQ  $0x02, R9
+	MOVQ  $0x00000002, R10
+
+row:
+	PREFETCHT0 (R8)
+	PREFETCHT0 60(R8)
+	ADDQ       R9, R8
+	MOVQ       AX, R11
+	SUBQ       $0x04, R11
+
+first:
+	VMOVUPS      (CX), Y4
+	VMOVUPS      32(CX), Y5
+	VBROADCASTSS (DI), Y6
+	VFMADD231PS  Y4, Y6, Y0
+	VFMADD231PS  Y5, Y6, Y1
+	VBROADCASTSS (DI)(BX*1), Y6
+	VFMADD231PS  Y4, Y6, Y2
+	VFMADD231PS  Y5, Y6, Y3
+	ADDQ         SI, DI
+	ADDQ         DX, CX
+	DECQ         AX
+	JZ           end
+	CMPQ         AX, R11
+	JG           first
+	DECQ         R10
+	JNZ          row
 
 loop:
 	VMOVUPS      (CX), Y4
@@ -275,28 +354,14 @@ store:
 // func tile4x8AVX2(k int, a *float32, aRow int, aStep int, b *float32, bStep int, c *float32, cRow int, bias *float32, add bool)
 // Requires: AVX, FMA3, MMX+
 TEXT ·tile4x8AVX2(SB), NOSPLIT, $0-73
-	MOVQ       c+48(FP), AX
-	MOVQ       cRow+56(FP), CX
-	SHLQ       $0x02, CX
-	PREFETCHT0 (AX)
-	PREFETCHT0 28(AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	PREFETCHT0 28(AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	PREFETCHT0 28(AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	PREFETCHT0 28(AX)
-	MOVQ       bias+64(FP), AX
-	TESTQ      AX, AX
-	JZ         zero
-	VMOVUPS    (AX), Y0
-	VMOVUPS    (AX), Y1
-	VMOVUPS    (AX), Y2
-	VMOVUPS    (AX), Y3
-	JMP        begin
+	MOVQ    bias+64(FP), AX
+	TESTQ   AX, AX
+	JZ      zero
+	VMOVUPS (AX), Y0
+	VMOVUPS (AX), Y1
+	VMOVUPS (AX), Y2
+	VMOVUPS (AX), Y3
+	JMP     begin
 
 zero:
 	VXORPS Y0, Y0, Y0
@@ -318,6 +383,37 @@ begin:
 	ADDQ  BX, R8
 	TESTQ AX, AX
 	JLE   end
+	MOVQ  c+48(FP), R9
+	MOVQ  cRow+56(FP), R10
+	SHLQ  $0x02, R10
+	MOVQ  $0x00000004, R11
+
+row:
+	PREFETCHT0 (R9)
+	PREFETCHT0 28(R9)
+	ADDQ       R10, R9
+	MOVQ       AX, R12
+	SUBQ       $0x04, R12
+
+first:
+	VMOVUPS      (CX), Y4
+	VBROADCASTSS (DI), Y5
+	VFMADD231PS  Y4, Y5, Y0
+	VBROADCASTSS (DI)(BX*1), Y5
+	VFMADD231PS  Y4, Y5, Y1
+	VBROADCASTSS (DI)(BX*2), Y5
+	VFMADD231PS  Y4, Y5, Y2
+	VBROADCASTSS (R8), Y5
+	VFMADD231PS  Y4, Y5, Y3
+	ADDQ         SI, DI
+	ADDQ         SI, R8
+	ADDQ         DX, CX
+	DECQ         AX
+	JZ           end
+	CMPQ         AX, R12
+	JG           first
+	DECQ         R11
+	JNZ          row
 
 loop:
 	VMOVUPS      (CX), Y4
@@ -370,32 +466,18 @@ store:
 // func tile4x16AVX2(k int, a *float32, aRow int, aStep int, b *float32, bStep int, c *float32, cRow int, bias *float32, add bool)
 // Requires: AVX, FMA3, MMX+
 TEXT ·tile4x16AVX2(SB), NOSPLIT, $0-73
-	MOVQ       c+48(FP), AX
-	MOVQ       cRow+56(FP), CX
-	SHLQ       $0x02, CX
-	PREFETCHT0 (AX)
-	PREFETCHT0 60(AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	PREFETCHT0 60(AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	PREFETCHT0 60(AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	PREFETCHT0 60(AX)
-	MOVQ       bias+64(FP), AX
-	TESTQ      AX, AX
-	JZ         zero
-	VMOVUPS    (AX), Y0
-	VMOVUPS    32(AX), Y1
-	VMOVUPS    (AX), Y2
-	VMOVUPS    32(AX), Y3
-	VMOVUPS    (AX), Y4
-	VMOVUPS    32(AX), Y5
-	VMOVUPS    (AX), Y6
-	VMOVUPS    32(AX), Y7
-	JMP        begin
+	MOVQ    bias+64(FP), AX
+	TESTQ   AX, AX
+	JZ      zero
+	VMOVUPS (AX), Y0
+	VMOVUPS 32(AX), Y1
+	VMOVUPS (AX), Y2
+	VMOVUPS 32(AX), Y3
+	VMOVUPS (AX), Y4
+	VMOVUPS 32(AX), Y5
+	VMOVUPS (AX), Y6
+	VMOVUPS 32(AX), Y7
+	JMP     begin
 
 zero:
 	VXORPS Y0, Y0, Y0
@@ -421,6 +503,42 @@ begin:
 	ADDQ  BX, R8
 	TESTQ AX, AX
 	JLE   end
+	MOVQ  c+48(FP), R9
+	MOVQ  cRow+56(FP), R10
+	SHLQ  $0x02, R10
+	MOVQ  $0x00000004, R11
+
+row:
+	PREFETCHT0 (R9)
+	PREFETCHT0 60(R9)
+	ADDQ       R10, R9
+	MOVQ       AX, R12
+	SUBQ       $0x04, R12
+
+first:
+	VMOVUPS      (CX), Y8
+	VMOVUPS      32(CX), Y9
+	VBROADCASTSS (DI), Y10
+	VFMADD231PS  Y8, Y10, Y0
+	VFMADD231PS  Y9, Y10, Y1
+	VBROADCASTSS (DI)(BX*1), Y10
+	VFMADD231PS  Y8, Y10, Y2
+	VFMADD231PS  Y9, Y10, Y3
+	VBROADCASTSS (DI)(BX*2), Y10
+	VFMADD231PS  Y8, Y10, Y4
+	VFMADD231PS  Y9, Y10, Y5
+	VBROADCASTSS (R8), Y10
+	VFMADD231PS  Y8, Y10, Y6
+	VFMADD231PS  Y9, Y10, Y7
+	ADDQ         SI, DI
+	ADDQ         SI, R8
+	ADDQ         DX, CX
+	DECQ         AX
+	JZ           end
+	CMPQ         AX, R12
+	JG           first
+	DECQ         R11
+	JNZ          row
 
 loop:
 	VMOVUPS      (CX), Y8
@@ -490,36 +608,16 @@ store:
 // func tile6x8AVX2(k int, a *float32, aRow int, aStep int, b *float32, bStep int, c *float32, cRow int, bias *float32, add bool)
 // Requires: AVX, FMA3, MMX+
 TEXT ·tile6x8AVX2(SB), NOSPLIT, $0-73
-	MOVQ       c+48(FP), AX
-	MOVQ       cRow+56(FP), CX
-	SHLQ       $0x02, CX
-	PREFETCHT0 (AX)
-	PREFETCHT0 28(AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	PREFETCHT0 28(AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	PREFETCHT0 28(AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	PREFETCHT0 28(AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	PREFETCHT0 28(AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	PREFETCHT0 28(AX)
-	MOVQ       bias+64(FP), AX
-	TESTQ      AX, AX
-	JZ         zero
-	VMOVUPS    (AX), Y0
-	VMOVUPS    (AX), Y1
-	VMOVUPS    (AX), Y2
-	VMOVUPS    (AX), Y3
-	VMOVUPS    (AX), Y4
-	VMOVUPS    (AX), Y5
-	JMP        begin
+	MOVQ    bias+64(FP), AX
+	TESTQ   AX, AX
+	JZ      zero
+	VMOVUPS (AX), Y0
+	VMOVUPS (AX), Y1
+	VMOVUPS (AX), Y2
+	VMOVUPS (AX), Y3
+	VMOVUPS (AX), Y4
+	VMOVUPS (AX), Y5
+	JMP     begin
 
 zero:
 	VXORPS Y0, Y0, Y0
@@ -543,6 +641,41 @@ begin:
 	ADDQ  BX, R8
 	TESTQ AX, AX
 	JLE   end
+	MOVQ  c+48(FP), R9
+	MOVQ  cRow+56(FP), R10
+	SHLQ  $0x02, R10
+	MOVQ  $0x00000006, R11
+
+row:
+	PREFETCHT0 (R9)
+	PREFETCHT0 28(R9)
+	ADDQ       R10, R9
+	MOVQ       AX, R12
+	SUBQ       $0x04, R12
+
+first:
+	VMOVUPS      (CX), Y6
+	VBROADCASTSS (DI), Y7
+	VFMADD231PS  Y6, Y7, Y0
+	VBROADCASTSS (DI)(BX*1), Y7
+	VFMADD231PS  Y6, Y7, Y1
+	VBROADCASTSS (DI)(BX*2), Y7
+	VFMADD231PS  Y6, Y7, Y2
+	VBROADCASTSS (R8), Y7
+	VFMADD231PS  Y6, Y7, Y3
+	VBROADCASTSS (R8)(BX*1), Y7
+	VFMADD231PS  Y6, Y7, Y4
+	VBROADCASTSS (R8)(BX*2), Y7
+	VFMADD231PS  Y6, Y7, Y5
+	ADDQ         SI, DI
+	ADDQ         SI, R8
+	ADDQ         DX, CX
+	DECQ         AX
+	JZ           end
+	CMPQ         AX, R12
+	JG           first
+	DECQ         R11
+	JNZ          row
 
 loop:
 	VMOVUPS      (CX), Y6
@@ -609,42 +742,22 @@ store:
 // func tile6x16AVX2(k int, a *float32, aRow int, aStep int, b *float32, bStep int, c *float32, cRow int, bias *float32, add bool)
 // Requires: AVX, FMA3, MMX+
 TEXT ·tile6x16AVX2(SB), NOSPLIT, $0-73
-	MOVQ       c+48(FP), AX
-	MOVQ       cRow+56(FP), CX
-	SHLQ       $0x02, CX
-	PREFETCHT0 (AX)
-	PREFETCHT0 60(AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	PREFETCHT0 60(AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	PREFETCHT0 60(AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	PREFETCHT0 60(AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	PREFETCHT0 60(AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	PREFETCHT0 60(AX)
-	MOVQ       bias+64(FP), AX
-	TESTQ      AX, AX
-	JZ         zero
-	VMOVUPS    (AX), Y0
-	VMOVUPS    32(AX), Y1
-	VMOVUPS    (AX), Y2
-	VMOVUPS    32(AX), Y3
-	VMOVUPS    (AX), Y4
-	VMOVUPS    32(AX), Y5
-	VMOVUPS    (AX), Y6
-	VMOVUPS    32(AX), Y7
-	VMOVUPS    (AX), Y8
-	VMOVUPS    32(AX), Y9
-	VMOVUPS    (AX), Y10
-	VMOVUPS    32(AX), Y11
-	JMP        begin
+	MOVQ    bias+64(FP), AX
+	TESTQ   AX, AX
+	JZ      zero
+	VMOVUPS (AX), Y0
+	VMOVUPS 32(AX), Y1
+	VMOVUPS (AX), Y2
+	VMOVUPS 32(AX), Y3
+	VMOVUPS (AX), Y4
+	VMOVUPS 32(AX), Y5
+	VMOVUPS (AX), Y6
+	VMOVUPS 32(AX), Y7
+	VMOVUPS (AX), Y8
+	VMOVUPS 32(AX), Y9
+	VMOVUPS (AX), Y10
+	VMOVUPS 32(AX), Y11
+	JMP     begin
 
 zero:
 	VXORPS Y0, Y0, Y0
@@ -674,6 +787,48 @@ begin:
 	ADDQ  BX, R8
 	TESTQ AX, AX
 	JLE   end
+	MOVQ  c+48(FP), R9
+	MOVQ  cRow+56(FP), R10
+	SHLQ  $0x02, R10
+	MOVQ  $0x00000006, R11
+
+row:
+	PREFETCHT0 (R9)
+	PREFETCHT0 60(R9)
+	ADDQ       R10, R9
+	MOVQ       AX, R12
+	SUBQ       $0x04, R12
+
+first:
+	VMOVUPS      (CX), Y12
+	VMOVUPS      32(CX), Y13
+	VBROADCASTSS (DI), Y14
+	VFMADD231PS  Y12, Y14, Y0
+	VFMADD231PS  Y13, Y14, Y1
+	VBROADCASTSS (DI)(BX*1), Y14
+	VFMADD231PS  Y12, Y14, Y2
+	VFMADD231PS  Y13, Y14, Y3
+	VBROADCASTSS (DI)(BX*2), Y14
+	VFMADD231PS  Y12, Y14, Y4
+	VFMADD231PS  Y13, Y14, Y5
+	VBROADCASTSS (R8), Y14
+	VFMADD231PS  Y12, Y14, Y6
+	VFMADD231PS  Y13, Y14, Y7
+	VBROADCASTSS (R8)(BX*1), Y14
+	VFMADD231PS  Y12, Y14, Y8
+	VFMADD231PS  Y13, Y14, Y9
+	VBROADCASTSS (R8)(BX*2), Y14
+	VFMADD231PS  Y12, Y14, Y10
+	VFMADD231PS  Y13, Y14, Y11
+	ADDQ         SI, DI
+	ADDQ         SI, R8
+	ADDQ         DX, CX
+	DECQ         AX
+	JZ           end
+	CMPQ         AX, R12
+	JG           first
+	DECQ         R11
+	JNZ          row
 
 loop:
 	VMOVUPS      (CX), Y12
@@ -765,16 +920,11 @@ store:
 // func tile1x16AVX512(k int, a *float32, aRow int, aStep int, b *float32, bStep int, c *float32, cRow int, bias *float32, add bool)
 // Requires: AVX, AVX512F, MMX+
 TEXT ·tile1x16AVX512(SB), NOSPLIT, $0-73
-	MOVQ       c+48(FP), AX
-	MOVQ       cRow+56(FP), CX
-	SHLQ       $0x02, CX
-	PREFETCHT0 (AX)
-	PREFETCHT0 60(AX)
-	MOVQ       bias+64(FP), AX
-	TESTQ      AX, AX
-	JZ         zero
-	VMOVUPS    (AX), Z0
-	JMP        begin
+	MOVQ    bias+64(FP), AX
+	TESTQ   AX, AX
+	JZ      zero
+	VMOVUPS (AX), Z0
+	JMP     begin
 
 zero:
 	VPXORD Z0, Z0, Z0
@@ -791,6 +941,30 @@ begin:
 	MOVQ  a+8(FP), SI
 	TESTQ AX, AX
 	JLE   end
+	MOVQ  c+48(FP), DI
+	MOVQ  cRow+56(FP), R8
+	SHLQ  $0x02, R8
+	MOVQ  $0x00000001, R9
+
+row:
+	PREFETCHT0 (DI)
+	PREFETCHT0 60(DI)
+	ADDQ       R8, DI
+	MOVQ       AX, R10
+	SUBQ       $0x04, R10
+
+first:
+	VMOVUPS      (CX), Z1
+	VBROADCASTSS (SI), Z2
+	VFMADD231PS  Z1, Z2, Z0
+	ADDQ         BX, SI
+	ADDQ         DX, CX
+	DECQ         AX
+	JZ           end
+	CMPQ         AX, R10
+	JG           first
+	DECQ         R9
+	JNZ          row
 
 loop:
 	VMOVUPS      (CX), Z1
@@ -821,17 +995,12 @@ store:
 // func tile1x32AVX512(k int, a *float32, aRow int, aStep int, b *float32, bStep int, c *float32, cRow int, bias *float32, add bool)
 // Requires: AVX, AVX512F, MMX+
 TEXT ·tile1x32AVX512(SB), NOSPLIT, $0-73
-	MOVQ       c+48(FP), AX
-	MOVQ       cRow+56(FP), CX
-	SHLQ       $0x02, CX
-	PREFETCHT0 (AX)
-	PREFETCHT0 124(AX)
-	MOVQ       bias+64(FP), AX
-	TESTQ      AX, AX
-	JZ         zero
-	VMOVUPS    (AX), Z0
-	VMOVUPS    64(AX), Z1
-	JMP        begin
+	MOVQ    bias+64(FP), AX
+	TESTQ   AX, AX
+	JZ      zero
+	VMOVUPS (AX), Z0
+	VMOVUPS 64(AX), Z1
+	JMP     begin
 
 zero:
 	VPXORD Z0, Z0, Z0
@@ -849,6 +1018,32 @@ begin:
 	MOVQ  a+8(FP), SI
 	TESTQ AX, AX
 	JLE   end
+	MOVQ  c+48(FP), DI
+	MOVQ  cRow+56(FP), R8
+	SHLQ  $0x02, R8
+	MOVQ  $0x00000001, R9
+
+row:
+	PREFETCHT0 (DI)
+	PREFETCHT0 124(DI)
+	ADDQ       R8, DI
+	MOVQ       AX, R10
+	SUBQ       $0x04, R10
+
+first:
+	VMOVUPS      (CX), Z2
+	VMOVUPS      64(CX), Z3
+	VBROADCASTSS (SI), Z4
+	VFMADD231PS  Z2, Z4, Z0
+	VFMADD231PS  Z3, Z4, Z1
+	ADDQ         BX, SI
+	ADDQ         DX, CX
+	DECQ         AX
+	JZ           end
+	CMPQ         AX, R10
+	JG           first
+	DECQ         R9
+	JNZ          row
 
 loop:
 	VMOVUPS      (CX), Z2
@@ -884,28 +1079,14 @@ store:
 // func tile4x16AVX512(k int, a *float32, aRow int, aStep int, b *float32, bStep int, c *float32, cRow int, bias *float32, add bool)
 // Requires: AVX, AVX512F, MMX+
 TEXT ·tile4x16AVX512(SB), NOSPLIT, $0-73
-	MOVQ       c+48(FP), AX
-	MOVQ       cRow+56(FP), CX
-	SHLQ       $0x02, CX
-	PREFETCHT0 (AX)
-	PREFETCHT0 60(AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	PREFETCHT0 60(AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	PREFETCHT0 60(AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	PREFETCHT0 60(AX)
-	MOVQ       bias+64(FP), AX
-	TESTQ      AX, AX
-	JZ         zero
-	VMOVUPS    (AX), Z0
-	VMOVUPS    (AX), Z1
-	VMOVUPS    (AX), Z2
-	VMOVUPS    (AX), Z3
-	JMP        begin
+	MOVQ    bias+64(FP), AX
+	TESTQ   AX, AX
+	JZ      zero
+	VMOVUPS (AX), Z0
+	VMOVUPS (AX), Z1
+	VMOVUPS (AX), Z2
+	VMOVUPS (AX), Z3
+	JMP     begin
 
 zero:
 	VPXORD Z0, Z0, Z0
@@ -927,6 +1108,37 @@ begin:
 	ADDQ  BX, R8
 	TESTQ AX, AX
 	JLE   end
+	MOVQ  c+48(FP), R9
+	MOVQ  cRow+56(FP), R10
+	SHLQ  $0x02, R10
+	MOVQ  $0x00000004, R11
+
+row:
+	PREFETCHT0 (R9)
+	PREFETCHT0 60(R9)
+	ADDQ       R10, R9
+	MOVQ       AX, R12
+	SUBQ       $0x04, R12
+
+first:
+	VMOVUPS      (CX), Z4
+	VBROADCASTSS (DI), Z5
+	VFMADD231PS  Z4, Z5, Z0
+	VBROADCASTSS (DI)(BX*1), Z5
+	VFMADD231PS  Z4, Z5, Z1
+	VBROADCASTSS (DI)(BX*2), Z5
+	VFMADD231PS  Z4, Z5, Z2
+	VBROADCASTSS (R8), Z5
+	VFMADD231PS  Z4, Z5, Z3
+	ADDQ         SI, DI
+	ADDQ         SI, R8
+	ADDQ         DX, CX
+	DECQ         AX
+	JZ           end
+	CMPQ         AX, R12
+	JG           first
+	DECQ         R11
+	JNZ          row
 
 loop:
 	VMOVUPS      (CX), Z4
@@ -979,32 +1191,18 @@ store:
 // func tile4x32AVX512(k int, a *float32, aRow int, aStep int, b *float32, bStep int, c *float32, cRow int, bias *float32, add bool)
 // Requires: AVX, AVX512F, MMX+
 TEXT ·tile4x32AVX512(SB), NOSPLIT, $0-73
-	MOVQ       c+48(FP), AX
-	MOVQ       cRow+56(FP), CX
-	SHLQ       $0x02, CX
-	PREFETCHT0 (AX)
-	PREFETCHT0 124(AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	PREFETCHT0 124(AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	PREFETCHT0 124(AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	PREFETCHT0 124(AX)
-	MOVQ       bias+64(FP), AX
-	TESTQ      AX, AX
-	JZ         zero
-	VMOVUPS    (AX), Z0
-	VMOVUPS    64(AX), Z1
-	VMOVUPS    (AX), Z2
-	VMOVUPS    64(AX), Z3
-	VMOVUPS    (AX), Z4
-	VMOVUPS    64(AX), Z5
-	VMOVUPS    (AX), Z6
-	VMOVUPS    64(AX), Z7
-	JMP        begin
+	MOVQ    bias+64(FP), AX
+	TESTQ   AX, AX
+	JZ      zero
+	VMOVUPS (AX), Z0
+	VMOVUPS 64(AX), Z1
+	VMOVUPS (AX), Z2
+	VMOVUPS 64(AX), Z3
+	VMOVUPS (AX), Z4
+	VMOVUPS 64(AX), Z5
+	VMOVUPS (AX), Z6
+	VMOVUPS 64(AX), Z7
+	JMP     begin
 
 zero:
 	VPXORD Z0, Z0, Z0
@@ -1030,6 +1228,42 @@ begin:
 	ADDQ  BX, R8
 	TESTQ AX, AX
 	JLE   end
+	MOVQ  c+48(FP), R9
+	MOVQ  cRow+56(FP), R10
+	SHLQ  $0x02, R10
+	MOVQ  $0x00000004, R11
+
+row:
+	PREFETCHT0 (R9)
+	PREFETCHT0 124(R9)
+	ADDQ       R10, R9
+	MOVQ       AX, R12
+	SUBQ       $0x04, R12
+
+first:
+	VMOVUPS      (CX), Z8
+	VMOVUPS      64(CX), Z9
+	VBROADCASTSS (DI), Z10
+	VFMADD231PS  Z8, Z10, Z0
+	VFMADD231PS  Z9, Z10, Z1
+	VBROADCASTSS (DI)(BX*1), Z10
+	VFMADD231PS  Z8, Z10, Z2
+	VFMADD231PS  Z9, Z10, Z3
+	VBROADCASTSS (DI)(BX*2), Z10
+	VFMADD231PS  Z8, Z10, Z4
+	VFMADD231PS  Z9, Z10, Z5
+	VBROADCASTSS (R8), Z10
+	VFMADD231PS  Z8, Z10, Z6
+	VFMADD231PS  Z9, Z10, Z7
+	ADDQ         SI, DI
+	ADDQ         SI, R8
+	ADDQ         DX, CX
+	DECQ         AX
+	JZ           end
+	CMPQ         AX, R12
+	JG           first
+	DECQ         R11
+	JNZ          row
 
 loop:
 	VMOVUPS      (CX), Z8
@@ -1099,44 +1333,18 @@ store:
 // func tile8x16AVX512(k int, a *float32, aRow int, aStep int, b *float32, bStep int, c *float32, cRow int, bias *float32, add bool)
 // Requires: AVX, AVX512F, MMX+
 TEXT ·tile8x16AVX512(SB), NOSPLIT, $0-73
-	MOVQ       c+48(FP), AX
-	MOVQ       cRow+56(FP), CX
-	SHLQ       $0x02, CX
-	PREFETCHT0 (AX)
-	PREFETCHT0 60(AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	PREFETCHT0 60(AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	PREFETCHT0 60(AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	PREFETCHT0 60(AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	PREFETCHT0 60(AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	PREFETCHT0 60(AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	PREFETCHT0 60(AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	PREFETCHT0 60(AX)
-	MOVQ       bias+64(FP), AX
-	TESTQ      AX, AX
-	JZ         zero
-	VMOVUPS    (AX), Z0
-	VMOVUPS    (AX), Z1
-	VMOVUPS    (AX), Z2
-	VMOVUPS    (AX), Z3
-	VMOVUPS    (AX), Z4
-	VMOVUPS    (AX), Z5
-	VMOVUPS    (AX), Z6
-	VMOVUPS    (AX), Z7
-	JMP        begin
+	MOVQ    bias+64(FP), AX
+	TESTQ   AX, AX
+	JZ      zero
+	VMOVUPS (AX), Z0
+	VMOVUPS (AX), Z1
+	VMOVUPS (AX), Z2
+	VMOVUPS (AX), Z3
+	VMOVUPS (AX), Z4
+	VMOVUPS (AX), Z5
+	VMOVUPS (AX), Z6
+	VMOVUPS (AX), Z7
+	JMP     begin
 
 zero:
 	VPXORD Z0, Z0, Z0
@@ -1164,6 +1372,46 @@ begin:
 	ADDQ  BX, R9
 	TESTQ AX, AX
 	JLE   end
+	MOVQ  c+48(FP), R10
+	MOVQ  cRow+56(FP), R11
+	SHLQ  $0x02, R11
+	MOVQ  $0x00000008, R12
+
+row:
+	PREFETCHT0 (R10)
+	PREFETCHT0 60(R10)
+	ADDQ       R11, R10
+	MOVQ       AX, R13
+	SUBQ       $0x04, R13
+
+first:
+	VMOVUPS      (CX), Z8
+	VBROADCASTSS (DI), Z9
+	VFMADD231PS  Z8, Z9, Z0
+	VBROADCASTSS (DI)(BX*1), Z9
+	VFMADD231PS  Z8, Z9, Z1
+	VBROADCASTSS (DI)(BX*2), Z9
+	VFMADD231PS  Z8, Z9, Z2
+	VBROADCASTSS (R8), Z9
+	VFMADD231PS  Z8, Z9, Z3
+	VBROADCASTSS (R8)(BX*1), Z9
+	VFMADD231PS  Z8, Z9, Z4
+	VBROADCASTSS (R8)(BX*2), Z9
+	VFMADD231PS  Z8, Z9, Z5
+	VBROADCASTSS (R9), Z9
+	VFMADD231PS  Z8, Z9, Z6
+	VBROADCASTSS (R9)(BX*1), Z9
+	VFMADD231PS  Z8, Z9, Z7
+	ADDQ         SI, DI
+	ADDQ         SI, R8
+	ADDQ         SI, R9
+	ADDQ         DX, CX
+	DECQ         AX
+	JZ           end
+	CMPQ         AX, R13
+	JG           first
+	DECQ         R12
+	JNZ          row
 
 loop:
 	VMOVUPS      (CX), Z8
@@ -1245,52 +1493,26 @@ store:
 // func tile8x32AVX512(k int, a *float32, aRow int, aStep int, b *float32, bStep int, c *float32, cRow int, bias *float32, add bool)
 // Requires: AVX, AVX512F, MMX+
 TEXT ·tile8x32AVX512(SB), NOSPLIT, $0-73
-	MOVQ       c+48(FP), AX
-	MOVQ       cRow+56(FP), CX
-	SHLQ       $0x02, CX
-	PREFETCHT0 (AX)
-	PREFETCHT0 124(AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	PREFETCHT0 124(AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	PREFETCHT0 124(AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	PREFETCHT0 124(AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	PREFETCHT0 124(AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	PREFETCHT0 124(AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	PREFETCHT0 124(AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	PREFETCHT0 124(AX)
-	MOVQ       bias+64(FP), AX
-	TESTQ      AX, AX
-	JZ         zero
-	VMOVUPS    (AX), Z0
-	VMOVUPS    64(AX), Z1
-	VMOVUPS    (AX), Z2
-	VMOVUPS    64(AX), Z3
-	VMOVUPS    (AX), Z4
-	VMOVUPS    64(AX), Z5
-	VMOVUPS    (AX), Z6
-	VMOVUPS    64(AX), Z7
-	VMOVUPS    (AX), Z8
-	VMOVUPS    64(AX), Z9
-	VMOVUPS    (AX), Z10
-	VMOVUPS    64(AX), Z11
-	VMOVUPS    (AX), Z12
-	VMOVUPS    64(AX), Z13
-	VMOVUPS    (AX), Z14
-	VMOVUPS    64(AX), Z15
-	JMP        begin
+	MOVQ    bias+64(FP), AX
+	TESTQ   AX, AX
+	JZ      zero
+	VMOVUPS (AX), Z0
+	VMOVUPS 64(AX), Z1
+	VMOVUPS (AX), Z2
+	VMOVUPS 64(AX), Z3
+	VMOVUPS (AX), Z4
+	VMOVUPS 64(AX), Z5
+	VMOVUPS (AX), Z6
+	VMOVUPS 64(AX), Z7
+	VMOVUPS (AX), Z8
+	VMOVUPS 64(AX), Z9
+	VMOVUPS (AX), Z10
+	VMOVUPS 64(AX), Z11
+	VMOVUPS (AX), Z12
+	VMOVUPS 64(AX), Z13
+	VMOVUPS (AX), Z14
+	VMOVUPS 64(AX), Z15
+	JMP     begin
 
 zero:
 	VPXORD Z0, Z0, Z0
@@ -1326,6 +1548,55 @@ begin:
 	ADDQ  BX, R9
 	TESTQ AX, AX
 	JLE   end
+	MOVQ  c+48(FP), R10
+	MOVQ  cRow+56(FP), R11
+	SHLQ  $0x02, R11
+	MOVQ  $0x00000008, R12
+
+row:
+	PREFETCHT0 (R10)
+	PREFETCHT0 124(R10)
+	ADDQ       R11, R10
+	MOVQ       AX, R13
+	SUBQ       $0x04, R13
+
+first:
+	VMOVUPS      (CX), Z16
+	VMOVUPS      64(CX), Z17
+	VBROADCASTSS (DI), Z18
+	VFMADD231PS  Z16, Z18, Z0
+	VFMADD231PS  Z17, Z18, Z1
+	VBROADCASTSS (DI)(BX*1), Z18
+	VFMADD231PS  Z16, Z18, Z2
+	VFMADD231PS  Z17, Z18, Z3
+	VBROADCASTSS (DI)(BX*2), Z18
+	VFMADD231PS  Z16, Z18, Z4
+	VFMADD231PS  Z17, Z18, Z5
+	VBROADCASTSS (R8), Z18
+	VFMADD231PS  Z16, Z18, Z6
+	VFMADD231PS  Z17, Z18, Z7
+	VBROADCASTSS (R8)(BX*1), Z18
+	VFMADD231PS  Z16, Z18, Z8
+	VFMADD231PS  Z17, Z18, Z9
+	VBROADCASTSS (R8)(BX*2), Z18
+	VFMADD231PS  Z16, Z18, Z10
+	VFMADD231PS  Z17, Z18, Z11
+	VBROADCASTSS (R9), Z18
+	VFMADD231PS  Z16, Z18, Z12
+	VFMADD231PS  Z17, Z18, Z13
+	VBROADCASTSS (R9)(BX*1), Z18
+	VFMADD231PS  Z16, Z18, Z14
+	VFMADD231PS  Z17, Z18, Z15
+	ADDQ         SI, DI
+	ADDQ         SI, R8
+	ADDQ         SI, R9
+	ADDQ         DX, CX
+	DECQ         AX
+	JZ           end
+	CMPQ         AX, R13
+	JG           first
+	DECQ         R12
+	JNZ          row
 
 loop:
 	VMOVUPS      (CX), Z16
@@ -1440,60 +1711,22 @@ store:
 // func tile12x16AVX512(k int, a *float32, aRow int, aStep int, b *float32, bStep int, c *float32, cRow int, bias *float32, add bool)
 // Requires: AVX, AVX512F, MMX+
 TEXT ·tile12x16AVX512(SB), NOSPLIT, $0-73
-	MOVQ       c+48(FP), AX
-	MOVQ       cRow+56(FP), CX
-	SHLQ       $0x02, CX
-	PREFETCHT0 (AX)
-	PREFETCHT0 60(AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	PREFETCHT0 60(AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	PREFETCHT0 60(AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	PREFETCHT0 60(AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	PREFETCHT0 60(AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	PREFETCHT0 60(AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	PREFETCHT0 60(AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	PREFETCHT0 60(AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	PREFETCHT0 60(AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	PREFETCHT0 60(AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	PREFETCHT0 60(AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	PREFETCHT0 60(AX)
-	MOVQ       bias+64(FP), AX
-	TESTQ      AX, AX
-	JZ         zero
-	VMOVUPS    (AX), Z0
-	VMOVUPS    (AX), Z1
-	VMOVUPS    (AX), Z2
-	VMOVUPS    (AX), Z3
-	VMOVUPS    (AX), Z4
-	VMOVUPS    (AX), Z5
-	VMOVUPS    (AX), Z6
-	VMOVUPS    (AX), Z7
-	VMOVUPS    (AX), Z8
-	VMOVUPS    (AX), Z9
-	VMOVUPS    (AX), Z10
-	VMOVUPS    (AX), Z11
-	JMP        begin
+	MOVQ    bias+64(FP), AX
+	TESTQ   AX, AX
+	JZ      zero
+	VMOVUPS (AX), Z0
+	VMOVUPS (AX), Z1
+	VMOVUPS (AX), Z2
+	VMOVUPS (AX), Z3
+	VMOVUPS (AX), Z4
+	VMOVUPS (AX), Z5
+	VMOVUPS (AX), Z6
+	VMOVUPS (AX), Z7
+	VMOVUPS (AX), Z8
+	VMOVUPS (AX), Z9
+	VMOVUPS (AX), Z10
+	VMOVUPS (AX), Z11
+	JMP     begin
 
 zero:
 	VPXORD Z0, Z0, Z0
@@ -1527,6 +1760,55 @@ begin:
 	ADDQ  BX, R10
 	TESTQ AX, AX
 	JLE   end
+	MOVQ  c+48(FP), R11
+	MOVQ  cRow+56(FP), R12
+	SHLQ  $0x02, R12
+	MOVQ  $0x0000000c, R13
+
+row:
+	PREFETCHT0 (R11)
+	PREFETCHT0 60(R11)
+	ADDQ       R12, R11
+	MOVQ       AX, R14
+	SUBQ       $0x04, R14
+
+first:
+	VMOVUPS      (CX), Z12
+	VBROADCASTSS (DI), Z13
+	VFMADD231PS  Z12, Z13, Z0
+	VBROADCASTSS (DI)(BX*1), Z13
+	VFMADD231PS  Z12, Z13, Z1
+	VBROADCASTSS (DI)(BX*2), Z13
+	VFMADD231PS  Z12, Z13, Z2
+	VBROADCASTSS (R8), Z13
+	VFMADD231PS  Z12, Z13, Z3
+	VBROADCASTSS (R8)(BX*1), Z13
+	VFMADD231PS  Z12, Z13, Z4
+	VBROADCASTSS (R8)(BX*2), Z13
+	VFMADD231PS  Z12, Z13, Z5
+	VBROADCASTSS (R9), Z13
+	VFMADD231PS  Z12, Z13, Z6
+	VBROADCASTSS (R9)(BX*1), Z13
+	VFMADD231PS  Z12, Z13, Z7
+	VBROADCASTSS (R9)(BX*2), Z13
+	VFMADD231PS  Z12, Z13, Z8
+	VBROADCASTSS (R10), Z13
+	VFMADD231PS  Z12, Z13, Z9
+	VBROADCASTSS (R10)(BX*1), Z13
+	VFMADD231PS  Z12, Z13, Z10
+	VBROADCASTSS (R10)(BX*2), Z13
+	VFMADD231PS  Z12, Z13, Z11
+	ADDQ         SI, DI
+	ADDQ         SI, R8
+	ADDQ         SI, R9
+	ADDQ         SI, R10
+	ADDQ         DX, CX
+	DECQ         AX
+	JZ           end
+	CMPQ         AX, R14
+	JG           first
+	DECQ         R13
+	JNZ          row
 
 loop:
 	VMOVUPS      (CX), Z12
@@ -1637,72 +1919,34 @@ store:
 // func tile12x32AVX512(k int, a *float32, aRow int, aStep int, b *float32, bStep int, c *float32, cRow int, bias *float32, add bool)
 // Requires: AVX, AVX512F, MMX+
 TEXT ·tile12x32AVX512(SB), NOSPLIT, $0-73
-	MOVQ       c+48(FP), AX
-	MOVQ       cRow+56(FP), CX
-	SHLQ       $0x02, CX
-	PREFETCHT0 (AX)
-	PREFETCHT0 124(AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	PREFETCHT0 124(AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	PREFETCHT0 124(AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	PREFETCHT0 124(AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	PREFETCHT0 124(AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	PREFETCHT0 124(AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	PREFETCHT0 124(AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	PREFETCHT0 124(AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	PREFETCHT0 124(AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	PREFETCHT0 124(AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	PREFETCHT0 124(AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	PREFETCHT0 124(AX)
-	MOVQ       bias+64(FP), AX
-	TESTQ      AX, AX
-	JZ         zero
-	VMOVUPS    (AX), Z0
-	VMOVUPS    64(AX), Z1
-	VMOVUPS    (AX), Z2
-	VMOVUPS    64(AX), Z3
-	VMOVUPS    (AX), Z4
-	VMOVUPS    64(AX), Z5
-	VMOVUPS    (AX), Z6
-	VMOVUPS    64(AX), Z7
-	VMOVUPS    (AX), Z8
-	VMOVUPS    64(AX), Z9
-	VMOVUPS    (AX), Z10
-	VMOVUPS    64(AX), Z11
-	VMOVUPS    (AX), Z12
-	VMOVUPS    64(AX), Z13
-	VMOVUPS    (AX), Z14
-	VMOVUPS    64(AX), Z15
-	VMOVUPS    (AX), Z16
-	VMOVUPS    64(AX), Z17
-	VMOVUPS    (AX), Z18
-	VMOVUPS    64(AX), Z19
-	VMOVUPS    (AX), Z20
-	VMOVUPS    64(AX), Z21
-	VMOVUPS    (AX), Z22
-	VMOVUPS    64(AX), Z23
-	JMP        begin
+	MOVQ    bias+64(FP), AX
+	TESTQ   AX, AX
+	JZ      zero
+	VMOVUPS (AX), Z0
+	VMOVUPS 64(AX), Z1
+	VMOVUPS (AX), Z2
+	VMOVUPS 64(AX), Z3
+	VMOVUPS (AX), Z4
+	VMOVUPS 64(AX), Z5
+	VMOVUPS (AX), Z6
+	VMOVUPS 64(AX), Z7
+	VMOVUPS (AX), Z8
+	VMOVUPS 64(AX), Z9
+	VMOVUPS (AX), Z10
+	VMOVUPS 64(AX), Z11
+	VMOVUPS (AX), Z12
+	VMOVUPS 64(AX), Z13
+	VMOVUPS (AX), Z14
+	VMOVUPS 64(AX), Z15
+	VMOVUPS (AX), Z16
+	VMOVUPS 64(AX), Z17
+	VMOVUPS (AX), Z18
+	VMOVUPS 64(AX), Z19
+	VMOVUPS (AX), Z20
+	VMOVUPS 64(AX), Z21
+	VMOVUPS (AX), Z22
+	VMOVUPS 64(AX), Z23
+	JMP     begin
 
 zero:
 	VPXORD Z0, Z0, Z0
@@ -1748,6 +1992,68 @@ begin:
 	ADDQ  BX, R10
 	TESTQ AX, AX
 	JLE   end
+	MOVQ  c+48(FP), R11
+	MOVQ  cRow+56(FP), R12
+	SHLQ  $0x02, R12
+	MOVQ  $0x0000000c, R13
+
+row:
+	PREFETCHT0 (R11)
+	PREFETCHT0 124(R11)
+	ADDQ       R12, R11
+	MOVQ       AX, R14
+	SUBQ       $0x04, R14
+
+first:
+	VMOVUPS      (CX), Z24
+	VMOVUPS      64(CX), Z25
+	VBROADCASTSS (DI), Z26
+	VFMADD231PS  Z24, Z26, Z0
+	VFMADD231PS  Z25, Z26, Z1
+	VBROADCASTSS (DI)(BX*1), Z26
+	VFMADD231PS  Z24, Z26, Z2
+	VFMADD231PS  Z25, Z26, Z3
+	VBROADCASTSS (DI)(BX*2), Z26
+	VFMADD231PS  Z24, Z26, Z4
+	VFMADD231PS  Z25, Z26, Z5
+	VBROADCASTSS (R8), Z26
+	VFMADD231PS  Z24, Z26, Z6
+	VFMADD231PS  Z25, Z26, Z7
+	VBROADCASTSS (R8)(BX*1), Z26
+	VFMADD231PS  Z24, Z26, Z8
+	VFMADD231PS  Z25, Z26, Z9
+	VBROADCASTSS (R8)(BX*2), Z26
+	VFMADD231PS  Z24, Z26, Z10
+	VFMADD231PS  Z25, Z26, Z11
+	VBROADCASTSS (R9), Z26
+	VFMADD231PS  Z24, Z26, Z12
+	VFMADD231PS  Z25, Z26, Z13
+	VBROADCASTSS (R9)(BX*1), Z26
+	VFMADD231PS  Z24, Z26, Z14
+	VFMADD231PS  Z25, Z26, Z15
+	VBROADCASTSS (R9)(BX*2), Z26
+	VFMADD231PS  Z24, Z26, Z16
+	VFMADD231PS  Z25, Z26, Z17
+	VBROADCASTSS (R10), Z26
+	VFMADD231PS  Z24, Z26, Z18
+	VFMADD231PS  Z25, Z26, Z19
+	VBROADCASTSS (R10)(BX*1), Z26
+	VFMADD231PS  Z24, Z26, Z20
+	VFMADD231PS  Z25, Z26, Z21
+	VBROADCASTSS (R10)(BX*2), Z26
+	VFMADD231PS  Z24, Z26, Z22
+	VFMADD231PS  Z25, Z26, Z23
+	ADDQ         SI, DI
+	ADDQ         SI, R8
+	ADDQ         SI, R9
+	ADDQ         SI, R10
+	ADDQ         DX, CX
+	DECQ         AX
+	JZ           end
+	CMPQ         AX, R14
+	JG           first
+	DECQ         R13
+	JNZ          row
 
 loop:
 	VMOVUPS      (CX), Z24
@@ -1904,19 +2210,1682 @@ store:
 	VZEROUPPER
 	RET
 
+// func packTile6x16AVX2(k int, a *float32, aRow int, aStep int, b *float32, bStep int, c *float32, cRow int, bias *float32, add bool, to *float32)
+// Requires: AVX, FMA3, MMX+
+TEXT ·packTile6x16AVX2(SB), NOSPLIT, $0-88
+	MOVQ    bias+64(FP), AX
+	TESTQ   AX, AX
+	JZ      zero
+	VMOVUPS (AX), Y0
+	VMOVUPS 32(AX), Y1
+	VMOVUPS (AX), Y2
+	VMOVUPS 32(AX), Y3
+	VMOVUPS (AX), Y4
+	VMOVUPS 32(AX), Y5
+	VMOVUPS (AX), Y6
+	VMOVUPS 32(AX), Y7
+	VMOVUPS (AX), Y8
+	VMOVUPS 32(AX), Y9
+	VMOVUPS (AX), Y10
+	VMOVUPS 32(AX), Y11
+	JMP     begin
+
+zero:
+	VXORPS Y0, Y0, Y0
+	VXORPS Y1, Y1, Y1
+	VXORPS Y2, Y2, Y2
+	VXORPS Y3, Y3, Y3
+	VXORPS Y4, Y4, Y4
+	VXORPS Y5, Y5, Y5
+	VXORPS Y6, Y6, Y6
+	VXORPS Y7, Y7, Y7
+	VXORPS Y8, Y8, Y8
+	VXORPS Y9, Y9, Y9
+	VXORPS Y10, Y10, Y10
+	VXORPS Y11, Y11, Y11
+
+begin:
+	MOVQ   k+0(FP), AX
+	MOVQ   b+32(FP), CX
+	MOVQ   bStep+40(FP), DX
+	SHLQ   $0x02, DX
+	MOVQ   aRow+16(FP), BX
+	SHLQ   $0x02, BX
+	MOVQ   aStep+24(FP), SI
+	SHLQ   $0x02, SI
+	MOVQ   a+8(FP), DI
+	LEAQ   (DI)(BX*2), R8
+	ADDQ   BX, R8
+	TESTQ  AX, AX
+	JLE    end
+	MOVQ   to+80(FP), R9
+	IMUL3Q $0x10, DX, R10
+	ADDQ   CX, R10
+	MOVQ   c+48(FP), R11
+	MOVQ   cRow+56(FP), R12
+	SHLQ   $0x02, R12
+	MOVQ   $0x00000006, R13
+
+row:
+	PREFETCHT0 (R11)
+	PREFETCHT0 60(R11)
+	ADDQ       R12, R11
+	MOVQ       AX, R14
+	SUBQ       $0x04, R14
+
+first:
+	VMOVUPS      (CX), Y12
+	VMOVUPS      32(CX), Y13
+	VMOVUPS      Y12, (R9)
+	VMOVUPS      Y13, 32(R9)
+	PREFETCHT0   (R10)
+	ADDQ         DX, R10
+	ADDQ         $0x40, R9
+	VBROADCASTSS (DI), Y14
+	VFMADD231PS  Y12, Y14, Y0
+	VFMADD231PS  Y13, Y14, Y1
+	VBROADCASTSS (DI)(BX*1), Y14
+	VFMADD231PS  Y12, Y14, Y2
+	VFMADD231PS  Y13, Y14, Y3
+	VBROADCASTSS (DI)(BX*2), Y14
+	VFMADD231PS  Y12, Y14, Y4
+	VFMADD231PS  Y13, Y14, Y5
+	VBROADCASTSS (R8), Y14
+	VFMADD231PS  Y12, Y14, Y6
+	VFMADD231PS  Y13, Y14, Y7
+	VBROADCASTSS (R8)(BX*1), Y14
+	VFMADD231PS  Y12, Y14, Y8
+	VFMADD231PS  Y13, Y14, Y9
+	VBROADCASTSS (R8)(BX*2), Y14
+	VFMADD231PS  Y12, Y14, Y10
+	VFMADD231PS  Y13, Y14, Y11
+	ADDQ         SI, DI
+	ADDQ         SI, R8
+	ADDQ         DX, CX
+	DECQ         AX
+	JZ           end
+	CMPQ         AX, R14
+	JG           first
+	DECQ         R13
+	JNZ          row
+
+loop:
+	VMOVUPS      (CX), Y12
+	VMOVUPS      32(CX), Y13
+	VMOVUPS      Y12, (R9)
+	VMOVUPS      Y13, 32(R9)
+	PREFETCHT0   (R10)
+	ADDQ         DX, R10
+	ADDQ         $0x40, R9
+	VBROADCASTSS (DI), Y14
+	VFMADD231PS  Y12, Y14, Y0
+	VFMADD231PS  Y13, Y14, Y1
+	VBROADCASTSS (DI)(BX*1), Y14
+	VFMADD231PS  Y12, Y14, Y2
+	VFMADD231PS  Y13, Y14, Y3
+	VBROADCASTSS (DI)(BX*2), Y14
+	VFMADD231PS  Y12, Y14, Y4
+	VFMADD231PS  Y13, Y14, Y5
+	VBROADCASTSS (R8), Y14
+	VFMADD231PS  Y12, Y14, Y6
+	VFMADD231PS  Y13, Y14, Y7
+	VBROADCASTSS (R8)(BX*1), Y14
+	VFMADD231PS  Y12, Y14, Y8
+	VFMADD231PS  Y13, Y14, Y9
+	VBROADCASTSS (R8)(BX*2), Y14
+	VFMADD231PS  Y12, Y14, Y10
+	VFMADD231PS  Y13, Y14, Y11
+	ADDQ         SI, DI
+	ADDQ         SI, R8
+	ADDQ         DX, CX
+	DECQ         AX
+	JNZ          loop
+
+end:
+	MOVQ    c+48(FP), AX
+	MOVQ    cRow+56(FP), CX
+	SHLQ    $0x02, CX
+	MOVB    add+72(FP), DL
+	TESTB   DL, DL
+	JZ      store
+	VADDPS  (AX), Y0, Y0
+	VMOVUPS Y0, (AX)
+	VADDPS  32(AX), Y1, Y1
+	VMOVUPS Y1, 32(AX)
+	ADDQ    CX, AX
+	VADDPS  (AX), Y2, Y2
+	VMOVUPS Y2, (AX)
+	VADDPS  32(AX), Y3, Y3
+	VMOVUPS Y3, 32(AX)
+	ADDQ    CX, AX
+	VADDPS  (AX), Y4, Y4
+	VMOVUPS Y4, (AX)
+	VADDPS  32(AX), Y5, Y5
+	VMOVUPS Y5, 32(AX)
+	ADDQ    CX, AX
+	VADDPS  (AX), Y6, Y6
+	VMOVUPS Y6, (AX)
+	VADDPS  32(AX), Y7, Y7
+	VMOVUPS Y7, 32(AX)
+	ADDQ    CX, AX
+	VADDPS  (AX), Y8, Y8
+	VMOVUPS Y8, (AX)
+	VADDPS  32(AX), Y9, Y9
+	VMOVUPS Y9, 32(AX)
+	ADDQ    CX, AX
+	VADDPS  (AX), Y10, Y10
+	VMOVUPS Y10, (AX)
+	VADDPS  32(AX), Y11, Y11
+	VMOVUPS Y11, 32(AX)
+	VZEROUPPER
+	RET
+
+store:
+	VMOVUPS Y0, (AX)
+	VMOVUPS Y1, 32(AX)
+	ADDQ    CX, AX
+	VMOVUPS Y2, (AX)
+	VMOVUPS Y3, 32(AX)
+	ADDQ    CX, AX
+	VMOVUPS Y4, (AX)
+	VMOVUPS Y5, 32(AX)
+	ADDQ    CX, AX
+	VMOVUPS Y6, (AX)
+	VMOVUPS Y7, 32(AX)
+	ADDQ    CX, AX
+	VMOVUPS Y8, (AX)
+	VMOVUPS Y9, 32(AX)
+	ADDQ    CX, AX
+	VMOVUPS Y10, (AX)
+	VMOVUPS Y11, 32(AX)
+	VZEROUPPER
+	RET
+
+// func packTile12x32AVX512(k int, a *float32, aRow int, aStep int, b *float32, bStep int, c *float32, cRow int, bias *float32, add bool, to *float32)
+// Requires: AVX, AVX512F, MMX+
+TEXT ·packTile12x32AVX512(SB), NOSPLIT, $8-88
+	MOVQ    bias+64(FP), AX
+	TESTQ   AX, AX
+	JZ      zero
+	VMOVUPS (AX), Z0
+	VMOVUPS 64(AX), Z1
+	VMOVUPS (AX), Z2
+	VMOVUPS 64(AX), Z3
+	VMOVUPS (AX), Z4
+	VMOVUPS 64(AX), Z5
+	VMOVUPS (AX), Z6
+	VMOVUPS 64(AX), Z7
+	VMOVUPS (AX), Z8
+	VMOVUPS 64(AX), Z9
+	VMOVUPS (AX), Z10
+	VMOVUPS 64(AX), Z11
+	VMOVUPS (AX), Z12
+	VMOVUPS 64(AX), Z13
+	VMOVUPS (AX), Z14
+	VMOVUPS 64(AX), Z15
+	VMOVUPS (AX), Z16
+	VMOVUPS 64(AX), Z17
+	VMOVUPS (AX), Z18
+	VMOVUPS 64(AX), Z19
+	VMOVUPS (AX), Z20
+	VMOVUPS 64(AX), Z21
+	VMOVUPS (AX), Z22
+	VMOVUPS 64(AX), Z23
+	JMP     begin
+
+zero:
+	VPXORD Z0, Z0, Z0
+	VPXORD Z1, Z1, Z1
+	VPXORD Z2, Z2, Z2
+	VPXORD Z3, Z3, Z3
+	VPXORD Z4, Z4, Z4
+	VPXORD Z5, Z5, Z5
+	VPXORD Z6, Z6, Z6
+	VPXORD Z7, Z7, Z7
+	VPXORD Z8, Z8, Z8
+	VPXORD Z9, Z9, Z9
+	VPXORD Z10, Z10, Z10
+	VPXORD Z11, Z11, Z11
+	VPXORD Z12, Z12, Z12
+	VPXORD Z13, Z13, Z13
+	VPXORD Z14, Z14, Z14
+	VPXORD Z15, Z15, Z15
+	VPXORD Z16, Z16, Z16
+	VPXORD Z17, Z17, Z17
+	VPXORD Z18, Z18, Z18
+	VPXORD Z19, Z19, Z19
+	VPXORD Z20, Z20, Z20
+	VPXORD Z21, Z21, Z21
+	VPXORD Z22, Z22, Z22
+	VPXORD Z23, Z23, Z23
+
+begin:
+	MOVQ   k+0(FP), AX
+	MOVQ   b+32(FP), CX
+	MOVQ   bStep+40(FP), DX
+	SHLQ   $0x02, DX
+	MOVQ   aRow+16(FP), BX
+	SHLQ   $0x02, BX
+	MOVQ   aStep+24(FP), SI
+	SHLQ   $0x02, SI
+	MOVQ   a+8(FP), DI
+	LEAQ   (DI)(BX*2), R8
+	ADDQ   BX, R8
+	LEAQ   (R8)(BX*2), R9
+	ADDQ   BX, R9
+	LEAQ   (R9)(BX*2), R10
+	ADDQ   BX, R10
+	TESTQ  AX, AX
+	JLE    end
+	MOVQ   to+80(FP), R11
+	IMUL3Q $0x10, DX, R12
+	ADDQ   CX, R12
+	MOVQ   c+48(FP), R13
+	MOVQ   cRow+56(FP), R14
+	SHLQ   $0x02, R14
+	MOVQ   $0x0000000c, R15
+
+row:
+	PREFETCHT0 (R13)
+	PREFETCHT0 124(R13)
+	ADDQ       R14, R13
+	MOVQ       AX, BP
+	SUBQ       $0x04, BP
+
+first:
+	VMOVUPS      (CX), Z24
+	VMOVUPS      64(CX), Z25
+	VMOVUPS      Z24, (R11)
+	VMOVUPS      Z25, 64(R11)
+	PREFETCHT0   (R12)
+	PREFETCHT0   64(R12)
+	ADDQ         DX, R12
+	ADDQ         $0x80, R11
+	VBROADCASTSS (DI), Z26
+	VFMADD231PS  Z24, Z26, Z0
+	VFMADD231PS  Z25, Z26, Z1
+	VBROADCASTSS (DI)(BX*1), Z26
+	VFMADD231PS  Z24, Z26, Z2
+	VFMADD231PS  Z25, Z26, Z3
+	VBROADCASTSS (DI)(BX*2), Z26
+	VFMADD231PS  Z24, Z26, Z4
+	VFMADD231PS  Z25, Z26, Z5
+	VBROADCASTSS (R8), Z26
+	VFMADD231PS  Z24, Z26, Z6
+	VFMADD231PS  Z25, Z26, Z7
+	VBROADCASTSS (R8)(BX*1), Z26
+	VFMADD231PS  Z24, Z26, Z8
+	VFMADD231PS  Z25, Z26, Z9
+	VBROADCASTSS (R8)(BX*2), Z26
+	VFMADD231PS  Z24, Z26, Z10
+	VFMADD231PS  Z25, Z26, Z11
+	VBROADCASTSS (R9), Z26
+	VFMADD231PS  Z24, Z26, Z12
+	VFMADD231PS  Z25, Z26, Z13
+	VBROADCASTSS (R9)(BX*1), Z26
+	VFMADD231PS  Z24, Z26, Z14
+	VFMADD231PS  Z25, Z26, Z15
+	VBROADCASTSS (R9)(BX*2), Z26
+	VFMADD231PS  Z24, Z26, Z16
+	VFMADD231PS  Z25, Z26, Z17
+	VBROADCASTSS (R10), Z26
+	VFMADD231PS  Z24, Z26, Z18
+	VFMADD231PS  Z25, Z26, Z19
+	VBROADCASTSS (R10)(BX*1), Z26
+	VFMADD231PS  Z24, Z26, Z20
+	VFMADD231PS  Z25, Z26, Z21
+	VBROADCASTSS (R10)(BX*2), Z26
+	VFMADD231PS  Z24, Z26, Z22
+	VFMADD231PS  Z25, Z26, Z23
+	ADDQ         SI, DI
+	ADDQ         SI, R8
+	ADDQ         SI, R9
+	ADDQ         SI, R10
+	ADDQ         DX, CX
+	DECQ         AX
+	JZ           end
+	CMPQ         AX, BP
+	JG           first
+	DECQ         R15
+	JNZ          row
+
+loop:
+	VMOVUPS      (CX), Z24
+	VMOVUPS      64(CX), Z25
+	VMOVUPS      Z24, (R11)
+	VMOVUPS      Z25, 64(R11)
+	PREFETCHT0   (R12)
+	PREFETCHT0   64(R12)
+	ADDQ         DX, R12
+	ADDQ         $0x80, R11
+	VBROADCASTSS (DI), Z26
+	VFMADD231PS  Z24, Z26, Z0
+	VFMADD231PS  Z25, Z26, Z1
+	VBROADCASTSS (DI)(BX*1), Z26
+	VFMADD231PS  Z24, Z26, Z2
+	VFMADD231PS  Z25, Z26, Z3
+	VBROADCASTSS (DI)(BX*2), Z26
+	VFMADD231PS  Z24, Z26, Z4
+	VFMADD231PS  Z25, Z26, Z5
+	VBROADCASTSS (R8), Z26
+	VFMADD231PS  Z24, Z26, Z6
+	VFMADD231PS  Z25, Z26, Z7
+	VBROADCASTSS (R8)(BX*1), Z26
+	VFMADD231PS  Z24, Z26, Z8
+	VFMADD231PS  Z25, Z26, Z9
+	VBROADCASTSS (R8)(BX*2), Z26
+	VFMADD231PS  Z24, Z26, Z10
+	VFMADD231PS  Z25, Z26, Z11
+	VBROADCASTSS (R9), Z26
+	VFMADD231PS  Z24, Z26, Z12
+	VFMADD231PS  Z25, Z26, Z13
+	VBROADCASTSS (R9)(BX*1), Z26
+	VFMADD231PS  Z24, Z26, Z14
+	VFMADD231PS  Z25, Z26, Z15
+	VBROADCASTSS (R9)(BX*2), Z26
+	VFMADD231PS  Z24, Z26, Z16
+	VFMADD231PS  Z25, Z26, Z17
+	VBROADCASTSS (R10), Z26
+	VFMADD231PS  Z24, Z26, Z18
+	VFMADD231PS  Z25, Z26, Z19
+	VBROADCASTSS (R10)(BX*1), Z26
+	VFMADD231PS  Z24, Z26, Z20
+	VFMADD231PS  Z25, Z26, Z21
+	VBROADCASTSS (R10)(BX*2), Z26
+	VFMADD231PS  Z24, Z26, Z22
+	VFMADD231PS  Z25, Z26, Z23
+	ADDQ         SI, DI
+	ADDQ         SI, R8
+	ADDQ         SI, R9
+	ADDQ         SI, R10
+	ADDQ         DX, CX
+	DECQ         AX
+	JNZ          loop
+
+end:
+	MOVQ    c+48(FP), AX
+	MOVQ    cRow+56(FP), CX
+	SHLQ    $0x02, CX
+	MOVB    add+72(FP), DL
+	TESTB   DL, DL
+	JZ      store
+	VADDPS  (AX), Z0, Z0
+	VMOVUPS Z0, (AX)
+	VADDPS  64(AX), Z1, Z1
+	VMOVUPS Z1, 64(AX)
+	ADDQ    CX, AX
+	VADDPS  (AX), Z2, Z2
+	VMOVUPS Z2, (AX)
+	VADDPS  64(AX), Z3, Z3
+	VMOVUPS Z3, 64(AX)
+	ADDQ    CX, AX
+	VADDPS  (AX), Z4, Z4
+	VMOVUPS Z4, (AX)
+	VADDPS  64(AX), Z5, Z5
+	VMOVUPS Z5, 64(AX)
+	ADDQ    CX, AX
+	VADDPS  (AX), Z6, Z6
+	VMOVUPS Z6, (AX)
+	VADDPS  64(AX), Z7, Z7
+	VMOVUPS Z7, 64(AX)
+	ADDQ    CX, AX
+	VADDPS  (AX), Z8, Z8
+	VMOVUPS Z8, (AX)
+	VADDPS  64(AX), Z9, Z9
+	VMOVUPS Z9, 64(AX)
+	ADDQ    CX, AX
+	VADDPS  (AX), Z10, Z10
+	VMOVUPS Z10, (AX)
+	VADDPS  64(AX), Z11, Z11
+	VMOVUPS Z11, 64(AX)
+	ADDQ    CX, AX
+	VADDPS  (AX), Z12, Z12
+	VMOVUPS Z12, (AX)
+	VADDPS  64(AX), Z13, Z13
+	VMOVUPS Z13, 64(AX)
+	ADDQ    CX, AX
+	VADDPS  (AX), Z14, Z14
+	VMOVUPS Z14, (AX)
+	VADDPS  64(AX), Z15, Z15
+	VMOVUPS Z15, 64(AX)
+	ADDQ    CX, AX
+	VADDPS  (AX), Z16, Z16
+	VMOVUPS Z16, (AX)
+	VADDPS  64(AX), Z17, Z17
+	VMOVUPS Z17, 64(AX)
+	ADDQ    CX, AX
+	VADDPS  (AX), Z18, Z18
+	VMOVUPS Z18, (AX)
+	VADDPS  64(AX), Z19, Z19
+	VMOVUPS Z19, 64(AX)
+	ADDQ    CX, AX
+	VADDPS  (AX), Z20, Z20
+	VMOVUPS Z20, (AX)
+	VADDPS  64(AX), Z21, Z21
+	VMOVUPS Z21, 64(AX)
+	ADDQ    CX, AX
+	VADDPS  (AX), Z22, Z22
+	VMOVUPS Z22, (AX)
+	VADDPS  64(AX), Z23, Z23
+	VMOVUPS Z23, 64(AX)
+	VZEROUPPER
+	RET
+
+store:
+	VMOVUPS Z0, (AX)
+	VMOVUPS Z1, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z2, (AX)
+	VMOVUPS Z3, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z4, (AX)
+	VMOVUPS Z5, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z6, (AX)
+	VMOVUPS Z7, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z8, (AX)
+	VMOVUPS Z9, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z10, (AX)
+	VMOVUPS Z11, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z12, (AX)
+	VMOVUPS Z13, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z14, (AX)
+	VMOVUPS Z15, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z16, (AX)
+	VMOVUPS Z17, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z18, (AX)
+	VMOVUPS Z19, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z20, (AX)
+	VMOVUPS Z21, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z22, (AX)
+	VMOVUPS Z23, 64(AX)
+	VZEROUPPER
+	RET
+
+// func aheadTile6x16AVX2(k int, a *float32, aRow int, aStep int, b *float32, bStep int, c *float32, cRow int, bias *float32, add bool, next *byte)
+// Requires: AVX, FMA3, MMX+
+TEXT ·aheadTile6x16AVX2(SB), NOSPLIT, $0-88
+	MOVQ    bias+64(FP), AX
+	TESTQ   AX, AX
+	JZ      zero
+	VMOVUPS (AX), Y0
+	VMOVUPS 32(AX), Y1
+	VMOVUPS (AX), Y2
+	VMOVUPS 32(AX), Y3
+	VMOVUPS (AX), Y4
+	VMOVUPS 32(AX), Y5
+	VMOVUPS (AX), Y6
+	VMOVUPS 32(AX), Y7
+	VMOVUPS (AX), Y8
+	VMOVUPS 32(AX), Y9
+	VMOVUPS (AX), Y10
+	VMOVUPS 32(AX), Y11
+	JMP     begin
+
+zero:
+	VXORPS Y0, Y0, Y0
+	VXORPS Y1, Y1, Y1
+	VXORPS Y2, Y2, Y2
+	VXORPS Y3, Y3, Y3
+	VXORPS Y4, Y4, Y4
+	VXORPS Y5, Y5, Y5
+	VXORPS Y6, Y6, Y6
+	VXORPS Y7, Y7, Y7
+	VXORPS Y8, Y8, Y8
+	VXORPS Y9, Y9, Y9
+	VXORPS Y10, Y10, Y10
+	VXORPS Y11, Y11, Y11
+
+begin:
+	MOVQ  k+0(FP), AX
+	MOVQ  b+32(FP), CX
+	MOVQ  bStep+40(FP), DX
+	SHLQ  $0x02, DX
+	MOVQ  aRow+16(FP), BX
+	SHLQ  $0x02, BX
+	MOVQ  aStep+24(FP), SI
+	SHLQ  $0x02, SI
+	MOVQ  a+8(FP), DI
+	LEAQ  (DI)(BX*2), R8
+	ADDQ  BX, R8
+	TESTQ AX, AX
+	JLE   end
+	MOVQ  c+48(FP), R9
+	MOVQ  cRow+56(FP), R10
+	SHLQ  $0x02, R10
+	MOVQ  $0x00000006, R11
+
+row:
+	PREFETCHT0 (R9)
+	PREFETCHT0 60(R9)
+	ADDQ       R10, R9
+	MOVQ       AX, R12
+	SUBQ       $0x04, R12
+
+first:
+	VMOVUPS      (CX), Y12
+	VMOVUPS      32(CX), Y13
+	VBROADCASTSS (DI), Y14
+	VFMADD231PS  Y12, Y14, Y0
+	VFMADD231PS  Y13, Y14, Y1
+	VBROADCASTSS (DI)(BX*1), Y14
+	VFMADD231PS  Y12, Y14, Y2
+	VFMADD231PS  Y13, Y14, Y3
+	VBROADCASTSS (DI)(BX*2), Y14
+	VFMADD231PS  Y12, Y14, Y4
+	VFMADD231PS  Y13, Y14, Y5
+	VBROADCASTSS (R8), Y14
+	VFMADD231PS  Y12, Y14, Y6
+	VFMADD231PS  Y13, Y14, Y7
+	VBROADCASTSS (R8)(BX*1), Y14
+	VFMADD231PS  Y12, Y14, Y8
+	VFMADD231PS  Y13, Y14, Y9
+	VBROADCASTSS (R8)(BX*2), Y14
+	VFMADD231PS  Y12, Y14, Y10
+	VFMADD231PS  Y13, Y14, Y11
+	ADDQ         SI, DI
+	ADDQ         SI, R8
+	ADDQ         DX, CX
+	DECQ         AX
+	JZ           end
+	CMPQ         AX, R12
+	JG           first
+	DECQ         R11
+	JNZ          row
+	MOVQ         next+80(FP), R9
+	MOVQ         (R9), R10
+	MOVQ         8(R9), R11
+
+line:
+	PREFETCHT0 (R10)
+	ADDQ       $0x40, R10
+	DECQ       R11
+	JNZ        asked
+	ADDQ       16(R9), R10
+	MOVQ       24(R9), R11
+
+asked:
+	MOVQ AX, R12
+	SUBQ $0x04, R12
+
+loop:
+	VMOVUPS      (CX), Y12
+	VMOVUPS      32(CX), Y13
+	VBROADCASTSS (DI), Y14
+	VFMADD231PS  Y12, Y14, Y0
+	VFMADD231PS  Y13, Y14, Y1
+	VBROADCASTSS (DI)(BX*1), Y14
+	VFMADD231PS  Y12, Y14, Y2
+	VFMADD231PS  Y13, Y14, Y3
+	VBROADCASTSS (DI)(BX*2), Y14
+	VFMADD231PS  Y12, Y14, Y4
+	VFMADD231PS  Y13, Y14, Y5
+	VBROADCASTSS (R8), Y14
+	VFMADD231PS  Y12, Y14, Y6
+	VFMADD231PS  Y13, Y14, Y7
+	VBROADCASTSS (R8)(BX*1), Y14
+	VFMADD231PS  Y12, Y14, Y8
+	VFMADD231PS  Y13, Y14, Y9
+	VBROADCASTSS (R8)(BX*2), Y14
+	VFMADD231PS  Y12, Y14, Y10
+	VFMADD231PS  Y13, Y14, Y11
+	ADDQ         SI, DI
+	ADDQ         SI, R8
+	ADDQ         DX, CX
+	DECQ         AX
+	JZ           last
+	CMPQ         AX, R12
+	JG           loop
+	JMP          line
+
+last:
+	MOVQ R10, (R9)
+	MOVQ R11, 8(R9)
+
+end:
+	MOVQ    c+48(FP), AX
+	MOVQ    cRow+56(FP), CX
+	SHLQ    $0x02, CX
+	MOVB    add+72(FP), DL
+	TESTB   DL, DL
+	JZ      store
+	VADDPS  (AX), Y0, Y0
+	VMOVUPS Y0, (AX)
+	VADDPS  32(AX), Y1, Y1
+	VMOVUPS Y1, 32(AX)
+	ADDQ    CX, AX
+	VADDPS  (AX), Y2, Y2
+	VMOVUPS Y2, (AX)
+	VADDPS  32(AX), Y3, Y3
+	VMOVUPS Y3, 32(AX)
+	ADDQ    CX, AX
+	VADDPS  (AX), Y4, Y4
+	VMOVUPS Y4, (AX)
+	VADDPS  32(AX), Y5, Y5
+	VMOVUPS Y5, 32(AX)
+	ADDQ    CX, AX
+	VADDPS  (AX), Y6, Y6
+	VMOVUPS Y6, (AX)
+	VADDPS  32(AX), Y7, Y7
+	VMOVUPS Y7, 32(AX)
+	ADDQ    CX, AX
+	VADDPS  (AX), Y8, Y8
+	VMOVUPS Y8, (AX)
+	VADDPS  32(AX), Y9, Y9
+	VMOVUPS Y9, 32(AX)
+	ADDQ    CX, AX
+	VADDPS  (AX), Y10, Y10
+	VMOVUPS Y10, (AX)
+	VADDPS  32(AX), Y11, Y11
+	VMOVUPS Y11, 32(AX)
+	VZEROUPPER
+	RET
+
+store:
+	VMOVUPS Y0, (AX)
+	VMOVUPS Y1, 32(AX)
+	ADDQ    CX, AX
+	VMOVUPS Y2, (AX)
+	VMOVUPS Y3, 32(AX)
+	ADDQ    CX, AX
+	VMOVUPS Y4, (AX)
+	VMOVUPS Y5, 32(AX)
+	ADDQ    CX, AX
+	VMOVUPS Y6, (AX)
+	VMOVUPS Y7, 32(AX)
+	ADDQ    CX, AX
+	VMOVUPS Y8, (AX)
+	VMOVUPS Y9, 32(AX)
+	ADDQ    CX, AX
+	VMOVUPS Y10, (AX)
+	VMOVUPS Y11, 32(AX)
+	VZEROUPPER
+	RET
+
+// func aheadTile12x32AVX512(k int, a *float32, aRow int, aStep int, b *float32, bStep int, c *float32, cRow int, bias *float32, add bool, next *byte)
+// Requires: AVX, AVX512F, MMX+
+TEXT ·aheadTile12x32AVX512(SB), NOSPLIT, $0-88
+	MOVQ    bias+64(FP), AX
+	TESTQ   AX, AX
+	JZ      zero
+	VMOVUPS (AX), Z0
+	VMOVUPS 64(AX), Z1
+	VMOVUPS (AX), Z2
+	VMOVUPS 64(AX), Z3
+	VMOVUPS (AX), Z4
+	VMOVUPS 64(AX), Z5
+	VMOVUPS (AX), Z6
+	VMOVUPS 64(AX), Z7
+	VMOVUPS (AX), Z8
+	VMOVUPS 64(AX), Z9
+	VMOVUPS (AX), Z10
+	VMOVUPS 64(AX), Z11
+	VMOVUPS (AX), Z12
+	VMOVUPS 64(AX), Z13
+	VMOVUPS (AX), Z14
+	VMOVUPS 64(AX), Z15
+	VMOVUPS (AX), Z16
+	VMOVUPS 64(AX), Z17
+	VMOVUPS (AX), Z18
+	VMOVUPS 64(AX), Z19
+	VMOVUPS (AX), Z20
+	VMOVUPS 64(AX), Z21
+	VMOVUPS (AX), Z22
+	VMOVUPS 64(AX), Z23
+	JMP     begin
+
+zero:
+	VPXORD Z0, Z0, Z0
+	VPXORD Z1, Z1, Z1
+	VPXORD Z2, Z2, Z2
+	VPXORD Z3, Z3, Z3
+	VPXORD Z4, Z4, Z4
+	VPXORD Z5, Z5, Z5
+	VPXORD Z6, Z6, Z6
+	VPXORD Z7, Z7, Z7
+	VPXORD Z8, Z8, Z8
+	VPXORD Z9, Z9, Z9
+	VPXORD Z10, Z10, Z10
+	VPXORD Z11, Z11, Z11
+	VPXORD Z12, Z12, Z12
+	VPXORD Z13, Z13, Z13
+	VPXORD Z14, Z14, Z14
+	VPXORD Z15, Z15, Z15
+	VPXORD Z16, Z16, Z16
+	VPXORD Z17, Z17, Z17
+	VPXORD Z18, Z18, Z18
+	VPXORD Z19, Z19, Z19
+	VPXORD Z20, Z20, Z20
+	VPXORD Z21, Z21, Z21
+	VPXORD Z22, Z22, Z22
+	VPXORD Z23, Z23, Z23
+
+begin:
+	MOVQ  k+0(FP), AX
+	MOVQ  b+32(FP), CX
+	MOVQ  bStep+40(FP), DX
+	SHLQ  $0x02, DX
+	MOVQ  aRow+16(FP), BX
+	SHLQ  $0x02, BX
+	MOVQ  aStep+24(FP), SI
+	SHLQ  $0x02, SI
+	MOVQ  a+8(FP), DI
+	LEAQ  (DI)(BX*2), R8
+	ADDQ  BX, R8
+	LEAQ  (R8)(BX*2), R9
+	ADDQ  BX, R9
+	LEAQ  (R9)(BX*2), R10
+	ADDQ  BX, R10
+	TESTQ AX, AX
+	JLE   end
+	MOVQ  c+48(FP), R11
+	MOVQ  cRow+56(FP), R12
+	SHLQ  $0x02, R12
+	MOVQ  $0x0000000c, R13
+
+row:
+	PREFETCHT0 (R11)
+	PREFETCHT0 124(R11)
+	ADDQ       R12, R11
+	MOVQ       AX, R14
+	SUBQ       $0x04, R14
+
+first:
+	VMOVUPS      (CX), Z24
+	VMOVUPS      64(CX), Z25
+	VBROADCASTSS (DI), Z26
+	VFMADD231PS  Z24, Z26, Z0
+	VFMADD231PS  Z25, Z26, Z1
+	VBROADCASTSS (DI)(BX*1), Z26
+	VFMADD231PS  Z24, Z26, Z2
+	VFMADD231PS  Z25, Z26, Z3
+	VBROADCASTSS (DI)(BX*2), Z26
+	VFMADD231PS  Z24, Z26, Z4
+	VFMADD231PS  Z25, Z26, Z5
+	VBROADCASTSS (R8), Z26
+	VFMADD231PS  Z24, Z26, Z6
+	VFMADD231PS  Z25, Z26, Z7
+	VBROADCASTSS (R8)(BX*1), Z26
+	VFMADD231PS  Z24, Z26, Z8
+	VFMADD231PS  Z25, Z26, Z9
+	VBROADCASTSS (R8)(BX*2), Z26
+	VFMADD231PS  Z24, Z26, Z10
+	VFMADD231PS  Z25, Z26, Z11
+	VBROADCASTSS (R9), Z26
+	VFMADD231PS  Z24, Z26, Z12
+	VFMADD231PS  Z25, Z26, Z13
+	VBROADCASTSS (R9)(BX*1), Z26
+	VFMADD231PS  Z24, Z26, Z14
+	VFMADD231PS  Z25, Z26, Z15
+	VBROADCASTSS (R9)(BX*2), Z26
+	VFMADD231PS  Z24, Z26, Z16
+	VFMADD231PS  Z25, Z26, Z17
+	VBROADCASTSS (R10), Z26
+	VFMADD231PS  Z24, Z26, Z18
+	VFMADD231PS  Z25, Z26, Z19
+	VBROADCASTSS (R10)(BX*1), Z26
+	VFMADD231PS  Z24, Z26, Z20
+	VFMADD231PS  Z25, Z26, Z21
+	VBROADCASTSS (R10)(BX*2), Z26
+	VFMADD231PS  Z24, Z26, Z22
+	VFMADD231PS  Z25, Z26, Z23
+	ADDQ         SI, DI
+	ADDQ         SI, R8
+	ADDQ         SI, R9
+	ADDQ         SI, R10
+	ADDQ         DX, CX
+	DECQ         AX
+	JZ           end
+	CMPQ         AX, R14
+	JG           first
+	DECQ         R13
+	JNZ          row
+	MOVQ         next+80(FP), R11
+	MOVQ         (R11), R12
+	MOVQ         8(R11), R13
+
+line:
+	PREFETCHT0 (R12)
+	ADDQ       $0x40, R12
+	DECQ       R13
+	JNZ        asked
+	ADDQ       16(R11), R12
+	MOVQ       24(R11), R13
+
+asked:
+	MOVQ AX, R14
+	SUBQ $0x04, R14
+
+loop:
+	VMOVUPS      (CX), Z24
+	VMOVUPS      64(CX), Z25
+	VBROADCASTSS (DI), Z26
+	VFMADD231PS  Z24, Z26, Z0
+	VFMADD231PS  Z25, Z26, Z1
+	VBROADCASTSS (DI)(BX*1), Z26
+	VFMADD231PS  Z24, Z26, Z2
+	VFMADD231PS  Z25, Z26, Z3
+	VBROADCASTSS (DI)(BX*2), Z26
+	VFMADD231PS  Z24, Z26, Z4
+	VFMADD231PS  Z25, Z26, Z5
+	VBROADCASTSS (R8), Z26
+	VFMADD231PS  Z24, Z26, Z6
+	VFMADD231PS  Z25, Z26, Z7
+	VBROADCASTSS (R8)(BX*1), Z26
+	VFMADD231PS  Z24, Z26, Z8
+	VFMADD231PS  Z25, Z26, Z9
+	VBROADCASTSS (R8)(BX*2), Z26
+	VFMADD231PS  Z24, Z26, Z10
+	VFMADD231PS  Z25, Z26, Z11
+	VBROADCASTSS (R9), Z26
+	VFMADD231PS  Z24, Z26, Z12
+	VFMADD231PS  Z25, Z26, Z13
+	VBROADCASTSS (R9)(BX*1), Z26
+	VFMADD231PS  Z24, Z26, Z14
+	VFMADD231PS  Z25, Z26, Z15
+	VBROADCASTSS (R9)(BX*2), Z26
+	VFMADD231PS  Z24, Z26, Z16
+	VFMADD231PS  Z25, Z26, Z17
+	VBROADCASTSS (R10), Z26
+	VFMADD231PS  Z24, Z26, Z18
+	VFMADD231PS  Z25, Z26, Z19
+	VBROADCASTSS (R10)(BX*1), Z26
+	VFMADD231PS  Z24, Z26, Z20
+	VFMADD231PS  Z25, Z26, Z21
+	VBROADCASTSS (R10)(BX*2), Z26
+	VFMADD231PS  Z24, Z26, Z22
+	VFMADD231PS  Z25, Z26, Z23
+	ADDQ         SI, DI
+	ADDQ         SI, R8
+	ADDQ         SI, R9
+	ADDQ         SI, R10
+	ADDQ         DX, CX
+	DECQ         AX
+	JZ           last
+	CMPQ         AX, R14
+	JG           loop
+	JMP          line
+
+last:
+	MOVQ R12, (R11)
+	MOVQ R13, 8(R11)
+
+end:
+	MOVQ    c+48(FP), AX
+	MOVQ    cRow+56(FP), CX
+	SHLQ    $0x02, CX
+	MOVB    add+72(FP), DL
+	TESTB   DL, DL
+	JZ      store
+	VADDPS  (AX), Z0, Z0
+	VMOVUPS Z0, (AX)
+	VADDPS  64(AX), Z1, Z1
+	VMOVUPS Z1, 64(AX)
+	ADDQ    CX, AX
+	VADDPS  (AX), Z2, Z2
+	VMOVUPS Z2, (AX)
+	VADDPS  64(AX), Z3, Z3
+	VMOVUPS Z3, 64(AX)
+	ADDQ    CX, AX
+	VADDPS  (AX), Z4, Z4
+	VMOVUPS Z4, (AX)
+	VADDPS  64(AX), Z5, Z5
+	VMOVUPS Z5, 64(AX)
+	ADDQ    CX, AX
+	VADDPS  (AX), Z6, Z6
+	VMOVUPS Z6, (AX)
+	VADDPS  64(AX), Z7, Z7
+	VMOVUPS Z7, 64(AX)
+	ADDQ    CX, AX
+	VADDPS  (AX), Z8, Z8
+	VMOVUPS Z8, (AX)
+	VADDPS  64(AX), Z9, Z9
+	VMOVUPS Z9, 64(AX)
+	ADDQ    CX, AX
+	VADDPS  (AX), Z10, Z10
+	VMOVUPS Z10, (AX)
+	VADDPS  64(AX), Z11, Z11
+	VMOVUPS Z11, 64(AX)
+	ADDQ    CX, AX
+	VADDPS  (AX), Z12, Z12
+	VMOVUPS Z12, (AX)
+	VADDPS  64(AX), Z13, Z13
+	VMOVUPS Z13, 64(AX)
+	ADDQ    CX, AX
+	VADDPS  (AX), Z14, Z14
+	VMOVUPS Z14, (AX)
+	VADDPS  64(AX), Z15, Z15
+	VMOVUPS Z15, 64(AX)
+	ADDQ    CX, AX
+	VADDPS  (AX), Z16, Z16
+	VMOVUPS Z16, (AX)
+	VADDPS  64(AX), Z17, Z17
+	VMOVUPS Z17, 64(AX)
+	ADDQ    CX, AX
+	VADDPS  (AX), Z18, Z18
+	VMOVUPS Z18, (AX)
+	VADDPS  64(AX), Z19, Z19
+	VMOVUPS Z19, 64(AX)
+	ADDQ    CX, AX
+	VADDPS  (AX), Z20, Z20
+	VMOVUPS Z20, (AX)
+	VADDPS  64(AX), Z21, Z21
+	VMOVUPS Z21, 64(AX)
+	ADDQ    CX, AX
+	VADDPS  (AX), Z22, Z22
+	VMOVUPS Z22, (AX)
+	VADDPS  64(AX), Z23, Z23
+	VMOVUPS Z23, 64(AX)
+	VZEROUPPER
+	RET
+
+store:
+	VMOVUPS Z0, (AX)
+	VMOVUPS Z1, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z2, (AX)
+	VMOVUPS Z3, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z4, (AX)
+	VMOVUPS Z5, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z6, (AX)
+	VMOVUPS Z7, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z8, (AX)
+	VMOVUPS Z9, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z10, (AX)
+	VMOVUPS Z11, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z12, (AX)
+	VMOVUPS Z13, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z14, (AX)
+	VMOVUPS Z15, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z16, (AX)
+	VMOVUPS Z17, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z18, (AX)
+	VMOVUPS Z19, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z20, (AX)
+	VMOVUPS Z21, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z22, (AX)
+	VMOVUPS Z23, 64(AX)
+	VZEROUPPER
+	RET
+
+// func aheadTile12x32BF16(k int, a *float32, aRow int, aStep int, b *float32, bStep int, c *float32, cRow int, bias *float32, add bool, next *byte)
+// Requires: AVX, AVX512F, AVX512_BF16, MMX+
+TEXT ·aheadTile12x32BF16(SB), NOSPLIT, $0-88
+	MOVQ    bias+64(FP), AX
+	TESTQ   AX, AX
+	JZ      zero
+	VMOVUPS (AX), Z0
+	VMOVUPS 64(AX), Z1
+	VMOVUPS (AX), Z2
+	VMOVUPS 64(AX), Z3
+	VMOVUPS (AX), Z4
+	VMOVUPS 64(AX), Z5
+	VMOVUPS (AX), Z6
+	VMOVUPS 64(AX), Z7
+	VMOVUPS (AX), Z8
+	VMOVUPS 64(AX), Z9
+	VMOVUPS (AX), Z10
+	VMOVUPS 64(AX), Z11
+	VMOVUPS (AX), Z12
+	VMOVUPS 64(AX), Z13
+	VMOVUPS (AX), Z14
+	VMOVUPS 64(AX), Z15
+	VMOVUPS (AX), Z16
+	VMOVUPS 64(AX), Z17
+	VMOVUPS (AX), Z18
+	VMOVUPS 64(AX), Z19
+	VMOVUPS (AX), Z20
+	VMOVUPS 64(AX), Z21
+	VMOVUPS (AX), Z22
+	VMOVUPS 64(AX), Z23
+	JMP     begin
+
+zero:
+	VPXORD Z0, Z0, Z0
+	VPXORD Z1, Z1, Z1
+	VPXORD Z2, Z2, Z2
+	VPXORD Z3, Z3, Z3
+	VPXORD Z4, Z4, Z4
+	VPXORD Z5, Z5, Z5
+	VPXORD Z6, Z6, Z6
+	VPXORD Z7, Z7, Z7
+	VPXORD Z8, Z8, Z8
+	VPXORD Z9, Z9, Z9
+	VPXORD Z10, Z10, Z10
+	VPXORD Z11, Z11, Z11
+	VPXORD Z12, Z12, Z12
+	VPXORD Z13, Z13, Z13
+	VPXORD Z14, Z14, Z14
+	VPXORD Z15, Z15, Z15
+	VPXORD Z16, Z16, Z16
+	VPXORD Z17, Z17, Z17
+	VPXORD Z18, Z18, Z18
+	VPXORD Z19, Z19, Z19
+	VPXORD Z20, Z20, Z20
+	VPXORD Z21, Z21, Z21
+	VPXORD Z22, Z22, Z22
+	VPXORD Z23, Z23, Z23
+
+begin:
+	MOVQ  k+0(FP), AX
+	MOVQ  b+32(FP), CX
+	MOVQ  bStep+40(FP), DX
+	SHLQ  $0x02, DX
+	MOVQ  aRow+16(FP), BX
+	SHLQ  $0x02, BX
+	MOVQ  aStep+24(FP), SI
+	SHLQ  $0x02, SI
+	MOVQ  a+8(FP), DI
+	LEAQ  (DI)(BX*2), R8
+	ADDQ  BX, R8
+	LEAQ  (R8)(BX*2), R9
+	ADDQ  BX, R9
+	LEAQ  (R9)(BX*2), R10
+	ADDQ  BX, R10
+	TESTQ AX, AX
+	JLE   end
+	MOVQ  c+48(FP), R11
+	MOVQ  cRow+56(FP), R12
+	SHLQ  $0x02, R12
+	MOVQ  $0x0000000c, R13
+
+row:
+	PREFETCHT0 (R11)
+	PREFETCHT0 124(R11)
+	ADDQ       R12, R11
+	MOVQ       AX, R14
+	SUBQ       $0x04, R14
+
+first:
+	VMOVUPS      (CX), Z24
+	VMOVUPS      64(CX), Z25
+	VBROADCASTSS (DI), Z26
+
+	// VDPBF16PS Z24, Z26, Z0
+	BYTE $0x62
+	BYTE $0x92
+	BYTE $0x2e
+	BYTE $0x40
+	BYTE $0x52
+	BYTE $0xc0
+
+	// VDPBF16PS Z25, Z26, Z1
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x2e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xc9
+	VBROADCASTSS (DI)(BX*1), Z26
+
+	// VDPBF16PS Z24, Z26, Z2
+	BYTE $0x62
+	BYTE $0x92
+	BYTE $0x2e
+	BYTE $0x40
+	BYTE $0x52
+	BYTE $0xd0
+
+	// VDPBF16PS Z25, Z26, Z3
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x2e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xd9
+	VBROADCASTSS (DI)(BX*2), Z26
+
+	// VDPBF16PS Z24, Z26, Z4
+	BYTE $0x62
+	BYTE $0x92
+	BYTE $0x2e
+	BYTE $0x40
+	BYTE $0x52
+	BYTE $0xe0
+
+	// VDPBF16PS Z25, Z26, Z5
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x2e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xe9
+	VBROADCASTSS (R8), Z26
+
+	// VDPBF16PS Z24, Z26, Z6
+	BYTE $0x62
+	BYTE $0x92
+	BYTE $0x2e
+	BYTE $0x40
+	BYTE $0x52
+	BYTE $0xf0
+
+	// VDPBF16PS Z25, Z26, Z7
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x2e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xf9
+	VBROADCASTSS (R8)(BX*1), Z26
+
+	// VDPBF16PS Z24, Z26, Z8
+	BYTE $0x62
+	BYTE $0x12
+	BYTE $0x2e
+	BYTE $0x40
+	BYTE $0x52
+	BYTE $0xc0
+
+	// VDPBF16PS Z25, Z26, Z9
+	BYTE         $0x62
+	BYTE         $0x12
+	BYTE         $0x2e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xc9
+	VBROADCASTSS (R8)(BX*2), Z26
+
+	// VDPBF16PS Z24, Z26, Z10
+	BYTE $0x62
+	BYTE $0x12
+	BYTE $0x2e
+	BYTE $0x40
+	BYTE $0x52
+	BYTE $0xd0
+
+	// VDPBF16PS Z25, Z26, Z11
+	BYTE         $0x62
+	BYTE         $0x12
+	BYTE         $0x2e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xd9
+	VBROADCASTSS (R9), Z26
+
+	// VDPBF16PS Z24, Z26, Z12
+	BYTE $0x62
+	BYTE $0x12
+	BYTE $0x2e
+	BYTE $0x40
+	BYTE $0x52
+	BYTE $0xe0
+
+	// VDPBF16PS Z25, Z26, Z13
+	BYTE         $0x62
+	BYTE         $0x12
+	BYTE         $0x2e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xe9
+	VBROADCASTSS (R9)(BX*1), Z26
+
+	// VDPBF16PS Z24, Z26, Z14
+	BYTE $0x62
+	BYTE $0x12
+	BYTE $0x2e
+	BYTE $0x40
+	BYTE $0x52
+	BYTE $0xf0
+
+	// VDPBF16PS Z25, Z26, Z15
+	BYTE         $0x62
+	BYTE         $0x12
+	BYTE         $0x2e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xf9
+	VBROADCASTSS (R9)(BX*2), Z26
+
+	// VDPBF16PS Z24, Z26, Z16
+	BYTE $0x62
+	BYTE $0x82
+	BYTE $0x2e
+	BYTE $0x40
+	BYTE $0x52
+	BYTE $0xc0
+
+	// VDPBF16PS Z25, Z26, Z17
+	BYTE         $0x62
+	BYTE         $0x82
+	BYTE         $0x2e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xc9
+	VBROADCASTSS (R10), Z26
+
+	// VDPBF16PS Z24, Z26, Z18
+	BYTE $0x62
+	BYTE $0x82
+	BYTE $0x2e
+	BYTE $0x40
+	BYTE $0x52
+	BYTE $0xd0
+
+	// VDPBF16PS Z25, Z26, Z19
+	BYTE         $0x62
+	BYTE         $0x82
+	BYTE         $0x2e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xd9
+	VBROADCASTSS (R10)(BX*1), Z26
+
+	// VDPBF16PS Z24, Z26, Z20
+	BYTE $0x62
+	BYTE $0x82
+	BYTE $0x2e
+	BYTE $0x40
+	BYTE $0x52
+	BYTE $0xe0
+
+	// VDPBF16PS Z25, Z26, Z21
+	BYTE         $0x62
+	BYTE         $0x82
+	BYTE         $0x2e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xe9
+	VBROADCASTSS (R10)(BX*2), Z26
+
+	// VDPBF16PS Z24, Z26, Z22
+	BYTE $0x62
+	BYTE $0x82
+	BYTE $0x2e
+	BYTE $0x40
+	BYTE $0x52
+	BYTE $0xf0
+
+	// VDPBF16PS Z25, Z26, Z23
+	BYTE $0x62
+	BYTE $0x82
+	BYTE $0x2e
+	BYTE $0x40
+	BYTE $0x52
+	BYTE $0xf9
+	ADDQ SI, DI
+	ADDQ SI, R8
+	ADDQ SI, R9
+	ADDQ SI, R10
+	ADDQ DX, CX
+	DECQ AX
+	JZ   end
+	CMPQ AX, R14
+	JG   first
+	DECQ R13
+	JNZ  row
+	MOVQ next+80(FP), R11
+	MOVQ (R11), R12
+	MOVQ 8(R11), R13
+
+line:
+	PREFETCHT0 (R12)
+	ADDQ       $0x40, R12
+	DECQ       R13
+	JNZ        asked
+	ADDQ       16(R11), R12
+	MOVQ       24(R11), R13
+
+asked:
+	MOVQ AX, R14
+	SUBQ $0x04, R14
+
+loop:
+	VMOVUPS      (CX), Z24
+	VMOVUPS      64(CX), Z25
+	VBROADCASTSS (DI), Z26
+
+	// VDPBF16PS Z24, Z26, Z0
+	BYTE $0x62
+	BYTE $0x92
+	BYTE $0x2e
+	BYTE $0x40
+	BYTE $0x52
+	BYTE $0xc0
+
+	// VDPBF16PS Z25, Z26, Z1
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x2e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xc9
+	VBROADCASTSS (DI)(BX*1), Z26
+
+	// VDPBF16PS Z24, Z26, Z2
+	BYTE $0x62
+	BYTE $0x92
+	BYTE $0x2e
+	BYTE $0x40
+	BYTE $0x52
+	BYTE $0xd0
+
+	// VDPBF16PS Z25, Z26, Z3
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x2e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xd9
+	VBROADCASTSS (DI)(BX*2), Z26
+
+	// VDPBF16PS Z24, Z26, Z4
+	BYTE $0x62
+	BYTE $0x92
+	BYTE $0x2e
+	BYTE $0x40
+	BYTE $0x52
+	BYTE $0xe0
+
+	// VDPBF16PS Z25, Z26, Z5
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x2e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xe9
+	VBROADCASTSS (R8), Z26
+
+	// VDPBF16PS Z24, Z26, Z6
+	BYTE $0x62
+	BYTE $0x92
+	BYTE $0x2e
+	BYTE $0x40
+	BYTE $0x52
+	BYTE $0xf0
+
+	// VDPBF16PS Z25, Z26, Z7
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x2e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xf9
+	VBROADCASTSS (R8)(BX*1), Z26
+
+	// VDPBF16PS Z24, Z26, Z8
+	BYTE $0x62
+	BYTE $0x12
+	BYTE $0x2e
+	BYTE $0x40
+	BYTE $0x52
+	BYTE $0xc0
+
+	// VDPBF16PS Z25, Z26, Z9
+	BYTE         $0x62
+	BYTE         $0x12
+	BYTE         $0x2e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xc9
+	VBROADCASTSS (R8)(BX*2), Z26
+
+	// VDPBF16PS Z24, Z26, Z10
+	BYTE $0x62
+	BYTE $0x12
+	BYTE $0x2e
+	BYTE $0x40
+	BYTE $0x52
+	BYTE $0xd0
+
+	// VDPBF16PS Z25, Z26, Z11
+	BYTE         $0x62
+	BYTE         $0x12
+	BYTE         $0x2e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xd9
+	VBROADCASTSS (R9), Z26
+
+	// VDPBF16PS Z24, Z26, Z12
+	BYTE $0x62
+	BYTE $0x12
+	BYTE $0x2e
+	BYTE $0x40
+	BYTE $0x52
+	BYTE $0xe0
+
+	// VDPBF16PS Z25, Z26, Z13
+	BYTE         $0x62
+	BYTE         $0x12
+	BYTE         $0x2e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xe9
+	VBROADCASTSS (R9)(BX*1), Z26
+
+	// VDPBF16PS Z24, Z26, Z14
+	BYTE $0x62
+	BYTE $0x12
+	BYTE $0x2e
+	BYTE $0x40
+	BYTE $0x52
+	BYTE $0xf0
+
+	// VDPBF16PS Z25, Z26, Z15
+	BYTE         $0x62
+	BYTE         $0x12
+	BYTE         $0x2e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xf9
+	VBROADCASTSS (R9)(BX*2), Z26
+
+	// VDPBF16PS Z24, Z26, Z16
+	BYTE $0x62
+	BYTE $0x82
+	BYTE $0x2e
+	BYTE $0x40
+	BYTE $0x52
+	BYTE $0xc0
+
+	// VDPBF16PS Z25, Z26, Z17
+	BYTE         $0x62
+	BYTE         $0x82
+	BYTE         $0x2e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xc9
+	VBROADCASTSS (R10), Z26
+
+	// VDPBF16PS Z24, Z26, Z18
+	BYTE $0x62
+	BYTE $0x82
+	BYTE $0x2e
+	BYTE $0x40
+	BYTE $0x52
+	BYTE $0xd0
+
+	// VDPBF16PS Z25, Z26, Z19
+	BYTE         $0x62
+	BYTE         $0x82
+	BYTE         $0x2e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xd9
+	VBROADCASTSS (R10)(BX*1), Z26
+
+	// VDPBF16PS Z24, Z26, Z20
+	BYTE $0x62
+	BYTE $0x82
+	BYTE $0x2e
+	BYTE $0x40
+	BYTE $0x52
+	BYTE $0xe0
+
+	// VDPBF16PS Z25, Z26, Z21
+	BYTE         $0x62
+	BYTE         $0x82
+	BYTE         $0x2e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xe9
+	VBROADCASTSS (R10)(BX*2), Z26
+
+	// VDPBF16PS Z24, Z26, Z22
+	BYTE $0x62
+	BYTE $0x82
+	BYTE $0x2e
+	BYTE $0x40
+	BYTE $0x52
+	BYTE $0xf0
+
+	// VDPBF16PS Z25, Z26, Z23
+	BYTE $0x62
+	BYTE $0x82
+	BYTE $0x2e
+	BYTE $0x40
+	BYTE $0x52
+	BYTE $0xf9
+	ADDQ SI, DI
+	ADDQ SI, R8
+	ADDQ SI, R9
+	ADDQ SI, R10
+	ADDQ DX, CX
+	DECQ AX
+	JZ   last
+	CMPQ AX, R14
+	JG   loop
+	JMP  line
+
+last:
+	MOVQ R12, (R11)
+	MOVQ R13, 8(R11)
+
+end:
+	MOVQ    c+48(FP), AX
+	MOVQ    cRow+56(FP), CX
+	SHLQ    $0x02, CX
+	MOVB    add+72(FP), DL
+	TESTB   DL, DL
+	JZ      store
+	VADDPS  (AX), Z0, Z0
+	VMOVUPS Z0, (AX)
+	VADDPS  64(AX), Z1, Z1
+	VMOVUPS Z1, 64(AX)
+	ADDQ    CX, AX
+	VADDPS  (AX), Z2, Z2
+	VMOVUPS Z2, (AX)
+	VADDPS  64(AX), Z3, Z3
+	VMOVUPS Z3, 64(AX)
+	ADDQ    CX, AX
+	VADDPS  (AX), Z4, Z4
+	VMOVUPS Z4, (AX)
+	VADDPS  64(AX), Z5, Z5
+	VMOVUPS Z5, 64(AX)
+	ADDQ    CX, AX
+	VADDPS  (AX), Z6, Z6
+	VMOVUPS Z6, (AX)
+	VADDPS  64(AX), Z7, Z7
+	VMOVUPS Z7, 64(AX)
+	ADDQ    CX, AX
+	VADDPS  (AX), Z8, Z8
+	VMOVUPS Z8, (AX)
+	VADDPS  64(AX), Z9, Z9
+	VMOVUPS Z9, 64(AX)
+	ADDQ    CX, AX
+	VADDPS  (AX), Z10, Z10
+	VMOVUPS Z10, (AX)
+	VADDPS  64(AX), Z11, Z11
+	VMOVUPS Z11, 64(AX)
+	ADDQ    CX, AX
+	VADDPS  (AX), Z12, Z12
+	VMOVUPS Z12, (AX)
+	VADDPS  64(AX), Z13, Z13
+	VMOVUPS Z13, 64(AX)
+	ADDQ    CX, AX
+	VADDPS  (AX), Z14, Z14
+	VMOVUPS Z14, (AX)
+	VADDPS  64(AX), Z15, Z15
+	VMOVUPS Z15, 64(AX)
+	ADDQ    CX, AX
+	VADDPS  (AX), Z16, Z16
+	VMOVUPS Z16, (AX)
+	VADDPS  64(AX), Z17, Z17
+	VMOVUPS Z17, 64(AX)
+	ADDQ    CX, AX
+	VADDPS  (AX), Z18, Z18
+	VMOVUPS Z18, (AX)
+	VADDPS  64(AX), Z19, Z19
+	VMOVUPS Z19, 64(AX)
+	ADDQ    CX, AX
+	VADDPS  (AX), Z20, Z20
+	VMOVUPS Z20, (AX)
+	VADDPS  64(AX), Z21, Z21
+	VMOVUPS Z21, 64(AX)
+	ADDQ    CX, AX
+	VADDPS  (AX), Z22, Z22
+	VMOVUPS Z22, (AX)
+	VADDPS  64(AX), Z23, Z23
+	VMOVUPS Z23, 64(AX)
+	VZEROUPPER
+	RET
+
+store:
+	VMOVUPS Z0, (AX)
+	VMOVUPS Z1, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z2, (AX)
+	VMOVUPS Z3, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z4, (AX)
+	VMOVUPS Z5, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z6, (AX)
+	VMOVUPS Z7, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z8, (AX)
+	VMOVUPS Z9, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z10, (AX)
+	VMOVUPS Z11, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z12, (AX)
+	VMOVUPS Z13, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z14, (AX)
+	VMOVUPS Z15, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z16, (AX)
+	VMOVUPS Z17, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z18, (AX)
+	VMOVUPS Z19, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z20, (AX)
+	VMOVUPS Z21, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z22, (AX)
+	VMOVUPS Z23, 64(AX)
+	VZEROUPPER
+	RET
+
 // func tile1x16BF16(k int, a *float32, aRow int, aStep int, b *float32, bStep int, c *float32, cRow int, bias *float32, add bool)
 // Requires: AVX, AVX512F, AVX512_BF16, MMX+
 TEXT ·tile1x16BF16(SB), NOSPLIT, $0-73
-	MOVQ       c+48(FP), AX
-	MOVQ       cRow+56(FP), CX
-	SHLQ       $0x02, CX
-	PREFETCHT0 (AX)
-	PREFETCHT0 60(AX)
-	MOVQ       bias+64(FP), AX
-	TESTQ      AX, AX
-	JZ         zero
-	VMOVUPS    (AX), Z0
-	JMP        begin
+	MOVQ    bias+64(FP), AX
+	TESTQ   AX, AX
+	JZ      zero
+	VMOVUPS (AX), Z0
+	JMP     begin
 
 zero:
 	VPXORD Z0, Z0, Z0
@@ -1933,6 +3902,37 @@ begin:
 	MOVQ  a+8(FP), SI
 	TESTQ AX, AX
 	JLE   end
+	MOVQ  c+48(FP), DI
+	MOVQ  cRow+56(FP), R8
+	SHLQ  $0x02, R8
+	MOVQ  $0x00000001, R9
+
+row:
+	PREFETCHT0 (DI)
+	PREFETCHT0 60(DI)
+	ADDQ       R8, DI
+	MOVQ       AX, R10
+	SUBQ       $0x04, R10
+
+first:
+	VMOVUPS      (CX), Z1
+	VBROADCASTSS (SI), Z2
+
+	// VDPBF16PS Z1, Z2, Z0
+	BYTE $0x62
+	BYTE $0xf2
+	BYTE $0x6e
+	BYTE $0x48
+	BYTE $0x52
+	BYTE $0xc1
+	ADDQ BX, SI
+	ADDQ DX, CX
+	DECQ AX
+	JZ   end
+	CMPQ AX, R10
+	JG   first
+	DECQ R9
+	JNZ  row
 
 loop:
 	VMOVUPS      (CX), Z1
@@ -1970,17 +3970,12 @@ store:
 // func tile1x32BF16(k int, a *float32, aRow int, aStep int, b *float32, bStep int, c *float32, cRow int, bias *float32, add bool)
 // Requires: AVX, AVX512F, AVX512_BF16, MMX+
 TEXT ·tile1x32BF16(SB), NOSPLIT, $0-73
-	MOVQ       c+48(FP), AX
-	MOVQ       cRow+56(FP), CX
-	SHLQ       $0x02, CX
-	PREFETCHT0 (AX)
-	PREFETCHT0 124(AX)
-	MOVQ       bias+64(FP), AX
-	TESTQ      AX, AX
-	JZ         zero
-	VMOVUPS    (AX), Z0
-	VMOVUPS    64(AX), Z1
-	JMP        begin
+	MOVQ    bias+64(FP), AX
+	TESTQ   AX, AX
+	JZ      zero
+	VMOVUPS (AX), Z0
+	VMOVUPS 64(AX), Z1
+	JMP     begin
 
 zero:
 	VPXORD Z0, Z0, Z0
@@ -1998,6 +3993,46 @@ begin:
 	MOVQ  a+8(FP), SI
 	TESTQ AX, AX
 	JLE   end
+	MOVQ  c+48(FP), DI
+	MOVQ  cRow+56(FP), R8
+	SHLQ  $0x02, R8
+	MOVQ  $0x00000001, R9
+
+row:
+	PREFETCHT0 (DI)
+	PREFETCHT0 124(DI)
+	ADDQ       R8, DI
+	MOVQ       AX, R10
+	SUBQ       $0x04, R10
+
+first:
+	VMOVUPS      (CX), Z2
+	VMOVUPS      64(CX), Z3
+	VBROADCASTSS (SI), Z4
+
+	// VDPBF16PS Z2, Z4, Z0
+	BYTE $0x62
+	BYTE $0xf2
+	BYTE $0x5e
+	BYTE $0x48
+	BYTE $0x52
+	BYTE $0xc2
+
+	// VDPBF16PS Z3, Z4, Z1
+	BYTE $0x62
+	BYTE $0xf2
+	BYTE $0x5e
+	BYTE $0x48
+	BYTE $0x52
+	BYTE $0xcb
+	ADDQ BX, SI
+	ADDQ DX, CX
+	DECQ AX
+	JZ   end
+	CMPQ AX, R10
+	JG   first
+	DECQ R9
+	JNZ  row
 
 loop:
 	VMOVUPS      (CX), Z2
@@ -2047,28 +4082,14 @@ store:
 // func tile4x16BF16(k int, a *float32, aRow int, aStep int, b *float32, bStep int, c *float32, cRow int, bias *float32, add bool)
 // Requires: AVX, AVX512F, AVX512_BF16, MMX+
 TEXT ·tile4x16BF16(SB), NOSPLIT, $0-73
-	MOVQ       c+48(FP), AX
-	MOVQ       cRow+56(FP), CX
-	SHLQ       $0x02, CX
-	PREFETCHT0 (AX)
-	PREFETCHT0 60(AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	PREFETCHT0 60(AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	PREFETCHT0 60(AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	PREFETCHT0 60(AX)
-	MOVQ       bias+64(FP), AX
-	TESTQ      AX, AX
-	JZ         zero
-	VMOVUPS    (AX), Z0
-	VMOVUPS    (AX), Z1
-	VMOVUPS    (AX), Z2
-	VMOVUPS    (AX), Z3
-	JMP        begin
+	MOVQ    bias+64(FP), AX
+	TESTQ   AX, AX
+	JZ      zero
+	VMOVUPS (AX), Z0
+	VMOVUPS (AX), Z1
+	VMOVUPS (AX), Z2
+	VMOVUPS (AX), Z3
+	JMP     begin
 
 zero:
 	VPXORD Z0, Z0, Z0
@@ -2090,6 +4111,65 @@ begin:
 	ADDQ  BX, R8
 	TESTQ AX, AX
 	JLE   end
+	MOVQ  c+48(FP), R9
+	MOVQ  cRow+56(FP), R10
+	SHLQ  $0x02, R10
+	MOVQ  $0x00000004, R11
+
+row:
+	PREFETCHT0 (R9)
+	PREFETCHT0 60(R9)
+	ADDQ       R10, R9
+	MOVQ       AX, R12
+	SUBQ       $0x04, R12
+
+first:
+	VMOVUPS      (CX), Z4
+	VBROADCASTSS (DI), Z5
+
+	// VDPBF16PS Z4, Z5, Z0
+	BYTE         $0x62
+	BYTE         $0xf2
+	BYTE         $0x56
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xc4
+	VBROADCASTSS (DI)(BX*1), Z5
+
+	// VDPBF16PS Z4, Z5, Z1
+	BYTE         $0x62
+	BYTE         $0xf2
+	BYTE         $0x56
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xcc
+	VBROADCASTSS (DI)(BX*2), Z5
+
+	// VDPBF16PS Z4, Z5, Z2
+	BYTE         $0x62
+	BYTE         $0xf2
+	BYTE         $0x56
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xd4
+	VBROADCASTSS (R8), Z5
+
+	// VDPBF16PS Z4, Z5, Z3
+	BYTE $0x62
+	BYTE $0xf2
+	BYTE $0x56
+	BYTE $0x48
+	BYTE $0x52
+	BYTE $0xdc
+	ADDQ SI, DI
+	ADDQ SI, R8
+	ADDQ DX, CX
+	DECQ AX
+	JZ   end
+	CMPQ AX, R12
+	JG   first
+	DECQ R11
+	JNZ  row
 
 loop:
 	VMOVUPS      (CX), Z4
@@ -2170,32 +4250,18 @@ store:
 // func tile4x32BF16(k int, a *float32, aRow int, aStep int, b *float32, bStep int, c *float32, cRow int, bias *float32, add bool)
 // Requires: AVX, AVX512F, AVX512_BF16, MMX+
 TEXT ·tile4x32BF16(SB), NOSPLIT, $0-73
-	MOVQ       c+48(FP), AX
-	MOVQ       cRow+56(FP), CX
-	SHLQ       $0x02, CX
-	PREFETCHT0 (AX)
-	PREFETCHT0 124(AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	PREFETCHT0 124(AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	PREFETCHT0 124(AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	PREFETCHT0 124(AX)
-	MOVQ       bias+64(FP), AX
-	TESTQ      AX, AX
-	JZ         zero
-	VMOVUPS    (AX), Z0
-	VMOVUPS    64(AX), Z1
-	VMOVUPS    (AX), Z2
-	VMOVUPS    64(AX), Z3
-	VMOVUPS    (AX), Z4
-	VMOVUPS    64(AX), Z5
-	VMOVUPS    (AX), Z6
-	VMOVUPS    64(AX), Z7
-	JMP        begin
+	MOVQ    bias+64(FP), AX
+	TESTQ   AX, AX
+	JZ      zero
+	VMOVUPS (AX), Z0
+	VMOVUPS 64(AX), Z1
+	VMOVUPS (AX), Z2
+	VMOVUPS 64(AX), Z3
+	VMOVUPS (AX), Z4
+	VMOVUPS 64(AX), Z5
+	VMOVUPS (AX), Z6
+	VMOVUPS 64(AX), Z7
+	JMP     begin
 
 zero:
 	VPXORD Z0, Z0, Z0
@@ -2221,6 +4287,98 @@ begin:
 	ADDQ  BX, R8
 	TESTQ AX, AX
 	JLE   end
+	MOVQ  c+48(FP), R9
+	MOVQ  cRow+56(FP), R10
+	SHLQ  $0x02, R10
+	MOVQ  $0x00000004, R11
+
+row:
+	PREFETCHT0 (R9)
+	PREFETCHT0 124(R9)
+	ADDQ       R10, R9
+	MOVQ       AX, R12
+	SUBQ       $0x04, R12
+
+first:
+	VMOVUPS      (CX), Z8
+	VMOVUPS      64(CX), Z9
+	VBROADCASTSS (DI), Z10
+
+	// VDPBF16PS Z8, Z10, Z0
+	BYTE $0x62
+	BYTE $0xd2
+	BYTE $0x2e
+	BYTE $0x48
+	BYTE $0x52
+	BYTE $0xc0
+
+	// VDPBF16PS Z9, Z10, Z1
+	BYTE         $0x62
+	BYTE         $0xd2
+	BYTE         $0x2e
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xc9
+	VBROADCASTSS (DI)(BX*1), Z10
+
+	// VDPBF16PS Z8, Z10, Z2
+	BYTE $0x62
+	BYTE $0xd2
+	BYTE $0x2e
+	BYTE $0x48
+	BYTE $0x52
+	BYTE $0xd0
+
+	// VDPBF16PS Z9, Z10, Z3
+	BYTE         $0x62
+	BYTE         $0xd2
+	BYTE         $0x2e
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xd9
+	VBROADCASTSS (DI)(BX*2), Z10
+
+	// VDPBF16PS Z8, Z10, Z4
+	BYTE $0x62
+	BYTE $0xd2
+	BYTE $0x2e
+	BYTE $0x48
+	BYTE $0x52
+	BYTE $0xe0
+
+	// VDPBF16PS Z9, Z10, Z5
+	BYTE         $0x62
+	BYTE         $0xd2
+	BYTE         $0x2e
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xe9
+	VBROADCASTSS (R8), Z10
+
+	// VDPBF16PS Z8, Z10, Z6
+	BYTE $0x62
+	BYTE $0xd2
+	BYTE $0x2e
+	BYTE $0x48
+	BYTE $0x52
+	BYTE $0xf0
+
+	// VDPBF16PS Z9, Z10, Z7
+	BYTE $0x62
+	BYTE $0xd2
+	BYTE $0x2e
+	BYTE $0x48
+	BYTE $0x52
+	BYTE $0xf9
+	ADDQ SI, DI
+	ADDQ SI, R8
+	ADDQ DX, CX
+	DECQ AX
+	JZ   end
+	CMPQ AX, R12
+	JG   first
+	DECQ R11
+	JNZ  row
 
 loop:
 	VMOVUPS      (CX), Z8
@@ -2346,44 +4504,18 @@ store:
 // func tile8x16BF16(k int, a *float32, aRow int, aStep int, b *float32, bStep int, c *float32, cRow int, bias *float32, add bool)
 // Requires: AVX, AVX512F, AVX512_BF16, MMX+
 TEXT ·tile8x16BF16(SB), NOSPLIT, $0-73
-	MOVQ       c+48(FP), AX
-	MOVQ       cRow+56(FP), CX
-	SHLQ       $0x02, CX
-	PREFETCHT0 (AX)
-	PREFETCHT0 60(AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	PREFETCHT0 60(AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	PREFETCHT0 60(AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	PREFETCHT0 60(AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	PREFETCHT0 60(AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	PREFETCHT0 60(AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	PREFETCHT0 60(AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	PREFETCHT0 60(AX)
-	MOVQ       bias+64(FP), AX
-	TESTQ      AX, AX
-	JZ         zero
-	VMOVUPS    (AX), Z0
-	VMOVUPS    (AX), Z1
-	VMOVUPS    (AX), Z2
-	VMOVUPS    (AX), Z3
-	VMOVUPS    (AX), Z4
-	VMOVUPS    (AX), Z5
-	VMOVUPS    (AX), Z6
-	VMOVUPS    (AX), Z7
-	JMP        begin
+	MOVQ    bias+64(FP), AX
+	TESTQ   AX, AX
+	JZ      zero
+	VMOVUPS (AX), Z0
+	VMOVUPS (AX), Z1
+	VMOVUPS (AX), Z2
+	VMOVUPS (AX), Z3
+	VMOVUPS (AX), Z4
+	VMOVUPS (AX), Z5
+	VMOVUPS (AX), Z6
+	VMOVUPS (AX), Z7
+	JMP     begin
 
 zero:
 	VPXORD Z0, Z0, Z0
@@ -2411,6 +4543,102 @@ begin:
 	ADDQ  BX, R9
 	TESTQ AX, AX
 	JLE   end
+	MOVQ  c+48(FP), R10
+	MOVQ  cRow+56(FP), R11
+	SHLQ  $0x02, R11
+	MOVQ  $0x00000008, R12
+
+row:
+	PREFETCHT0 (R10)
+	PREFETCHT0 60(R10)
+	ADDQ       R11, R10
+	MOVQ       AX, R13
+	SUBQ       $0x04, R13
+
+first:
+	VMOVUPS      (CX), Z8
+	VBROADCASTSS (DI), Z9
+
+	// VDPBF16PS Z8, Z9, Z0
+	BYTE         $0x62
+	BYTE         $0xd2
+	BYTE         $0x36
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xc0
+	VBROADCASTSS (DI)(BX*1), Z9
+
+	// VDPBF16PS Z8, Z9, Z1
+	BYTE         $0x62
+	BYTE         $0xd2
+	BYTE         $0x36
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xc8
+	VBROADCASTSS (DI)(BX*2), Z9
+
+	// VDPBF16PS Z8, Z9, Z2
+	BYTE         $0x62
+	BYTE         $0xd2
+	BYTE         $0x36
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xd0
+	VBROADCASTSS (R8), Z9
+
+	// VDPBF16PS Z8, Z9, Z3
+	BYTE         $0x62
+	BYTE         $0xd2
+	BYTE         $0x36
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xd8
+	VBROADCASTSS (R8)(BX*1), Z9
+
+	// VDPBF16PS Z8, Z9, Z4
+	BYTE         $0x62
+	BYTE         $0xd2
+	BYTE         $0x36
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xe0
+	VBROADCASTSS (R8)(BX*2), Z9
+
+	// VDPBF16PS Z8, Z9, Z5
+	BYTE         $0x62
+	BYTE         $0xd2
+	BYTE         $0x36
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xe8
+	VBROADCASTSS (R9), Z9
+
+	// VDPBF16PS Z8, Z9, Z6
+	BYTE         $0x62
+	BYTE         $0xd2
+	BYTE         $0x36
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xf0
+	VBROADCASTSS (R9)(BX*1), Z9
+
+	// VDPBF16PS Z8, Z9, Z7
+	BYTE $0x62
+	BYTE $0xd2
+	BYTE $0x36
+	BYTE $0x48
+	BYTE $0x52
+	BYTE $0xf8
+	ADDQ SI, DI
+	ADDQ SI, R8
+	ADDQ SI, R9
+	ADDQ DX, CX
+	DECQ AX
+	JZ   end
+	CMPQ AX, R13
+	JG   first
+	DECQ R12
+	JNZ  row
 
 loop:
 	VMOVUPS      (CX), Z8
@@ -2548,52 +4776,26 @@ store:
 // func tile8x32BF16(k int, a *float32, aRow int, aStep int, b *float32, bStep int, c *float32, cRow int, bias *float32, add bool)
 // Requires: AVX, AVX512F, AVX512_BF16, MMX+
 TEXT ·tile8x32BF16(SB), NOSPLIT, $0-73
-	MOVQ       c+48(FP), AX
-	MOVQ       cRow+56(FP), CX
-	SHLQ       $0x02, CX
-	PREFETCHT0 (AX)
-	PREFETCHT0 124(AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	PREFETCHT0 124(AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	PREFETCHT0 124(AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	PREFETCHT0 124(AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	PREFETCHT0 124(AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	PREFETCHT0 124(AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	PREFETCHT0 124(AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	PREFETCHT0 124(AX)
-	MOVQ       bias+64(FP), AX
-	TESTQ      AX, AX
-	JZ         zero
-	VMOVUPS    (AX), Z0
-	VMOVUPS    64(AX), Z1
-	VMOVUPS    (AX), Z2
-	VMOVUPS    64(AX), Z3
-	VMOVUPS    (AX), Z4
-	VMOVUPS    64(AX), Z5
-	VMOVUPS    (AX), Z6
-	VMOVUPS    64(AX), Z7
-	VMOVUPS    (AX), Z8
-	VMOVUPS    64(AX), Z9
-	VMOVUPS    (AX), Z10
-	VMOVUPS    64(AX), Z11
-	VMOVUPS    (AX), Z12
-	VMOVUPS    64(AX), Z13
-	VMOVUPS    (AX), Z14
-	VMOVUPS    64(AX), Z15
-	JMP        begin
+	MOVQ    bias+64(FP), AX
+	TESTQ   AX, AX
+	JZ      zero
+	VMOVUPS (AX), Z0
+	VMOVUPS 64(AX), Z1
+	VMOVUPS (AX), Z2
+	VMOVUPS 64(AX), Z3
+	VMOVUPS (AX), Z4
+	VMOVUPS 64(AX), Z5
+	VMOVUPS (AX), Z6
+	VMOVUPS 64(AX), Z7
+	VMOVUPS (AX), Z8
+	VMOVUPS 64(AX), Z9
+	VMOVUPS (AX), Z10
+	VMOVUPS 64(AX), Z11
+	VMOVUPS (AX), Z12
+	VMOVUPS 64(AX), Z13
+	VMOVUPS (AX), Z14
+	VMOVUPS 64(AX), Z15
+	JMP     begin
 
 zero:
 	VPXORD Z0, Z0, Z0
@@ -2629,6 +4831,167 @@ begin:
 	ADDQ  BX, R9
 	TESTQ AX, AX
 	JLE   end
+	MOVQ  c+48(FP), R10
+	MOVQ  cRow+56(FP), R11
+	SHLQ  $0x02, R11
+	MOVQ  $0x00000008, R12
+
+row:
+	PREFETCHT0 (R10)
+	PREFETCHT0 124(R10)
+	ADDQ       R11, R10
+	MOVQ       AX, R13
+	SUBQ       $0x04, R13
+
+first:
+	VMOVUPS      (CX), Z16
+	VMOVUPS      64(CX), Z17
+	VBROADCASTSS (DI), Z18
+
+	// VDPBF16PS Z16, Z18, Z0
+	BYTE $0x62
+	BYTE $0xb2
+	BYTE $0x6e
+	BYTE $0x40
+	BYTE $0x52
+	BYTE $0xc0
+
+	// VDPBF16PS Z17, Z18, Z1
+	BYTE         $0x62
+	BYTE         $0xb2
+	BYTE         $0x6e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xc9
+	VBROADCASTSS (DI)(BX*1), Z18
+
+	// VDPBF16PS Z16, Z18, Z2
+	BYTE $0x62
+	BYTE $0xb2
+	BYTE $0x6e
+	BYTE $0x40
+	BYTE $0x52
+	BYTE $0xd0
+
+	// VDPBF16PS Z17, Z18, Z3
+	BYTE         $0x62
+	BYTE         $0xb2
+	BYTE         $0x6e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xd9
+	VBROADCASTSS (DI)(BX*2), Z18
+
+	// VDPBF16PS Z16, Z18, Z4
+	BYTE $0x62
+	BYTE $0xb2
+	BYTE $0x6e
+	BYTE $0x40
+	BYTE $0x52
+	BYTE $0xe0
+
+	// VDPBF16PS Z17, Z18, Z5
+	BYTE         $0x62
+	BYTE         $0xb2
+	BYTE         $0x6e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xe9
+	VBROADCASTSS (R8), Z18
+
+	// VDPBF16PS Z16, Z18, Z6
+	BYTE $0x62
+	BYTE $0xb2
+	BYTE $0x6e
+	BYTE $0x40
+	BYTE $0x52
+	BYTE $0xf0
+
+	// VDPBF16PS Z17, Z18, Z7
+	BYTE         $0x62
+	BYTE         $0xb2
+	BYTE         $0x6e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xf9
+	VBROADCASTSS (R8)(BX*1), Z18
+
+	// VDPBF16PS Z16, Z18, Z8
+	BYTE $0x62
+	BYTE $0x32
+	BYTE $0x6e
+	BYTE $0x40
+	BYTE $0x52
+	BYTE $0xc0
+
+	// VDPBF16PS Z17, Z18, Z9
+	BYTE         $0x62
+	BYTE         $0x32
+	BYTE         $0x6e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xc9
+	VBROADCASTSS (R8)(BX*2), Z18
+
+	// VDPBF16PS Z16, Z18, Z10
+	BYTE $0x62
+	BYTE $0x32
+	BYTE $0x6e
+	BYTE $0x40
+	BYTE $0x52
+	BYTE $0xd0
+
+	// VDPBF16PS Z17, Z18, Z11
+	BYTE         $0x62
+	BYTE         $0x32
+	BYTE         $0x6e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xd9
+	VBROADCASTSS (R9), Z18
+
+	// VDPBF16PS Z16, Z18, Z12
+	BYTE $0x62
+	BYTE $0x32
+	BYTE $0x6e
+	BYTE $0x40
+	BYTE $0x52
+	BYTE $0xe0
+
+	// VDPBF16PS Z17, Z18, Z13
+	BYTE         $0x62
+	BYTE         $0x32
+	BYTE         $0x6e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xe9
+	VBROADCASTSS (R9)(BX*1), Z18
+
+	// VDPBF16PS Z16, Z18, Z14
+	BYTE $0x62
+	BYTE $0x32
+	BYTE $0x6e
+	BYTE $0x40
+	BYTE $0x52
+	BYTE $0xf0
+
+	// VDPBF16PS Z17, Z18, Z15
+	BYTE $0x62
+	BYTE $0x32
+	BYTE $0x6e
+	BYTE $0x40
+	BYTE $0x52
+	BYTE $0xf9
+	ADDQ SI, DI
+	ADDQ SI, R8
+	ADDQ SI, R9
+	ADDQ DX, CX
+	DECQ AX
+	JZ   end
+	CMPQ AX, R13
+	JG   first
+	DECQ R12
+	JNZ  row
 
 loop:
 	VMOVUPS      (CX), Z16
@@ -2855,60 +5218,22 @@ store:
 // func tile12x16BF16(k int, a *float32, aRow int, aStep int, b *float32, bStep int, c *float32, cRow int, bias *float32, add bool)
 // Requires: AVX, AVX512F, AVX512_BF16, MMX+
 TEXT ·tile12x16BF16(SB), NOSPLIT, $0-73
-	MOVQ       c+48(FP), AX
-	MOVQ       cRow+56(FP), CX
-	SHLQ       $0x02, CX
-	PREFETCHT0 (AX)
-	PREFETCHT0 60(AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	PREFETCHT0 60(AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	PREFETCHT0 60(AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	PREFETCHT0 60(AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	PREFETCHT0 60(AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	PREFETCHT0 60(AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	PREFETCHT0 60(AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	PREFETCHT0 60(AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	PREFETCHT0 60(AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	PREFETCHT0 60(AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	PREFETCHT0 60(AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	PREFETCHT0 60(AX)
-	MOVQ       bias+64(FP), AX
-	TESTQ      AX, AX
-	JZ         zero
-	VMOVUPS    (AX), Z0
-	VMOVUPS    (AX), Z1
-	VMOVUPS    (AX), Z2
-	VMOVUPS    (AX), Z3
-	VMOVUPS    (AX), Z4
-	VMOVUPS    (AX), Z5
-	VMOVUPS    (AX), Z6
-	VMOVUPS    (AX), Z7
-	VMOVUPS    (AX), Z8
-	VMOVUPS    (AX), Z9
-	VMOVUPS    (AX), Z10
-	VMOVUPS    (AX), Z11
-	JMP        begin
+	MOVQ    bias+64(FP), AX
+	TESTQ   AX, AX
+	JZ      zero
+	VMOVUPS (AX), Z0
+	VMOVUPS (AX), Z1
+	VMOVUPS (AX), Z2
+	VMOVUPS (AX), Z3
+	VMOVUPS (AX), Z4
+	VMOVUPS (AX), Z5
+	VMOVUPS (AX), Z6
+	VMOVUPS (AX), Z7
+	VMOVUPS (AX), Z8
+	VMOVUPS (AX), Z9
+	VMOVUPS (AX), Z10
+	VMOVUPS (AX), Z11
+	JMP     begin
 
 zero:
 	VPXORD Z0, Z0, Z0
@@ -2942,6 +5267,139 @@ begin:
 	ADDQ  BX, R10
 	TESTQ AX, AX
 	JLE   end
+	MOVQ  c+48(FP), R11
+	MOVQ  cRow+56(FP), R12
+	SHLQ  $0x02, R12
+	MOVQ  $0x0000000c, R13
+
+row:
+	PREFETCHT0 (R11)
+	PREFETCHT0 60(R11)
+	ADDQ       R12, R11
+	MOVQ       AX, R14
+	SUBQ       $0x04, R14
+
+first:
+	VMOVUPS      (CX), Z12
+	VBROADCASTSS (DI), Z13
+
+	// VDPBF16PS Z12, Z13, Z0
+	BYTE         $0x62
+	BYTE         $0xd2
+	BYTE         $0x16
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xc4
+	VBROADCASTSS (DI)(BX*1), Z13
+
+	// VDPBF16PS Z12, Z13, Z1
+	BYTE         $0x62
+	BYTE         $0xd2
+	BYTE         $0x16
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xcc
+	VBROADCASTSS (DI)(BX*2), Z13
+
+	// VDPBF16PS Z12, Z13, Z2
+	BYTE         $0x62
+	BYTE         $0xd2
+	BYTE         $0x16
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xd4
+	VBROADCASTSS (R8), Z13
+
+	// VDPBF16PS Z12, Z13, Z3
+	BYTE         $0x62
+	BYTE         $0xd2
+	BYTE         $0x16
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xdc
+	VBROADCASTSS (R8)(BX*1), Z13
+
+	// VDPBF16PS Z12, Z13, Z4
+	BYTE         $0x62
+	BYTE         $0xd2
+	BYTE         $0x16
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xe4
+	VBROADCASTSS (R8)(BX*2), Z13
+
+	// VDPBF16PS Z12, Z13, Z5
+	BYTE         $0x62
+	BYTE         $0xd2
+	BYTE         $0x16
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xec
+	VBROADCASTSS (R9), Z13
+
+	// VDPBF16PS Z12, Z13, Z6
+	BYTE         $0x62
+	BYTE         $0xd2
+	BYTE         $0x16
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xf4
+	VBROADCASTSS (R9)(BX*1), Z13
+
+	// VDPBF16PS Z12, Z13, Z7
+	BYTE         $0x62
+	BYTE         $0xd2
+	BYTE         $0x16
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xfc
+	VBROADCASTSS (R9)(BX*2), Z13
+
+	// VDPBF16PS Z12, Z13, Z8
+	BYTE         $0x62
+	BYTE         $0x52
+	BYTE         $0x16
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xc4
+	VBROADCASTSS (R10), Z13
+
+	// VDPBF16PS Z12, Z13, Z9
+	BYTE         $0x62
+	BYTE         $0x52
+	BYTE         $0x16
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xcc
+	VBROADCASTSS (R10)(BX*1), Z13
+
+	// VDPBF16PS Z12, Z13, Z10
+	BYTE         $0x62
+	BYTE         $0x52
+	BYTE         $0x16
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xd4
+	VBROADCASTSS (R10)(BX*2), Z13
+
+	// VDPBF16PS Z12, Z13, Z11
+	BYTE $0x62
+	BYTE $0x52
+	BYTE $0x16
+	BYTE $0x48
+	BYTE $0x52
+	BYTE $0xdc
+	ADDQ SI, DI
+	ADDQ SI, R8
+	ADDQ SI, R9
+	ADDQ SI, R10
+	ADDQ DX, CX
+	DECQ AX
+	JZ   end
+	CMPQ AX, R14
+	JG   first
+	DECQ R13
+	JNZ  row
 
 loop:
 	VMOVUPS      (CX), Z12
@@ -3136,72 +5594,34 @@ store:
 // func tile12x32BF16(k int, a *float32, aRow int, aStep int, b *float32, bStep int, c *float32, cRow int, bias *float32, add bool)
 // Requires: AVX, AVX512F, AVX512_BF16, MMX+
 TEXT ·tile12x32BF16(SB), NOSPLIT, $0-73
-	MOVQ       c+48(FP), AX
-	MOVQ       cRow+56(FP), CX
-	SHLQ       $0x02, CX
-	PREFETCHT0 (AX)
-	PREFETCHT0 124(AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	PREFETCHT0 124(AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	PREFETCHT0 124(AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	PREFETCHT0 124(AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	PREFETCHT0 124(AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	PREFETCHT0 124(AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	PREFETCHT0 124(AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	PREFETCHT0 124(AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	PREFETCHT0 124(AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	PREFETCHT0 124(AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	PREFETCHT0 124(AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	PREFETCHT0 124(AX)
-	MOVQ       bias+64(FP), AX
-	TESTQ      AX, AX
-	JZ         zero
-	VMOVUPS    (AX), Z0
-	VMOVUPS    64(AX), Z1
-	VMOVUPS    (AX), Z2
-	VMOVUPS    64(AX), Z3
-	VMOVUPS    (AX), Z4
-	VMOVUPS    64(AX), Z5
-	VMOVUPS    (AX), Z6
-	VMOVUPS    64(AX), Z7
-	VMOVUPS    (AX), Z8
-	VMOVUPS    64(AX), Z9
-	VMOVUPS    (AX), Z10
-	VMOVUPS    64(AX), Z11
-	VMOVUPS    (AX), Z12
-	VMOVUPS    64(AX), Z13
-	VMOVUPS    (AX), Z14
-	VMOVUPS    64(AX), Z15
-	VMOVUPS    (AX), Z16
-	VMOVUPS    64(AX), Z17
-	VMOVUPS    (AX), Z18
-	VMOVUPS    64(AX), Z19
-	VMOVUPS    (AX), Z20
-	VMOVUPS    64(AX), Z21
-	VMOVUPS    (AX), Z22
-	VMOVUPS    64(AX), Z23
-	JMP        begin
+	MOVQ    bias+64(FP), AX
+	TESTQ   AX, AX
+	JZ      zero
+	VMOVUPS (AX), Z0
+	VMOVUPS 64(AX), Z1
+	VMOVUPS (AX), Z2
+	VMOVUPS 64(AX), Z3
+	VMOVUPS (AX), Z4
+	VMOVUPS 64(AX), Z5
+	VMOVUPS (AX), Z6
+	VMOVUPS 64(AX), Z7
+	VMOVUPS (AX), Z8
+	VMOVUPS 64(AX), Z9
+	VMOVUPS (AX), Z10
+	VMOVUPS 64(AX), Z11
+	VMOVUPS (AX), Z12
+	VMOVUPS 64(AX), Z13
+	VMOVUPS (AX), Z14
+	VMOVUPS 64(AX), Z15
+	VMOVUPS (AX), Z16
+	VMOVUPS 64(AX), Z17
+	VMOVUPS (AX), Z18
+	VMOVUPS 64(AX), Z19
+	VMOVUPS (AX), Z20
+	VMOVUPS 64(AX), Z21
+	VMOVUPS (AX), Z22
+	VMOVUPS 64(AX), Z23
+	JMP     begin
 
 zero:
 	VPXORD Z0, Z0, Z0
@@ -3247,6 +5667,236 @@ begin:
 	ADDQ  BX, R10
 	TESTQ AX, AX
 	JLE   end
+	MOVQ  c+48(FP), R11
+	MOVQ  cRow+56(FP), R12
+	SHLQ  $0x02, R12
+	MOVQ  $0x0000000c, R13
+
+row:
+	PREFETCHT0 (R11)
+	PREFETCHT0 124(R11)
+	ADDQ       R12, R11
+	MOVQ       AX, R14
+	SUBQ       $0x04, R14
+
+first:
+	VMOVUPS      (CX), Z24
+	VMOVUPS      64(CX), Z25
+	VBROADCASTSS (DI), Z26
+
+	// VDPBF16PS Z24, Z26, Z0
+	BYTE $0x62
+	BYTE $0x92
+	BYTE $0x2e
+	BYTE $0x40
+	BYTE $0x52
+	BYTE $0xc0
+
+	// VDPBF16PS Z25, Z26, Z1
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x2e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xc9
+	VBROADCASTSS (DI)(BX*1), Z26
+
+	// VDPBF16PS Z24, Z26, Z2
+	BYTE $0x62
+	BYTE $0x92
+	BYTE $0x2e
+	BYTE $0x40
+	BYTE $0x52
+	BYTE $0xd0
+
+	// VDPBF16PS Z25, Z26, Z3
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x2e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xd9
+	VBROADCASTSS (DI)(BX*2), Z26
+
+	// VDPBF16PS Z24, Z26, Z4
+	BYTE $0x62
+	BYTE $0x92
+	BYTE $0x2e
+	BYTE $0x40
+	BYTE $0x52
+	BYTE $0xe0
+
+	// VDPBF16PS Z25, Z26, Z5
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x2e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xe9
+	VBROADCASTSS (R8), Z26
+
+	// VDPBF16PS Z24, Z26, Z6
+	BYTE $0x62
+	BYTE $0x92
+	BYTE $0x2e
+	BYTE $0x40
+	BYTE $0x52
+	BYTE $0xf0
+
+	// VDPBF16PS Z25, Z26, Z7
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x2e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xf9
+	VBROADCASTSS (R8)(BX*1), Z26
+
+	// VDPBF16PS Z24, Z26, Z8
+	BYTE $0x62
+	BYTE $0x12
+	BYTE $0x2e
+	BYTE $0x40
+	BYTE $0x52
+	BYTE $0xc0
+
+	// VDPBF16PS Z25, Z26, Z9
+	BYTE         $0x62
+	BYTE         $0x12
+	BYTE         $0x2e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xc9
+	VBROADCASTSS (R8)(BX*2), Z26
+
+	// VDPBF16PS Z24, Z26, Z10
+	BYTE $0x62
+	BYTE $0x12
+	BYTE $0x2e
+	BYTE $0x40
+	BYTE $0x52
+	BYTE $0xd0
+
+	// VDPBF16PS Z25, Z26, Z11
+	BYTE         $0x62
+	BYTE         $0x12
+	BYTE         $0x2e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xd9
+	VBROADCASTSS (R9), Z26
+
+	// VDPBF16PS Z24, Z26, Z12
+	BYTE $0x62
+	BYTE $0x12
+	BYTE $0x2e
+	BYTE $0x40
+	BYTE $0x52
+	BYTE $0xe0
+
+	// VDPBF16PS Z25, Z26, Z13
+	BYTE         $0x62
+	BYTE         $0x12
+	BYTE         $0x2e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xe9
+	VBROADCASTSS (R9)(BX*1), Z26
+
+	// VDPBF16PS Z24, Z26, Z14
+	BYTE $0x62
+	BYTE $0x12
+	BYTE $0x2e
+	BYTE $0x40
+	BYTE $0x52
+	BYTE $0xf0
+
+	// VDPBF16PS Z25, Z26, Z15
+	BYTE         $0x62
+	BYTE         $0x12
+	BYTE         $0x2e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xf9
+	VBROADCASTSS (R9)(BX*2), Z26
+
+	// VDPBF16PS Z24, Z26, Z16
+	BYTE $0x62
+	BYTE $0x82
+	BYTE $0x2e
+	BYTE $0x40
+	BYTE $0x52
+	BYTE $0xc0
+
+	// VDPBF16PS Z25, Z26, Z17
+	BYTE         $0x62
+	BYTE         $0x82
+	BYTE         $0x2e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xc9
+	VBROADCASTSS (R10), Z26
+
+	// VDPBF16PS Z24, Z26, Z18
+	BYTE $0x62
+	BYTE $0x82
+	BYTE $0x2e
+	BYTE $0x40
+	BYTE $0x52
+	BYTE $0xd0
+
+	// VDPBF16PS Z25, Z26, Z19
+	BYTE         $0x62
+	BYTE         $0x82
+	BYTE         $0x2e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xd9
+	VBROADCASTSS (R10)(BX*1), Z26
+
+	// VDPBF16PS Z24, Z26, Z20
+	BYTE $0x62
+	BYTE $0x82
+	BYTE $0x2e
+	BYTE $0x40
+	BYTE $0x52
+	BYTE $0xe0
+
+	// VDPBF16PS Z25, Z26, Z21
+	BYTE         $0x62
+	BYTE         $0x82
+	BYTE         $0x2e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xe9
+	VBROADCASTSS (R10)(BX*2), Z26
+
+	// VDPBF16PS Z24, Z26, Z22
+	BYTE $0x62
+	BYTE $0x82
+	BYTE $0x2e
+	BYTE $0x40
+	BYTE $0x52
+	BYTE $0xf0
+
+	// VDPBF16PS Z25, Z26, Z23
+	BYTE $0x62
+	BYTE $0x82
+	BYTE $0x2e
+	BYTE $0x40
+	BYTE $0x52
+	BYTE $0xf9
+	ADDQ SI, DI
+	ADDQ SI, R8
+	ADDQ SI, R9
+	ADDQ SI, R10
+	ADDQ DX, CX
+	DECQ AX
+	JZ   end
+	CMPQ AX, R14
+	JG   first
+	DECQ R13
+	JNZ  row
 
 loop:
 	VMOVUPS      (CX), Z24
@@ -4531,6 +7181,74 @@ loop:
 	ADDQ         $0x20, R9
 	SUBQ         $0x08, AX
 	JMP          loop
+
+end:
+	VZEROUPPER
+	RET
+
+// func transpose8AVX2(k int, dst *float32, dstStep int, src *float32, srcRow int)
+// Requires: AVX
+TEXT ·transpose8AVX2(SB), NOSPLIT, $0-40
+	MOVQ k+0(FP), AX
+	MOVQ dst+8(FP), CX
+	MOVQ dstStep+16(FP), DX
+	SHLQ $0x02, DX
+	MOVQ src+24(FP), BX
+	MOVQ srcRow+32(FP), SI
+	SHLQ $0x02, SI
+	LEAQ (SI)(SI*2), DI
+	LEAQ (DX)(DX*2), R8
+	LEAQ (BX)(SI*4), R9
+
+loop:
+	CMPQ        AX, $0x08
+	JLT         end
+	VMOVUPS     (BX), X0
+	VINSERTF128 $0x01, (R9), Y0, Y0
+	VMOVUPS     (BX)(SI*1), X1
+	VINSERTF128 $0x01, (R9)(SI*1), Y1, Y1
+	VMOVUPS     (BX)(SI*2), X2
+	VINSERTF128 $0x01, (R9)(SI*2), Y2, Y2
+	VMOVUPS     (BX)(DI*1), X3
+	VINSERTF128 $0x01, (R9)(DI*1), Y3, Y3
+	VUNPCKLPS   Y1, Y0, Y4
+	VUNPCKHPS   Y1, Y0, Y5
+	VUNPCKLPS   Y3, Y2, Y1
+	VUNPCKHPS   Y3, Y2, Y3
+	VUNPCKLPD   Y1, Y4, Y0
+	VUNPCKHPD   Y1, Y4, Y1
+	VUNPCKLPD   Y3, Y5, Y2
+	VUNPCKHPD   Y3, Y5, Y3
+	VMOVUPS     Y0, (CX)
+	VMOVUPS     Y1, (CX)(DX*1)
+	VMOVUPS     Y2, (CX)(DX*2)
+	VMOVUPS     Y3, (CX)(R8*1)
+	LEAQ        (CX)(DX*4), CX
+	VMOVUPS     16(BX), X0
+	VINSERTF128 $0x01, 16(R9), Y0, Y0
+	VMOVUPS     16(BX)(SI*1), X1
+	VINSERTF128 $0x01, 16(R9)(SI*1), Y1, Y1
+	VMOVUPS     16(BX)(SI*2), X2
+	VINSERTF128 $0x01, 16(R9)(SI*2), Y2, Y2
+	VMOVUPS     16(BX)(DI*1), X3
+	VINSERTF128 $0x01, 16(R9)(DI*1), Y3, Y3
+	VUNPCKLPS   Y1, Y0, Y4
+	VUNPCKHPS   Y1, Y0, Y5
+	VUNPCKLPS   Y3, Y2, Y1
+	VUNPCKHPS   Y3, Y2, Y3
+	VUNPCKLPD   Y1, Y4, Y0
+	VUNPCKHPD   Y1, Y4, Y1
+	VUNPCKLPD   Y3, Y5, Y2
+	VUNPCKHPD   Y3, Y5, Y3
+	VMOVUPS     Y0, (CX)
+	VMOVUPS     Y1, (CX)(DX*1)
+	VMOVUPS     Y2, (CX)(DX*2)
+	VMOVUPS     Y3, (CX)(R8*1)
+	LEAQ        (CX)(DX*4), CX
+	ADDQ        $0x20, BX
+	ADDQ        $0x20, R9
+	SUBQ        $0x08, AX
+	JMP         loop
 
 end:
 	VZEROUPPER

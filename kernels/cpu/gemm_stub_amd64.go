@@ -84,6 +84,31 @@ func tile12x16AVX512(k int, a *float32, aRow int, aStep int, b *float32, bStep i
 //go:noescape
 func tile12x32AVX512(k int, a *float32, aRow int, aStep int, b *float32, bStep int, c *float32, cRow int, bias *float32, add bool)
 
+// packTile6x16AVX2 is a packTileFunc for 6 rows and 16 columns.
+//
+//go:noescape
+func packTile6x16AVX2(k int, a *float32, aRow int, aStep int, b *float32, bStep int, c *float32, cRow int, bias *float32, add bool, to *float32)
+
+// packTile12x32AVX512 is a packTileFunc for 12 rows and 32 columns.
+//
+//go:noescape
+func packTile12x32AVX512(k int, a *float32, aRow int, aStep int, b *float32, bStep int, c *float32, cRow int, bias *float32, add bool, to *float32)
+
+// aheadTile6x16AVX2 is a aheadTileFunc for 6 rows and 16 columns.
+//
+//go:noescape
+func aheadTile6x16AVX2(k int, a *float32, aRow int, aStep int, b *float32, bStep int, c *float32, cRow int, bias *float32, add bool, next *byte)
+
+// aheadTile12x32AVX512 is a aheadTileFunc for 12 rows and 32 columns.
+//
+//go:noescape
+func aheadTile12x32AVX512(k int, a *float32, aRow int, aStep int, b *float32, bStep int, c *float32, cRow int, bias *float32, add bool, next *byte)
+
+// aheadTile12x32BF16 is a aheadTileFunc for 12 rows and 32 columns, whose steps are pairs of bf16.
+//
+//go:noescape
+func aheadTile12x32BF16(k int, a *float32, aRow int, aStep int, b *float32, bStep int, c *float32, cRow int, bias *float32, add bool, next *byte)
+
 // tile1x16BF16 is a tileFunc for 1 rows and 16 columns, whose steps are pairs of bf16.
 //
 //go:noescape
@@ -188,6 +213,11 @@ func axpy8AVX512(n int, y *float32, x *float32, xStep int, b *float32, bRow int)
 //
 //go:noescape
 func transpose4AVX2(k int, dst *float32, dstStep int, src *float32, srcRow int)
+
+// transpose8AVX2 sets dst[p*dstStep+i] = src[i*srcRow+p] for i < 8 and p < k, k a multiple of 8.
+//
+//go:noescape
+func transpose8AVX2(k int, dst *float32, dstStep int, src *float32, srcRow int)
 
 // copyStrip8AVX2 sets dst[p*dstStep+i] = src[p*srcStep+i] for i < 8 and p < k.
 //

@@ -12,6 +12,7 @@ import (
 // and computing are cut into pieces, and the pieces of all slabs stand in one list that workers take from in
 // order: those that pack a slab are spread among those that compute the slab before it. So workers do not meet
 // between slabs, and one of them waits for memory while another computes. A piece waits only for pieces that stand before it.
+// Where both operands are packed, one of them is packed by the worker of each piece for itself (see matmul_own.go).
 type matmul struct {
 	d       *Device
 	t       *tileSet
@@ -30,6 +31,7 @@ type matmul struct {
 	toPack     []atomic.Int32 // pieces left of packing each slab
 	toDo       []atomic.Int32 // and of computing it
 	sums       []atomic.Int32 // slabs that are added to each piece of c
+	next       []lines        // that each worker asks for, of an operand that workers pack for themselves
 	pieces     int            // in the list
 	inline     bool           // runs on its caller
 	job        func(piece, worker int)
@@ -168,23 +170,30 @@ func (x *matmul) compute(number, piece, worker int) {
 	i, j := piece%down*x.rows, piece/down*x.cols
 	m, n := min(x.rows, s.m-i), min(x.cols, s.n-j)
 	a, b := s.a.from(i/x.a.lanes), s.b.from(j/x.b.lanes)
+	fromRow, fromCol := 0, 0 // what is left
 	switch {
 	case x.a.own:
-		a = x.packOwn(&x.a, s.i+i, m, s.p, s.k, worker)
+		a = x.ownPanels(&x.a, s.k, worker)
+		fromCol = min(n, up(ownPass, x.t.cols))
+		x.packAndCompute(&x.a, number, piece, i, j, m, fromCol, a, b, worker)
 	case x.b.own:
-		b = x.packOwn(&x.b, s.j+j, n, s.p, s.k, worker)
+		b = x.ownPanels(&x.b, s.k, worker)
+		fromRow = min(m, up(ownPass, x.t.rows))
+		x.packAndCompute(&x.b, number, piece, i, j, fromRow, n, a, b, worker)
 	}
-	for v := 0; v < n; v += pieceCols {
-		for u := 0; u < m; u += pieceRows {
-			x.block(s, i+u, j+v, min(pieceRows, m-u), min(pieceCols, n-v), a.from(u/x.a.lanes), b.from(v/x.b.lanes), worker)
+	for v := fromCol; v < n; v += pieceCols {
+		for u := fromRow; u < m; u += pieceRows {
+			y := x.block(s, i+u, j+v, min(pieceRows, m-u), min(pieceCols, n-v), a.from(u/x.a.lanes), b.from(v/x.b.lanes))
+			x.t.run(&y, x.d.scratch.worker[worker][:edgeFloats])
+			x.finish(s, i+u, j+v, y.m, y.n, worker)
 		}
 	}
 	x.sums[s.sums+piece].Add(1)
 	x.toDo[number].Add(-1)
 }
 
-// block computes rows [i, i+m) and columns [j, j+n) of the slab's part of c.
-func (x *matmul) block(s *slab, i, j, m, n int, a, b panels, worker int) {
+// block is rows [i, i+m) and columns [j, j+n) of the slab's part of c.
+func (x *matmul) block(s *slab, i, j, m, n int, a, b panels) block {
 	y := block{
 		m: m, n: n, k: x.t.elements(s.k), a: a, b: b,
 		c: at(x.c, (s.i+i)*x.cRow+s.j+j), cRow: x.cRow,
@@ -193,17 +202,12 @@ func (x *matmul) block(s *slab, i, j, m, n int, a, b panels, worker int) {
 	if s.p == 0 && x.bias != nil {
 		y.bias = at(x.bias, s.j+j)
 	}
-	x.t.run(&y, x.d.scratch.worker[worker][:edgeFloats])
+	return y
+}
+
+// finish runs the epilogue on a block of the slab's part of c, if these were its last sums.
+func (x *matmul) finish(s *slab, i, j, m, n, worker int) {
 	if s.p+s.k == x.k {
 		x.end.finish(s.i+i, s.j+j, m, n, worker)
 	}
-}
-
-// packOwn packs lanes [lane, lane+n) of an operand, in steps [p, p+k), where only this worker reads them.
-func (x *matmul) packOwn(o *operand, lane, n, p, k, worker int) panels {
-	own := panels{at(o.space[0], worker*x.ownFloats()), o.stride * x.t.elements(k), 1, o.stride}
-	for piece := range ceilDiv(ceilDiv(n, o.lanes), o.per) {
-		x.packPanels(o, own, lane, p, n, k, piece)
-	}
-	return own
 }

@@ -20,8 +20,9 @@ var avx2Tiles = &tileSet{
 		{tile4x8AVX2, tile4x16AVX2},
 		{tile6x8AVX2, tile6x16AVX2},
 	},
+	packTile: packTile6x16AVX2, aheadTile: aheadTile6x16AVX2,
 	dots1: dots1x4AVX2, dotsN: dots2x4AVX2, dotRows: 2, axpy1: axpy1AVX2, axpy8: axpy8AVX2,
-	transpose4: transpose4AVX2, strips: stripsAVX2,
+	transpose4: transpose4AVX2, transpose8: transpose8AVX2, strips: stripsAVX2,
 }
 
 var avx512Tiles = &tileSet{
@@ -33,8 +34,9 @@ var avx512Tiles = &tileSet{
 		{tile8x16AVX512, tile8x32AVX512},
 		{tile12x16AVX512, tile12x32AVX512},
 	},
+	packTile: packTile12x32AVX512, aheadTile: aheadTile12x32AVX512,
 	dots1: dots1x4AVX512, dotsN: dots4x4AVX512, dotRows: 4, axpy1: axpy1AVX512, axpy8: axpy8AVX512,
-	transpose4: transpose4AVX2, strips: stripsAVX2,
+	transpose4: transpose4AVX2, transpose8: transpose8AVX2, strips: stripsAVX2,
 }
 
 // pairTiles is the set for products of bf16 at a level; nil: the processor has no instruction for them.
@@ -61,6 +63,7 @@ var bf16Tiles = &tileSet{
 		{tile8x16BF16, tile8x32BF16},
 		{tile12x16BF16, tile12x32BF16},
 	},
+	aheadTile:  aheadTile12x32BF16,
 	transpose4: pairTranspose4AVX512,
 	strips: map[int]func(k int, dst *float32, dstStep int, src *float32, srcStep int){
 		12: pairStrip12AVX512, 16: pairStrip16AVX512, 32: pairStrip32AVX512,

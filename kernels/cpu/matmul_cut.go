@@ -2,17 +2,19 @@ package cpu
 
 import "sync/atomic"
 
-// The cutting of a product. All sizes follow from the shapes.
+// The cutting of a product. All sizes follow from the shapes, those of pieces from the number of threads, too: the order
+// in which an element of c is summed does not depend on its piece.
 const (
 	kBlock         = 384             // elements for each lane of one slab: a panel of a then fits the first cache
 	pieceRows      = 96              // of c in one piece
 	pieceCols      = 256             // with kBlock, what a piece reads of b fits the second cache
 	ownLanes       = 128             // of an operand that workers pack for themselves, in one piece
+	ownInner       = 512             // lanes of a slab of the other operand then: the second cache holds most of it
+	ownPass        = 256             // lanes of the other operand that are multiplied with each panel right after its packing
 	packFloats     = 1 << 14         // packed by one piece
 	enoughPieces   = 16              // to share out evenly
+	ownTurns       = 3               // pieces of c for each thread, at least, where workers pack for themselves
 	directCols     = 128             // products no wider read a where it lies: packing it would not pay
-	ownFlops       = 1 << 29         // greater products, but for
-	ownCount       = 512             // so few lanes of the other operand, do as well or better with shared packing, most of which happens while others compute
 	inlineFlops    = 1 << 19         // smaller products run on their caller: waking workers costs more
 	residentFloats = panelFloats     // an operand that takes no more is packed once, and stays
 	slabFloats     = panelFloats / 2 // of a slab of one that does not
@@ -69,30 +71,31 @@ func (x *matmul) cut() {
 	x.job = x.piece
 }
 
-// letOwn has the workers pack the outer operand for themselves, a block of lanes for each piece, where a piece can take all
-// lanes of the inner one: nothing is packed twice, and less is packed before the first piece can be computed.
+// letOwn has the workers pack the outer operand for themselves, a block of lanes for each piece, which is multiplied with
+// all lanes of the inner one's slab: what they pack stays in their caches, and they ask for the next panel while they compute.
 func (x *matmul) letOwn(outer, inner *operand) {
-	if outer.direct || inner.direct || inner.slab < inner.count || 2*x.m*x.n*x.k > ownFlops && inner.count > ownCount {
+	if outer.direct || inner.direct {
 		return
 	}
+	inner.resident, inner.slab = false, evenly(inner.count, ownInner, inner.lanes)
+	inner.space[1] = at(inner.space[0], slabFloats)
 	unit, k := outer.lanes, x.t.elements(x.kStep)
 	lanes := evenly(outer.count, ownLanes, unit)
-	for lanes > unit && ceilDiv(outer.count, lanes)*ceilDiv(x.k, x.kStep) < enoughPieces && lanes*inner.count*k > 2*inlineFlops {
-		lanes = up(lanes/2, unit)
+	few := func() bool {
+		ofC := ceilDiv(outer.count, lanes) * ceilDiv(inner.count, inner.slab)
+		return ofC*ceilDiv(x.k, x.kStep) < enoughPieces || ofC < ownTurns*x.d.pool.threads
 	}
-	if lanes/unit*outer.stride*k > x.ownFloats() {
-		return
+	for lanes > unit && few() && lanes*inner.count*k > 2*inlineFlops {
+		lanes = up(lanes/2, unit)
 	}
 	outer.own, outer.slab = true, up(outer.count, unit)
 	if outer == &x.b {
-		x.rows, x.cols = up(x.m, x.t.rows), lanes
+		x.rows, x.cols = up(inner.slab, x.t.rows), lanes
 	} else {
-		x.rows, x.cols = lanes, up(x.n, x.t.cols)
+		x.rows, x.cols = lanes, up(inner.slab, x.t.cols)
 	}
+	x.next = make([]lines, x.d.pool.threads)
 }
-
-// ownFloats is the room that each worker has to pack in for itself: its share of the operand's.
-func (x *matmul) ownFloats() int { return panelFloats / x.d.pool.threads }
 
 // place gives an operand the space for its slabs, k elements for each lane.
 func (o *operand) place(space []float32, k int) {
@@ -110,19 +113,30 @@ func (o *operand) place(space []float32, k int) {
 func (x *matmul) list(outer, inner *operand) {
 	sums := 0 // pieces of c
 	for o := 0; o < outer.count; o += outer.slab {
-		var first []int // of the pieces of c of each slab of inner
+		first := make([]int, ceilDiv(inner.count, inner.slab)) // of the pieces of c of each slab of inner
+		add := func(i, p int) {
+			k := min(x.kStep, x.k-p)
+			outer.turnTo(x.t, o, p, k, i == 0)
+			inner.turnTo(x.t, i, p, k, o == 0 || !inner.resident)
+			s := x.slab(p, k)
+			if p == 0 {
+				first[i/inner.slab] = sums
+				sums += s.compute
+			}
+			s.turn, s.sums = p/x.kStep, first[i/inner.slab]
+			x.append(s)
+		}
+		if outer.own { // c stays in the caches
+			for i := 0; i < inner.count; i += inner.slab {
+				for p := 0; p < max(1, x.k); p += x.kStep {
+					add(i, p)
+				}
+			}
+			continue
+		}
 		for p := 0; p < max(1, x.k); p += x.kStep {
 			for i := 0; i < inner.count; i += inner.slab {
-				k := min(x.kStep, x.k-p)
-				outer.turnTo(x.t, o, p, k, i == 0)
-				inner.turnTo(x.t, i, p, k, o == 0 || !inner.resident)
-				s := x.slab(p, k)
-				if p == 0 {
-					first = append(first, sums)
-					sums += s.compute
-				}
-				s.turn, s.sums = p/x.kStep, first[i/inner.slab]
-				x.append(s)
+				add(i, p)
 			}
 		}
 	}

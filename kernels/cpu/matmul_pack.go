@@ -23,17 +23,22 @@ func (s source) at(i, p int) source {
 // packPanels packs the panels of one piece: those of lanes [lane, lane+n) in steps [p, p+k) of an operand.
 func (x *matmul) packPanels(o *operand, to panels, lane, p, n, k, piece int) {
 	for q := piece * o.per; q < (piece+1)*o.per && q*o.lanes < n; q++ {
-		panel := unsafe.Slice(to.from(q).data, o.stride*x.t.elements(k))
-		x.t.packPanel(panel, o.stride, o.at(lane+q*o.lanes, p), min(o.lanes, n-q*o.lanes), k)
-		if x.round != nil && x.t.steps == 1 {
-			x.round(panel, panel)
-		}
+		x.packPanel(o, to.from(q), lane+q*o.lanes, p, min(o.lanes, n-q*o.lanes), k, false)
 	}
 }
 
-// packPanel writes one panel: dst[p*dstStep+i] = src(i, p) for i < lanes and p < k, and
+// packPanel packs the panel of n lanes from lane on. near says that they were asked for.
+func (x *matmul) packPanel(o *operand, to panels, lane, p, n, k int, near bool) {
+	panel := unsafe.Slice(to.data, o.stride*x.t.elements(k))
+	x.t.packPanel(panel, o.stride, o.at(lane, p), n, k, near)
+	if x.round != nil && x.t.steps == 1 {
+		x.round(panel, panel)
+	}
+}
+
+// packPanel writes one panel, of a source that is near if its lines were asked for before: dst[p*dstStep+i] = src(i, p) for i < lanes and p < k, and
 // zeros for the lanes up to dstStep. With pairs of steps, src(i, 2p) and src(i, 2p+1) as bf16 in place of src(i, p).
-func (t *tileSet) packPanel(dst []float32, dstStep int, src source, lanes, k int) {
+func (t *tileSet) packPanel(dst []float32, dstStep int, src source, lanes, k int, near bool) {
 	if k == 0 {
 		return
 	}
@@ -42,7 +47,7 @@ func (t *tileSet) packPanel(dst []float32, dstStep int, src source, lanes, k int
 		clear(dst)
 	}
 	if src.step == 1 {
-		t.packAcross(dst, dstStep, src, lanes, k)
+		t.packAcross(dst, dstStep, src, lanes, k, near)
 		return
 	}
 	if strip := t.strips[lanes]; strip != nil {
@@ -64,21 +69,40 @@ func (t *tileSet) packPanel(dst []float32, dstStep int, src source, lanes, k int
 func (t *tileSet) elements(k int) int { return ceilDiv(k, t.steps) }
 
 // packSteps is the number of elements that packAcross transposes at a time: what it writes stays in the first cache
-// while the lanes are added to it four by four.
+// while the lanes are added to it, eight or four at a time.
 const packSteps = 64
 
+// packLine is the number of elements in a line of the cache.
+const packLine = lineBytes / 4
+
 // packAcross packs lanes that lie one after another in memory.
-func (t *tileSet) packAcross(dst []float32, dstStep int, src source, lanes, k int) {
-	done := 0 // lanes
+func (t *tileSet) packAcross(dst []float32, dstStep int, src source, lanes, k int, near bool) {
+	done, whole := 0, 0 // lanes, and steps of them
 	if t.transpose4 != nil && k >= 8*t.steps {
-		done = lanes &^ 3
+		done, whole = lanes&^3, k/t.steps&^7*t.steps
 	}
-	for p := 0; p < k; p += packSteps * t.steps {
-		n := min(packSteps, (k-p)/t.steps)
-		for i := 0; i < done; i += 4 {
-			t.transpose4(n, &dst[p/t.steps*dstStep+i], dstStep, src.at(i, p).data, src.lane)
-			t.scatter(dst[i:], dstStep, src.at(i, 0), 4, p+n&^7*t.steps, min(k, p+packSteps*t.steps))
+	for p := 0; p < whole; p += packSteps * t.steps {
+		n := min(packSteps, (whole-p)/t.steps)
+		for i := 0; i < done; {
+			to, from := &dst[p/t.steps*dstStep+i], src.at(i, p).data
+			if t.transpose8 != nil && i+8 <= done {
+				switch {
+				case near:
+				case i+16 <= done:
+					prefetchRows(src.at(i+8, p).data, src.lane, 8, ceilDiv(n, packLine))
+				case p+packSteps < whole:
+					prefetchRows(src.at(0, p+packSteps).data, src.lane, 8, packSteps/packLine)
+				}
+				t.transpose8(n, to, dstStep, from, src.lane)
+				i += 8
+			} else {
+				t.transpose4(n, to, dstStep, from, src.lane)
+				i += 4
+			}
 		}
+	}
+	if whole < k {
+		t.scatter(dst, dstStep, src, done, whole, k)
 	}
 	if done < lanes {
 		t.scatter(dst[done:], dstStep, src.at(done, 0), lanes-done, 0, k)

@@ -162,9 +162,15 @@ func TestMatMulSlabs(t *testing.T) {
 			{m: 5000, n: 40, k: 400, bias: true}, {m: 3100, n: 130, k: 390, transA: true}, // a read where it lies, and packed
 			{m: 20, n: 5000, k: 400, accumulate: true, transB: true}, {m: 7, n: 5000, k: 100, bias: true},
 			{m: 3100, n: 130, k: 390, compute: "bf16"}, {m: 2, n: 5, k: 70000, transB: true, compute: "f16"}, // no room for rounded rows
+			{m: 310, n: 420, k: 390}, {m: 310, n: 421, k: 391, transB: true, gap: true}, {m: 620, n: 301, k: 390, bias: true}, // packed by the workers, and more than a pass
+			{m: 620, n: 301, k: 390, compute: "bf16"}, {m: 310, n: 420, k: 391, transA: true, transB: true, compute: "bf16"},
 		} {
 			checkMatMul(t, d, x)
 		}
+	})
+	t.Run("more than one slab of the inner operand", func(t *testing.T) {
+		all := levels()
+		checkMatMul(t, openLevel(t, 2, all[len(all)-1]), matmulCase{m: 1400, n: 1410, k: 770})
 	})
 }
 

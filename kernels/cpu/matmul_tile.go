@@ -10,6 +10,13 @@ import "unsafe"
 // All strides are in floats. b, c and bias must be readable for the whole width.
 type tileFunc func(k int, a *float32, aRow, aStep int, b *float32, bStep int, c *float32, cRow int, bias *float32, add bool)
 
+// packTileFunc is a tileFunc that also copies what it reads of b into a panel: to[p*width + j] = b[p*bStep + j]. It asks for b
+// some steps ahead, also beyond its end.
+type packTileFunc func(k int, a *float32, aRow, aStep int, b *float32, bStep int, c *float32, cRow int, bias *float32, add bool, to *float32)
+
+// aheadTileFunc is a tileFunc that asks for lines of other memory as it goes. next is a [lines].
+type aheadTileFunc func(k int, a *float32, aRow, aStep int, b *float32, bStep int, c *float32, cRow int, bias *float32, add bool, next *byte)
+
 // tileSet is what products are made of at one level.
 type tileSet struct {
 	rows, cols int // of the largest tile
@@ -18,6 +25,8 @@ type tileSet struct {
 	heights    []int
 	widths     []int // of the tiles, ascending
 	tiles      [][]tileFunc
+	packTile   packTileFunc  // the largest tile; nil: none
+	aheadTile  aheadTileFunc // the largest tile; nil: none
 
 	// dots1 is for one row of a and dotsN for dotRows.
 	dots1, dotsN dotFunc
@@ -27,6 +36,8 @@ type tileSet struct {
 	// transpose4 sets dst[p*dstStep+i] = src[i*srcRow+p] for i < 4 and p < k, k a multiple of 8; nil: none. With pairs of
 	// steps, p counts pairs.
 	transpose4 func(k int, dst *float32, dstStep int, src *float32, srcRow int)
+	// transpose8 is the same for i < 8; nil: none.
+	transpose8 func(k int, dst *float32, dstStep int, src *float32, srcRow int)
 	// strips copy rows of a fixed width: dst[p*dstStep+i] = src[p*srcStep+i] for i < width, p < k; with pairs of steps, rows 2p and 2p+1.
 	strips map[int]func(k int, dst *float32, dstStep int, src *float32, srcStep int)
 }

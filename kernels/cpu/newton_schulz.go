@@ -138,5 +138,5 @@ func (x *newtonSchulz) turnOne(piece, _ int) {
 	cols := x.turned.lane
 	rows := len(x.y) / cols
 	first := piece * turnLanes
-	x.d.tiles.packAcross(x.y[first:], rows, x.turned.at(first, 0), min(turnLanes, rows-first), cols)
+	x.d.tiles.packAcross(x.y[first:], rows, x.turned.at(first, 0), min(turnLanes, rows-first), cols, false)
 }

@@ -21,6 +21,33 @@ next:
 done:
 	RET
 
+// func prefetchRows(p *float32, row int, rows int, lines int)
+// Requires: MMX+
+TEXT ·prefetchRows(SB), NOSPLIT, $0-32
+	MOVQ p+0(FP), AX
+	MOVQ row+8(FP), CX
+	SHLQ $0x02, CX
+	MOVQ rows+16(FP), DX
+	MOVQ lines+24(FP), BX
+
+row:
+	TESTQ DX, DX
+	JLE   done
+	MOVQ  AX, SI
+	MOVQ  BX, DI
+
+line:
+	PREFETCHT0 (SI)
+	ADDQ       $0x40, SI
+	DECQ       DI
+	JG         line
+	ADDQ       CX, AX
+	DECQ       DX
+	JMP        row
+
+done:
+	RET
+
 // func maker() (first uint32, second uint32, third uint32)
 // Requires: CPUID
 TEXT ·maker(SB), NOSPLIT, $0-12

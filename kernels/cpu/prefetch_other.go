@@ -3,3 +3,5 @@
 package cpu
 
 func prefetch(*float32, int) {}
+
+func prefetchRows(*float32, int, int, int) {}

@@ -7,5 +7,8 @@ package cpu
 // prefetch asks for so many cache lines from p on, and waits for none.
 func prefetch(p *float32, lines int)
 
+// prefetchRows asks for so many cache lines of each of some rows, which lie row floats apart.
+func prefetchRows(p *float32, row int, rows int, lines int)
+
 // maker gives the twelve letters by which a processor's maker is known, four at a time.
 func maker() (first uint32, second uint32, third uint32)

@@ -16,7 +16,7 @@ var groups = map[string]func(){
 	"attention": attention,
 	"gemm":      gemm,
 	"int8":      int8Products,
-	"prefetch":  func() { prefetch(); maker() },
+	"prefetch":  func() { prefetch(); prefetchRows(); maker() },
 	"vector":    vector,
 }
 

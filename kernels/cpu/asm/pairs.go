@@ -11,13 +11,18 @@ import (
 // Kernels of products in bf16: a panel's element is the bf16 of two steps, the earlier one in the lower half.
 
 // pairTile is tile over pairs.
-func pairTile(rows, vectors int) {
-	name := fmt.Sprintf("tile%dx%dBF16", rows, vectors*avx512.lanes)
-	TEXT(name, NOSPLIT, "func(k int, a *float32, aRow, aStep int, b *float32, bStep int, c *float32, cRow int, bias *float32, add bool)")
-	Pragma("noescape")
-	Doc(fmt.Sprintf("%s is a tileFunc for %d rows and %d columns, whose steps are pairs of bf16.", name, rows, vectors*avx512.lanes))
-	t := &tileGen{isa: avx512, rows: rows, vectors: vectors, acc: avx512.vectors(rows * vectors), multiply: vdpbf16ps}
-	t.write()
+func pairTile(rows, vectors int) { writeTile("tile", "", newPairTile(rows, vectors)) }
+
+// pairAheadTile is aheadTile over pairs.
+func pairAheadTile(rows, vectors int) {
+	t := newPairTile(rows, vectors)
+	t.asks = true
+	writeTile("aheadTile", ", next *byte", t)
+}
+
+func newPairTile(rows, vectors int) *tileGen {
+	return &tileGen{isa: avx512, rows: rows, vectors: vectors, kind: "BF16", about: ", whose steps are pairs of bf16",
+		acc: avx512.vectors(rows * vectors), multiply: vdpbf16ps}
 }
 
 // pairStrip writes the packing of a strip of a row-major matrix: rows 2p and 2p+1 become step p of a panel.
