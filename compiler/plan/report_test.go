@@ -148,7 +148,7 @@ func TestUnits(t *testing.T) {
 		"999 B": plan.FormatBytes(999), "-5 B": plan.FormatBytes(-5),
 		"7": plan.FormatCount(7), "1.00 k": plan.FormatCount(999.6), "124 M": plan.FormatCount(124439808), "2.05 G": plan.FormatCount(2.05e9),
 		"839 µs": plan.FormatSeconds(839e-6), "59.9 s": plan.FormatSeconds(59.94), "1 min": plan.FormatSeconds(60), "4 min 10 s": plan.FormatSeconds(250),
-		"2 h 5 min": plan.FormatSeconds(7500), "3 d 4 h": plan.FormatSeconds(76 * 3600), "3.17 k years": plan.FormatSeconds(1e11), "0 ns": plan.FormatSeconds(0),
+		"2 h 5 min": plan.FormatSeconds(7500), "3 d 4 h": plan.FormatSeconds(76 * 3600), "3.17 k years": plan.FormatSeconds(1e11), "-9.42 ms": plan.FormatSeconds(-9.42e-3), "0 ns": plan.FormatSeconds(0),
 	} {
 		if want != got {
 			t.Errorf("want %s, got %s", want, got)

@@ -42,6 +42,9 @@ func scaled(v, step float64, units []string) string {
 
 // FormatSeconds writes a stretch of time with two or three digits: 210 ms, 1.52 s, 4 min 10 s, 2 h 5 min, 3 d 4 h.
 func FormatSeconds(s float64) string {
+	if s < 0 {
+		return "-" + FormatSeconds(-s)
+	}
 	if s < 60 {
 		return scaledDown(s)
 	}
