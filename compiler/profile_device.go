@@ -82,7 +82,7 @@ func hopper(name string, memory int64, bandwidth float64) Profile {
 
 // Profiles are the built-in device profiles, by name. Peaks, memory and links are those of the data sheets, whose GB are taken for 10⁹ bytes.
 var Profiles = map[string]Profile{
-	"cpu": {Name: "cpu", Kind: "cpu", MatMulFlops: 70e9, ComputeFlops: map[string]float64{"bf16": 125e9, "f16": 66e9}, OtherFlops: 4e9, BytesPerSecond: 14e9, CallSeconds: 4e-6, ProcessBytes: 56 << 20, ScratchBytes: 8 << 20, ThreadBytes: 1 << 20},
+	"cpu": {Name: "cpu", Kind: "cpu", MatMulFlops: 95e9, ComputeFlops: map[string]float64{"bf16": 180e9, "f16": 85e9}, OtherFlops: 4e9, BytesPerSecond: 24e9, CallSeconds: 4e-6, ProcessBytes: 56 << 20, ScratchBytes: 8 << 20, ThreadBytes: 1 << 20},
 	"ref": {Name: "ref", Kind: "ref", MatMulFlops: 0.5e9, OtherFlops: 0.2e9, BytesPerSecond: 8e9, CallSeconds: 4e-6, ProcessBytes: 56 << 20},
 
 	// NVIDIA A100 Tensor Core GPU data sheet (2021), A100 80GB SXM: FP32 19.5 TFLOP/s, BFLOAT16 and FP16 312; 2,039 GB/s; NVLink 600 GB/s, both
