@@ -81,23 +81,31 @@ func (x *attentionDecode) piece(piece, worker int) {
 
 // block takes keys [j, j+keys) into the softmax and the sums of every row.
 func (x *attentionDecode) block(w *decodeWorker, j, keys int) {
-	x.fetch(x.k, w, j, keys)
-	x.fetch(x.v, w, j, keys)
+	x.fetch(x.k, w, j, min(2*decodeAhead, keys))
 	products := dots{t: x.d.tiles, few: x.rows, k: x.width, a: source{&w.q[0], x.width, 1},
 		b: source{x.k.at(w.b, j, w.g), x.k.t, 1}, c: &w.s[0], round: x.round, place: dotPlace{cFew: x.keyBlock, cMany: 1}}
-	products.run(0, keys, w.out)
+	values := 0 // asked for
+	for key := 0; key < keys; key += decodeAhead {
+		if next := key + 2*decodeAhead; next < keys {
+			x.fetch(x.k, w, j+next, min(decodeAhead, keys-next))
+		} else {
+			x.fetch(x.v, w, j+values, min(decodeAhead, keys-values))
+			values += decodeAhead
+		}
+		products.run(key, min(keys, key+decodeAhead), w.out)
+	}
 	for r := range x.rows {
 		x.row(w, r, j, w.s[r*x.keyBlock:][:keys])
 	}
 }
 
+// decodeAhead is how many rows of a cache are asked for at a time, while as many are worked on.
+const decodeAhead = 8
+
 // fetch asks for rows [j, j+n) of the worker's head. The rows of a cache lie far apart, and no processor foresees the next; nor
 // are they in its caches, through which all weights went since the last token.
 func (x *attentionDecode) fetch(m heads, w *decodeWorker, j, n int) {
-	lines := ceilDiv(4*x.width, lineBytes)
-	for i := j; i < j+n; i++ {
-		prefetch(m.at(w.b, i, w.g), lines)
-	}
+	prefetchRows(m.at(w.b, j, w.g), m.t, n, ceilDiv(4*x.width, lineBytes))
 }
 
 // row takes the scores s of keys from j on into row r.
@@ -156,6 +164,9 @@ func (x *attentionDecode) addValues(w *decodeWorker, sums, p []float32, j int) {
 		rows, f := 1, t.axpy1
 		if len(p)-key >= 8 {
 			rows, f = 8, t.axpy8
+		}
+		if next := key + 2*decodeAhead; next < len(p) {
+			x.fetch(x.v, w, j+next, min(rows, len(p)-next))
 		}
 		v := rowsOf{x.v.at(w.b, j+key, w.g), x.v.t}
 		if x.round != nil {
