@@ -38,7 +38,7 @@ type Benchmark struct {
 	PlanFlops          float64 `json:"plan_flops_per_step"`  // of all operations
 	ModelFlops         float64 `json:"model_flops_per_step"` // 6·N·tokens + 12·L·C·T·tokens when training, a third of it when generating
 	PeakFlops          float64 `json:"peak_flops"`           // of multiply-adds in registers, at their best moment
-	SustainedFlops     float64 `json:"sustained_flops"`      // and over half a second, before and after the steps
+	SustainedFlops     float64 `json:"sustained_flops"`      // and over a third of a second, before, between and after the steps
 	ReadBytesPerSecond float64 `json:"read_bytes_per_second"`
 	WeightBytes        int64   `json:"weight_bytes"` // that a step reads, each use counted
 	RSSBytes           int64   `json:"rss_bytes"`
@@ -121,18 +121,34 @@ func (o BenchOptions) plan(g *given) (*plan.Plan, error) {
 func (b *Benchmark) measure(ctx context.Context, s *session, profile *compiler.Profile, steps int) error {
 	limits, _ := s.device.(ceilings)
 	compute := kernels.Kinds[b.Device].Compute
-	if limits != nil {
-		b.PeakFlops, b.SustainedFlops = limits.PeakFlops(compute), limits.SustainedFlops(compute)
+	var sustained []float64
+	sample := func() {
+		if limits != nil {
+			sustained = append(sustained, limits.SustainedFlops(compute))
+		}
 	}
+	if limits != nil {
+		b.PeakFlops = limits.PeakFlops(compute)
+	}
+	sample()
 	clocks := runtime.NewClocks(s.machine)
-	schedule, err := b.run(ctx, s, clocks, steps)
+	last := time.Now()
+	schedule, err := b.run(ctx, s, clocks, steps, func() {
+		if time.Since(last) > sampleEvery {
+			sample()
+			last = time.Now()
+		}
+	})
 	if err != nil {
 		return err
 	}
 	b.RSSBytes = peakResidentBytes() // before the next line takes a large buffer
 	if limits != nil {
 		b.PeakFlops = max(b.PeakFlops, limits.PeakFlops(compute))
-		b.SustainedFlops = (b.SustainedFlops + limits.SustainedFlops(compute)) / 2
+		sample()
+		for _, v := range sustained {
+			b.SustainedFlops += v / float64(len(sustained))
+		}
 		if b.ReadBytesPerSecond, err = limits.ReadBytesPerSecond(); err != nil {
 			return err
 		}
@@ -143,8 +159,11 @@ func (b *Benchmark) measure(ctx context.Context, s *session, profile *compiler.P
 	return nil
 }
 
+// sampleEvery is how far apart, at least, the device is asked between steps what it sustains: another machine shares its processors a second later.
+const sampleEvery = time.Second
+
 // run times the steps.
-func (b *Benchmark) run(ctx context.Context, s *session, clocks *runtime.Clocks, steps int) (schedule *plan.Schedule, err error) {
+func (b *Benchmark) run(ctx context.Context, s *session, clocks *runtime.Clocks, steps int, between func()) (schedule *plan.Schedule, err error) {
 	var plain, clocked []time.Duration
 	stage := &s.plan.Stages[0]
 	if b.Mode == "generate" {
@@ -154,7 +173,7 @@ func (b *Benchmark) run(ctx context.Context, s *session, clocks *runtime.Clocks,
 		}
 	} else {
 		schedule = stage.Schedule(plan.Train, s.plan.Data.Length)
-		plain, clocked, err = benchTraining(ctx, s, clocks, steps)
+		plain, clocked, err = benchTraining(ctx, s, clocks, steps, between)
 	}
 	if err != nil {
 		return nil, err
@@ -166,13 +185,13 @@ func (b *Benchmark) run(ctx context.Context, s *session, clocks *runtime.Clocks,
 	return schedule, nil
 }
 
-func benchTraining(ctx context.Context, s *session, clocks *runtime.Clocks, steps int) (plain, clocked []time.Duration, err error) {
+func benchTraining(ctx context.Context, s *session, clocks *runtime.Clocks, steps int, between func()) (plain, clocked []time.Duration, err error) {
 	bench, err := runtime.NewBench(s.ranks, s.set)
 	if err != nil {
 		return nil, nil, err
 	}
 	defer bench.Close()
-	return runtime.BenchSteps(ctx, bench, clocks, warmupSteps, steps)
+	return runtime.BenchSteps(ctx, bench, clocks, warmupSteps, steps, between)
 }
 
 // table makes a row of each instruction and of each kind of operation.

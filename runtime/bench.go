@@ -57,8 +57,8 @@ func (b *Bench) Close() {
 }
 
 // BenchSteps runs so many steps without clocks and as many with them, by turns, after
-// some that warm up.
-func BenchSteps(ctx context.Context, b *Bench, c *Clocks, warmup, steps int) (plain, clocked []time.Duration, err error) {
+// some that warm up, and calls between before each that counts.
+func BenchSteps(ctx context.Context, b *Bench, c *Clocks, warmup, steps int, between func()) (plain, clocked []time.Duration, err error) {
 	defer c.Stop()
 	for i := range warmup + 2*steps {
 		with := i >= warmup && (i-warmup)%2 == 1
@@ -66,6 +66,9 @@ func BenchSteps(ctx context.Context, b *Bench, c *Clocks, warmup, steps int) (pl
 			c.Start()
 		} else {
 			c.Stop()
+		}
+		if i >= warmup {
+			between()
 		}
 		took, err := b.Step()
 		switch {
