@@ -80,11 +80,11 @@ func (e *epilogue) fetch(i, j, n int) {
 	lines := ceilDiv(4*n, lineBytes)
 	for _, g := range [...]grid{e.x, e.residual} {
 		if g.data != nil {
-			prefetch(at(g.data, i*g.row+j), lines)
+			prefetchRows(at(g.data, i*g.row+j), g.row, 1, lines)
 		}
 	}
 	if e.c.data != e.v.data {
-		prefetch(at(e.c.data, i*e.c.row+j), lines)
+		prefetchRows(at(e.c.data, i*e.c.row+j), e.c.row, 1, lines)
 	}
 }
 

@@ -5,7 +5,8 @@ import "unsafe"
 // Operands that the worker of a piece packs for itself, panel by panel, in its part of the scratch. Each panel is multiplied with
 // the first lanes of the other operand as soon as it is packed, and the tiles that do that ask for the next one.
 
-// ownPanels is the worker's room for the panels of a piece.
+// ownPanels is the worker's room for the panels of a piece: at most [ownLanes] and a panel, [kBlock] elements each, padded by a third, which take
+// about a quarter of the worker's part. Its lower half is the tiles' and the epilogue's.
 func (x *matmul) ownPanels(o *operand, k, worker int) panels {
 	return panels{&x.d.scratch.worker[worker][workerFloats/2], o.stride * x.t.elements(k), 1, o.stride}
 }
@@ -19,9 +20,10 @@ func (x *matmul) packAndCompute(o *operand, number, piece, i, j, m, n int, a, b 
 		own, lane, count = y.b, s.j+j, n
 	}
 	for q := 0; q < count; q += o.lanes {
-		*next = x.after(o, number, piece)
 		if left := count - q - o.lanes; left > 0 {
 			*next = o.linesOf(lane+q+o.lanes, s.p, min(o.lanes, left), s.k)
+		} else {
+			*next = x.after(o, number, piece)
 		}
 		panel, done := own.from(q/o.lanes), 0 // rows of the tiles that are beside the panel
 		if x.packsInTile(o) && count-q >= t.cols && m >= t.rows {

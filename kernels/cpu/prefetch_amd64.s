@@ -4,23 +4,6 @@
 
 #include "textflag.h"
 
-// func prefetch(p *float32, lines int)
-// Requires: MMX+
-TEXT ·prefetch(SB), NOSPLIT, $0-16
-	MOVQ p+0(FP), AX
-	MOVQ lines+8(FP), CX
-
-next:
-	TESTQ      CX, CX
-	JLE        done
-	PREFETCHT0 (AX)
-	ADDQ       $0x40, AX
-	DECQ       CX
-	JMP        next
-
-done:
-	RET
-
 // func prefetchRows(p *float32, row int, rows int, lines int)
 // Requires: MMX+
 TEXT ·prefetchRows(SB), NOSPLIT, $0-32

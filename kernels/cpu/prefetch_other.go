@@ -2,6 +2,4 @@
 
 package cpu
 
-func prefetch(*float32, int) {}
-
 func prefetchRows(*float32, int, int, int) {}

@@ -4,10 +4,7 @@
 
 package cpu
 
-// prefetch asks for so many cache lines from p on, and waits for none.
-func prefetch(p *float32, lines int)
-
-// prefetchRows asks for so many cache lines of each of some rows, which lie row floats apart.
+// prefetchRows asks for so many cache lines of each of some rows, which lie row floats apart, and waits for none.
 func prefetchRows(p *float32, row int, rows int, lines int)
 
 // maker gives the twelve letters by which a processor's maker is known, four at a time.

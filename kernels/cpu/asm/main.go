@@ -16,7 +16,7 @@ var groups = map[string]func(){
 	"attention": attention,
 	"gemm":      gemm,
 	"int8":      int8Products,
-	"prefetch":  func() { prefetch(); prefetchRows(); maker() },
+	"prefetch":  func() { prefetchRows(); maker() },
 	"vector":    vector,
 }
 
