@@ -45,26 +45,26 @@ static inline double gsc_expm1(double x) {
 }
 
 // What follows walks by pointers, and touches the last of a run first: then a host that checks where memory ends does so once a turn. GSC_WALK keeps the compiler from making
-// a sum of a pointer and an index for each access, which would be checked each.
+// a sum of a pointer and an index for each access, which would be checked each. A turn is of 64 numbers, written out by GSC_UNROLL, since the host counts turns, too.
 #define GSC_WALK(pointer) __asm__("" : "+r"(pointer))
+#define GSC_UNROLL _Pragma("clang loop unroll(full)")
 
 // gsc_max is the largest of n numbers, n > 0.
 static inline float gsc_max(const float *x, uint32_t n) {
 	const float *end = x + n;
 	float top = x[0];
-	if (n >= 32) {
+	if (n >= 4) {
 		v128_t a = wasm_v128_load(x), b = a, c = a, d = a;
-		for (const float *stop = x + n / 32 * 32; x != stop; x += 32) {
+		for (const float *stop = x + n / 64 * 64; x != stop; x += 64) {
 			GSC_WALK(x);
-			d = wasm_f32x4_pmax(d, wasm_v128_load(x + 28));
-			c = wasm_f32x4_pmax(c, wasm_v128_load(x + 24));
-			b = wasm_f32x4_pmax(b, wasm_v128_load(x + 20));
-			a = wasm_f32x4_pmax(a, wasm_v128_load(x + 16));
-			d = wasm_f32x4_pmax(d, wasm_v128_load(x + 12));
-			c = wasm_f32x4_pmax(c, wasm_v128_load(x + 8));
-			b = wasm_f32x4_pmax(b, wasm_v128_load(x + 4));
-			a = wasm_f32x4_pmax(a, wasm_v128_load(x));
+			GSC_UNROLL for (int k = 48; k >= 0; k -= 16) {
+				d = wasm_f32x4_pmax(d, wasm_v128_load(x + k + 12));
+				c = wasm_f32x4_pmax(c, wasm_v128_load(x + k + 8));
+				b = wasm_f32x4_pmax(b, wasm_v128_load(x + k + 4));
+				a = wasm_f32x4_pmax(a, wasm_v128_load(x + k));
+			}
 		}
+		for (const float *stop = x + n % 64 / 4 * 4; x != stop; x += 4) a = wasm_f32x4_pmax(a, wasm_v128_load(x));
 		a = wasm_f32x4_pmax(wasm_f32x4_pmax(a, b), wasm_f32x4_pmax(c, d));
 		float lanes[4];
 		wasm_v128_store(lanes, a);
@@ -97,13 +97,13 @@ static inline v128_t gsc_term(v128_t x, v128_t off, v128_t times) {
 	return gsc_pow2(wasm_f32x4_pmax(wasm_f32x4_splat(-125.0f), wasm_f32x4_mul(wasm_f32x4_sub(x, off), times)));
 }
 
-// gsc_terms adds the terms of n numbers up, a multiple of 32 of them, and writes them to e where store says so.
+// gsc_terms adds the terms of n numbers up, a multiple of 64 of them, and writes them to e where store says so.
 static inline double gsc_terms(const float *x, uint32_t n, v128_t off, v128_t times, float *e, int store) {
 	v128_t a = wasm_f32x4_splat(0), b = a;
-	for (const float *end = x + n; x != end; x += 32) {
+	for (const float *end = x + n; x != end; x += 64) {
 		GSC_WALK(x);
 		if (store) GSC_WALK(e);
-		for (int k = 28; k > 0; k -= 8) {
+		GSC_UNROLL for (int k = 60; k > 0; k -= 8) {
 			v128_t q = gsc_term(wasm_v128_load(x + k), off, times), p = gsc_term(wasm_v128_load(x + k - 4), off, times);
 			if (store) {
 				wasm_v128_store(e + k, q);
@@ -112,7 +112,7 @@ static inline double gsc_terms(const float *x, uint32_t n, v128_t off, v128_t ti
 			a = wasm_f32x4_add(a, p);
 			b = wasm_f32x4_add(b, q);
 		}
-		if (store) e += 32;
+		if (store) e += 64;
 	}
 	return gsc_lanes(wasm_f32x4_add(a, b));
 }
@@ -123,11 +123,18 @@ static inline double gsc_exp_sum_by(const float *x, uint32_t n, float shift, flo
 	double total = 0;
 	uint32_t i = 0;
 	v128_t off = wasm_f32x4_splat(shift), times = wasm_f32x4_splat(by * 1.44269504f);
-	while (i + 32 <= n) {
-		uint32_t run = (n - i < 512 ? n - i : 512) / 32 * 32;
+	while (i + 64 <= n) {
+		uint32_t run = (n - i < 512 ? n - i : 512) / 64 * 64;
 		total += e ? gsc_terms(x + i, run, off, times, e + i, 1) : gsc_terms(x + i, run, off, times, NULL, 0);
 		i += run;
 	}
+	v128_t rest = wasm_f32x4_splat(0);
+	for (; i + 4 <= n; i += 4) {
+		v128_t p = gsc_term(wasm_v128_load(x + i), off, times);
+		if (e) wasm_v128_store(e + i, p);
+		rest = wasm_f32x4_add(rest, p);
+	}
+	total += gsc_lanes(rest);
 	for (; i < n; i++) {
 		float p = wasm_f32x4_extract_lane(gsc_term(wasm_f32x4_splat(x[i]), off, times), 0);
 		if (e) e[i] = p;
@@ -148,19 +155,17 @@ static inline void gsc_zero(float *x, uint32_t n) {
 static inline void gsc_scale(float *x, uint32_t n, float factor) {
 	const float *end = x + n;
 	v128_t by = wasm_f32x4_splat(factor);
-	for (const float *stop = x + n / 32 * 32; x != stop; x += 32) {
+	for (const float *stop = x + n / 64 * 64; x != stop; x += 64) {
 		GSC_WALK(x);
-		v128_t h = wasm_v128_load(x + 28), g = wasm_v128_load(x + 24), f = wasm_v128_load(x + 20), e = wasm_v128_load(x + 16);
-		wasm_v128_store(x + 28, wasm_f32x4_mul(h, by));
-		wasm_v128_store(x + 24, wasm_f32x4_mul(g, by));
-		wasm_v128_store(x + 20, wasm_f32x4_mul(f, by));
-		wasm_v128_store(x + 16, wasm_f32x4_mul(e, by));
-		v128_t d = wasm_v128_load(x + 12), c = wasm_v128_load(x + 8), b = wasm_v128_load(x + 4), a = wasm_v128_load(x);
-		wasm_v128_store(x + 12, wasm_f32x4_mul(d, by));
-		wasm_v128_store(x + 8, wasm_f32x4_mul(c, by));
-		wasm_v128_store(x + 4, wasm_f32x4_mul(b, by));
-		wasm_v128_store(x, wasm_f32x4_mul(a, by));
+		GSC_UNROLL for (int k = 48; k >= 0; k -= 16) {
+			v128_t d = wasm_v128_load(x + k + 12), c = wasm_v128_load(x + k + 8), b = wasm_v128_load(x + k + 4), a = wasm_v128_load(x + k);
+			wasm_v128_store(x + k + 12, wasm_f32x4_mul(d, by));
+			wasm_v128_store(x + k + 8, wasm_f32x4_mul(c, by));
+			wasm_v128_store(x + k + 4, wasm_f32x4_mul(b, by));
+			wasm_v128_store(x + k, wasm_f32x4_mul(a, by));
+		}
 	}
+	for (const float *stop = x + n % 64 / 4 * 4; x != stop; x += 4) wasm_v128_store(x, wasm_f32x4_mul(wasm_v128_load(x), by));
 	for (; x != end; x++) *x *= factor;
 }
 
