@@ -59,7 +59,7 @@ func (h *rankPlugins) bindCodec(p *plan.Plugin, c kernels.Call, workers int, spr
 		h.codecs[p.Name] = codec
 	}
 	if c.Op == kernels.PluginEncode {
-		return h.codecs[p.Name].BindEncode(c.Args[0], c.Args[1], c.Args[2], c.Args[3], spread)
+		return h.codecs[p.Name].BindEncode(c.Args[0], c.Args[1], (*float64)(c.Args[2].Data), c.Args[3], c.Args[4], spread)
 	}
-	return h.codecs[p.Name].BindDecode(c.Args[0], (*int64)(c.Args[1].Data), c.Attrs.Of, c.Args[2], spread)
+	return h.codecs[p.Name].BindDecode(c.Args[0], (*int64)(c.Args[1].Data), c.Attrs.Of, (*float64)(c.Args[2].Data), c.Args[3], spread)
 }

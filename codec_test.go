@@ -286,6 +286,48 @@ func TestCodecsSkipWithTheStep(t *testing.T) {
 	}
 }
 
+// Gradients of fp16 are coded by what they are without their scale, which is a power of two: where a code leaves nothing out each step has the bits that it has without one, those that are skipped
+// included, and what is left out does not change with the scale.
+func TestCodecsGoWithScaledGradients(t *testing.T) {
+	path := withCodec(t, write(t, gpt2, stream))
+	scales := func(scale string) string { return fmt.Sprintf(`precision={compute: "fp16", loss_scale: %s}`, scale) }
+	run := func(steps int, set ...string) *lab {
+		p := planOf(t, path, append(set, mesh(2), `optimizer={kind: "sgd", momentum: 0}`)...)
+		l := boundLab(t, p, 1)
+		for step := range int64(steps) {
+			l.step(step+1, l.plan.Training.Rate.Peak)
+		}
+		return l
+	}
+	const whole = `parallel.codec={kind: "top_k", share: 1}`
+	t.Run("whole", func(t *testing.T) {
+		moving := scales("{initial: 268435456, growth_interval: 2, growth: 4}")
+		want, got := run(30, moving), run(30, moving, whole)
+		if updates := want.ranks.First().Scaler().Updates; updates < 10 || updates == 30 {
+			t.Errorf("%d of 30 steps were not skipped", updates)
+		}
+		for _, w := range want.weights() {
+			if !slices.Equal(got.tensor(w), want.tensor(w)) {
+				t.Errorf("%s has other bits with a code that leaves nothing out", w)
+			}
+		}
+	})
+	for _, codec := range []string{topK, oneBit, ownTopK} {
+		t.Run(codec, func(t *testing.T) {
+			want, got := run(1, scales("{initial: 1024}"), codec), run(1, scales("{initial: 4096}"), codec)
+			for _, w := range want.weights() {
+				if want.plan.Tensor(w+".residual") == nil {
+					continue
+				}
+				a, b := want.tensor(w+".residual"), got.tensor(w+".residual")
+				if largest(a) == 0 || distance(a, b) > 1e-2*largest(a) {
+					t.Errorf("%s: what is left out is %g at most, and apart by %g at four times the scale", w, largest(a), distance(a, b))
+				}
+			}
+		})
+	}
+}
+
 // A step with codes allocates nothing.
 func TestCodecsAllocateNothing(t *testing.T) {
 	for _, codec := range []string{topK, oneBit} {

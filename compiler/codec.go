@@ -34,7 +34,6 @@ func (u *unitOfWork) codecFits() error {
 		what string
 	}{
 		{u.strategy.Parallel.Mesh.Tensor > 1, "ranks of tensor, of which each has a part of a weight"},
-		{scaled(u.strategy), "fp16, whose gradients are scaled by a factor that changes"},
 		{u.kind.Separate, fmt.Sprintf("devices of the kind %s, which have no kernels for it", u.kind.Name)},
 	} {
 		if no.is {
@@ -53,8 +52,11 @@ func (u *unitOfWork) codecFits() error {
 	return u.warmUp()
 }
 
+// settling is how many steps a mean of squares has to settle in before it stays, in a run of so many: a fifth of them, and more of short ones, of which 200 where two fifths are as many.
+func settling(run int64) int64 { return max((run+4)/5, min(200, 2*run/5)) }
+
 // warmUp finds how many steps at the beginning are without codes: those that the strategy says; where it says nothing and the optimizer divides by a mean of squares, those in
-// which the learning rate climbs, or a fifth of the run.
+// which the learning rate climbs, or in which that mean settles.
 func (u *unitOfWork) warmUp() error {
 	s := u.strategy
 	c, run, optimizer := s.Parallel.Codec, steps(s, u.data), &updater{optimizer: s.Optimizer, codec: s.Parallel.Codec, stage: &stage{}}
@@ -64,13 +66,13 @@ func (u *unitOfWork) warmUp() error {
 	path := schema.CodecPath + ".warmup"
 	switch {
 	case c.Warmup == nil && squares:
-		u.uncoded = max(1, min(max(s.Schedule.Warmup, (run+4)/5), run-1))
+		u.uncoded = max(1, min(max(s.Schedule.Warmup, settling(run)), run-1))
 		u.choices = append(u.choices, plan.Choice{What: path, Value: fmt.Sprint(u.uncoded),
 			Why: fmt.Sprintf("%s divides by the root of a mean of squares, which is as these steps leave it: codes would make it too large", s.Optimizer.Kind)})
 	case c.Warmup == nil:
 	case *c.Warmup == 0 && squares:
 		return s.Wrong(path, fmt.Sprintf("%s divides by the root of a mean of squares, which codes make too large: without steps before them it learns badly", s.Optimizer.Kind),
-			"leave it out, for a fifth of the run or the steps in which the learning rate climbs, or use lion or sgd")
+			"leave it out, for as many as that mean needs, or use lion or sgd")
 	case *c.Warmup >= run && run > 0:
 		return s.Wrong(path, fmt.Sprintf("%d steps without codes leave none of the run's %d for them", *c.Warmup, run), "use fewer, or no codec")
 	default:
@@ -151,7 +153,7 @@ func (u *updater) encode(t *total) (*coding, error) {
 	u.states = append(u.states, &state{value: residual, of: t.weight, terms: true, init: plan.Init{Kind: "zeros"}})
 	c := &coding{total: t, residual: residual, words: words, codes: u.Graph.Add("code."+grad.Name, plan.Workspace, kernels.I32, plan.Dim{Name: "word", Size: words}),
 		next: u.Graph.Add("next."+grad.Name, plan.Workspace, grad.DType, grad.Dims...)}
-	u.emitAtCodec(op, "encode."+grad.Name, attrs, graph.Args{"x": graph.Is(grad), "residual": graph.Is(residual), "code": graph.Is(c.codes), "next": graph.Is(c.next)})
+	u.emitAtCodec(op, "encode."+grad.Name, attrs, u.withScale(graph.Args{"x": graph.Is(grad), "residual": graph.Is(residual), "code": graph.Is(c.codes), "next": graph.Is(c.next)}))
 	return c, nil
 }
 
@@ -181,7 +183,7 @@ func (u *updater) gatherCodes(c *coding, axis string, ranks int) {
 func (u *updater) decode(c *coding) {
 	w, grad := c.total.weight, c.total.sum
 	op, attrs := u.codecOp(kernels.Decode, kernels.PluginDecode)
-	args := graph.Args{"codes": graph.As(c.codes, c.codes.Len()/c.words, c.words)}
+	args := u.withScale(graph.Args{"codes": graph.As(c.codes, c.codes.Len()/c.words, c.words)})
 	if u.shares(w) {
 		c.total.sum = u.part(w, grad)
 		attrs.Of, args["place"] = grad.Len(), graph.Is(u.Graph.Place([]string{plan.AxisData}, 1))

@@ -437,13 +437,17 @@ func (u *updater) norm(w *weights, groups [][]string, several bool) {
 	if several {
 		u.allReduce("reduce.norm", total, plan.AxisPipeline)
 	}
-	args := graph.Args{
+	u.Emit(kernels.ClipFactor, "norm", kernels.Attrs{MaxNorm: u.optimizer.ClipNorm}, u.withScale(graph.Args{
 		"total": graph.Is(total), "norm": graph.Is(u.Graph.Scalar(plan.ScalarNorm)),
-		"factor": graph.Is(u.factor()), "finite": graph.Is(u.Graph.Scalar(plan.ScalarFinite))}
+		"factor": graph.Is(u.factor()), "finite": graph.Is(u.Graph.Scalar(plan.ScalarFinite))}))
+}
+
+// withScale adds the scale of gradients to operands, where there is one.
+func (u *updater) withScale(args graph.Args) graph.Args {
 	if u.scaling.Initial > 0 {
 		args["scale"] = graph.Is(u.Graph.Scalar(plan.ScalarLossScale))
 	}
-	u.Emit(kernels.ClipFactor, "norm", kernels.Attrs{MaxNorm: u.optimizer.ClipNorm}, args)
+	return args
 }
 
 // lossScale moves the scale of the next step's gradients, and counts the updates: it runs whether the norm is finite or not.

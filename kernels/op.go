@@ -275,14 +275,14 @@ const (
 	// goes into the next one (error feedback: Seide et al., Interspeech 2014; Karimireddy et al., arXiv:1901.09847, algorithm 2). A code is words of 32 bits,
 	// the same on every device.
 
-	// Encode sets, with v = x + residual and D as in Decode, code = E(v rounded to float32) and next = v − D(code), by the attribute kind:
+	// Encode sets, with v = x/scale + residual, scale being 1 when absent, and D as in Decode, code = E(v rounded to float32) and next = v − D(code), by the attribute kind:
 	//
 	//	top_k    the k = ⌈share·n⌉ numbers of largest magnitude, of equal ones the first, and a NaN before all others: their indices, ascending, then their bits
 	//	         as float32. Source: Stich et al., arXiv:1809.07599, section 2
 	//	one_bit  for each block of CodeBlock numbers, the last of which may be shorter, the bits of s = Σ|v|/m, m numbers summed in float64 in ascending order and rounded
 	//	         to float32, then a bit for each number, the lowest of a word first, set where v < 0. Source: Karimireddy et al., arXiv:1901.09847, section 4 (scaled sign)
 	Encode
-	// Decode sets y = Σ_r D(codes_r) in the order of r, from 0: of top_k the kept numbers in their places and 0 in all others, an index outside of n counting for nothing; of one_bit
+	// Decode sets y = scale·Σ_r D(codes_r), scale being 1 when absent, in the order of r, from 0: of top_k the kept numbers in their places and 0 in all others, an index outside of n counting for nothing; of one_bit
 	// −s where the bit is set, s elsewhere. With of, codes are of so many numbers, of which y is the part numbered place.
 	Decode
 	// PluginEncode is Encode, E and D being those of a plugin, which sees runs of PluginCodeRun numbers at most, each by itself. A run's code is a word with its length in bytes and

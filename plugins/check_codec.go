@@ -112,11 +112,11 @@ func (c *codecChecker) trial(codec *Codec, x, residual []float32) (*coded, error
 	}
 	t := &coded{x: x, residual: residual, next: make([]float32, len(x)), y: make([]float32, len(x)), code: make([]int32, words)}
 	vector := func(v []float32) kernels.Tensor { return view(v, kernels.F32, len(v)) }
-	encode, err := codec.BindEncode(vector(x), vector(residual), view(t.code, kernels.I32, words), vector(t.next), oneByOne)
+	encode, err := codec.BindEncode(vector(x), vector(residual), nil, view(t.code, kernels.I32, words), vector(t.next), oneByOne)
 	if err != nil {
 		return nil, err
 	}
-	decode, err := codec.BindDecode(view(t.code, kernels.I32, 1, words), nil, 0, vector(t.y), oneByOne)
+	decode, err := codec.BindDecode(view(t.code, kernels.I32, 1, words), nil, 0, nil, vector(t.y), oneByOne)
 	if err != nil {
 		return nil, err
 	}
@@ -271,7 +271,7 @@ func (c *codecChecker) foreign() (string, error) {
 				return err
 			}
 			spoil(r, t.code)
-			decode, err := codec.BindDecode(view(t.code, kernels.I32, 1, len(t.code)), nil, 0, view(t.y, kernels.F32, n), oneByOne)
+			decode, err := codec.BindDecode(view(t.code, kernels.I32, 1, len(t.code)), nil, 0, nil, view(t.y, kernels.F32, n), oneByOne)
 			if err != nil {
 				return err
 			}

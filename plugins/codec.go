@@ -179,18 +179,18 @@ func runAt(k, n int, at []int) run {
 	return run{from, min(n, from+kernels.PluginCodeRun), at[k], at[k+1] - at[k]}
 }
 
-// BindEncode prepares the code of x + residual, and what it leaves out, next: tensors of float32 or float64, all of one type. What it returns may be called any number of times, while no other of
+// BindEncode prepares the code of x/scale + residual, and what it leaves out, next: tensors of float32 or float64, all of one type; scale is 1 where it is nil. What it returns may be called any number of times, while no other of
 // this codec runs.
-func (c *Codec) BindEncode(x, residual, code, next kernels.Tensor, spread Spread) (func() error, error) {
+func (c *Codec) BindEncode(x, residual kernels.Tensor, scale *float64, code, next kernels.Tensor, spread Spread) (func() error, error) {
 	at, err := c.codeRuns(x.Len(), code.Len())
 	if err != nil {
 		return nil, err
 	}
 	words := kernels.Slice[int32](code)
 	if x.DType == kernels.F64 {
-		return bindPieces(len(at)-1, spread, encoder[float64]{c, at, kernels.Slice[float64](x), kernels.Slice[float64](residual), kernels.Slice[float64](next), words}.run), nil
+		return bindPieces(len(at)-1, spread, encoder[float64]{c, at, scale, kernels.Slice[float64](x), kernels.Slice[float64](residual), kernels.Slice[float64](next), words}.run), nil
 	}
-	return bindPieces(len(at)-1, spread, encoder[float32]{c, at, kernels.Slice[float32](x), kernels.Slice[float32](residual), kernels.Slice[float32](next), words}.run), nil
+	return bindPieces(len(at)-1, spread, encoder[float32]{c, at, scale, kernels.Slice[float32](x), kernels.Slice[float32](residual), kernels.Slice[float32](next), words}.run), nil
 }
 
 // take gives a worker its instance, until that is given back.
@@ -206,6 +206,7 @@ func (c *Codec) take(worker int) *codecInstance {
 type encoder[T float32 | float64] struct {
 	codec             *Codec
 	at                []int
+	scale             *float64
 	x, residual, next []T
 	words             []int32
 }
@@ -216,8 +217,12 @@ func (e encoder[T]) run(piece, worker int) error {
 	r := runAt(piece, len(e.x), e.at)
 	x, residual, next, words := e.x[r.from:r.to], e.residual[r.from:r.to], e.next[r.from:r.to], e.words[r.word:][:r.words]
 	v := i.floats(i.at.Values, len(x))
+	by := T(1)
+	if e.scale != nil {
+		by = T(1 / *e.scale)
+	}
 	for k, g := range x {
-		s := g + residual[k]
+		s := T(g*by) + residual[k]
 		next[k], v[k] = s, float32(s)
 	}
 	clear(words)
@@ -249,8 +254,8 @@ func bytesOf(words []int32) []byte {
 	return unsafe.Slice((*byte)(unsafe.Pointer(unsafe.SliceData(words))), 4*len(words))
 }
 
-// BindDecode prepares the sum of what the codes of several ranks say, [ranks, words], in their order: y is all of the tensor or, with of, the part numbered place of one of so many numbers. Likewise.
-func (c *Codec) BindDecode(codes kernels.Tensor, place *int64, of int, y kernels.Tensor, spread Spread) (func() error, error) {
+// BindDecode prepares the sum of what the codes of several ranks say, [ranks, words], in their order, times scale: y is all of the tensor or, with of, the part numbered place of one of so many numbers. Likewise.
+func (c *Codec) BindDecode(codes kernels.Tensor, place *int64, of int, scale *float64, y kernels.Tensor, spread Spread) (func() error, error) {
 	n := y.Len()
 	if of > 0 {
 		n = of
@@ -262,9 +267,9 @@ func (c *Codec) BindDecode(codes kernels.Tensor, place *int64, of int, y kernels
 	pieces := min(len(at)-1, y.Len()/kernels.PluginCodeRun+2) // a part may begin and end within a run
 	words := kernels.Slice[int32](codes)
 	if y.DType == kernels.F64 {
-		return bindPieces(pieces, spread, decoder[float64]{c, at, n, words, codes.Shape[0], place, kernels.Slice[float64](y)}.run), nil
+		return bindPieces(pieces, spread, decoder[float64]{c, at, n, words, codes.Shape[0], place, scale, kernels.Slice[float64](y)}.run), nil
 	}
-	return bindPieces(pieces, spread, decoder[float32]{c, at, n, words, codes.Shape[0], place, kernels.Slice[float32](y)}.run), nil
+	return bindPieces(pieces, spread, decoder[float32]{c, at, n, words, codes.Shape[0], place, scale, kernels.Slice[float32](y)}.run), nil
 }
 
 // decoder adds up what codes of runs say.
@@ -275,6 +280,7 @@ type decoder[T float32 | float64] struct {
 	words []int32
 	ranks int
 	place *int64
+	scale *float64
 	y     []T
 }
 
@@ -307,6 +313,11 @@ func (d decoder[T]) run(piece, worker int) error {
 		}
 		for k, v := range values[lo-r.from : hi-r.from] {
 			y[k] += T(v)
+		}
+	}
+	if d.scale != nil {
+		for k := range y {
+			y[k] *= T(*d.scale)
 		}
 	}
 	return nil

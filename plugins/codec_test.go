@@ -2,6 +2,7 @@ package plugins_test
 
 import (
 	"encoding/json"
+	"errors"
 	"math"
 	"math/rand/v2"
 	"os"
@@ -18,6 +19,7 @@ import (
 
 // gradient is a tensor with what is kept of it, its code and what that leaves out, in the numbers of a device.
 type gradient[T float32 | float64] struct {
+	scale                *float64
 	x, residual, next, y []T
 	code                 []int32
 	dtype                kernels.DType
@@ -41,7 +43,7 @@ func newGradient[T float32 | float64](t testing.TB, c *plugins.Codec, n int) *gr
 }
 
 func (g *gradient[T]) encode(c *plugins.Codec, spread plugins.Spread) error {
-	run, err := c.BindEncode(tensor(g.x, g.dtype, len(g.x)), tensor(g.residual, g.dtype, len(g.x)), tensor(g.code, kernels.I32, len(g.code)), tensor(g.next, g.dtype, len(g.x)), spread)
+	run, err := c.BindEncode(tensor(g.x, g.dtype, len(g.x)), tensor(g.residual, g.dtype, len(g.x)), g.scale, tensor(g.code, kernels.I32, len(g.code)), tensor(g.next, g.dtype, len(g.x)), spread)
 	if err != nil {
 		return err
 	}
@@ -51,7 +53,7 @@ func (g *gradient[T]) encode(c *plugins.Codec, spread plugins.Spread) error {
 // decode sums the code of so many ranks, all of which sent this one, into y.
 func (g *gradient[T]) decode(c *plugins.Codec, ranks int, y []T, place *int64, of int, spread plugins.Spread) error {
 	codes := slices.Repeat(g.code, ranks)
-	run, err := c.BindDecode(tensor(codes, kernels.I32, ranks, len(g.code)), place, of, tensor(y, g.dtype, len(y)), spread)
+	run, err := c.BindDecode(tensor(codes, kernels.I32, ranks, len(g.code)), place, of, g.scale, tensor(y, g.dtype, len(y)), spread)
 	if err != nil {
 		return err
 	}
@@ -110,6 +112,23 @@ func TestCodecRuns(t *testing.T) {
 	}
 	if want := 3*1311 + 180; sent != want { // ⌈0.02·65536⌉ of each run
 		t.Errorf("%d numbers are sent, want %d", sent, want)
+	}
+	scale := 1024.0
+	scaled := newGradient[float32](t, c, n)
+	scaled.scale = &scale
+	for i := range scaled.x {
+		scaled.x[i] *= 1024
+	}
+	if err := errors.Join(scaled.encode(c, alone), scaled.decode(c, 1, scaled.y, nil, 0, alone)); err != nil {
+		t.Fatal(err)
+	}
+	for i, v := range g.y {
+		if scaled.y[i] != 1024*v {
+			t.Fatalf("number %d of a gradient that has a scale is %g, want %g", i, scaled.y[i], 1024*v)
+		}
+	}
+	if !slices.Equal(g.code, scaled.code) || !slices.Equal(g.next, scaled.next) {
+		t.Error("a gradient's scale changes its code, or what that leaves out")
 	}
 	for _, parts := range []int{2, 4, 8} {
 		for place := range int64(parts) {

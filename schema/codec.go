@@ -62,8 +62,6 @@ func (d *diagnosis) codec() {
 	tensor, _ := d.integer("parallel.mesh.tensor")
 	d.wrongIf(tensor > 1, at("parallel.mesh.tensor"), "use parallel.mesh.data, replica, sequence or pipeline, or no codec",
 		"what ranks of tensor keep are parts of a weight, and codes are of whole ones")
-	d.wrongIf(d.is("precision.compute", "fp16"), at("precision.compute"), `compute in "bf16" or "f32", or use no codec`,
-		"gradients of fp16 are scaled, by a factor that changes, and what a code left out of one would go into another of another scale")
 	d.wrongIf(d.is("devices.kind", "cuda"), at("devices.kind"), `use devices.kind: "cpu", or no codec`, "kernels for GPUs do not code gradients")
 	for _, open := range []string{"parallel.mesh.data", "parallel.mesh.replica", "parallel.mesh.sequence", "parallel.mesh.tensor", "parallel.mesh.pipeline", "parallel.zero"} {
 		d.wrongIf(d.is(open, Auto), at(open), "say how the work is shared out, or use no codec", "what is learnt with a codec depends on the number of ranks, which the compiler is to choose")

@@ -11,11 +11,12 @@ func bindEncode(d *Device, c kernels.Call, _ kernels.Sizes) (kernels.Kernel, err
 	if c.Attrs.Kind == kernels.TopK {
 		return newTopK(d, c).run, nil
 	}
-	x, residual, code, next := floats(c.Args[0]), floats(c.Args[1]), kernels.Slice[int32](c.Args[2]), floats(c.Args[3])
+	x, residual, scale, code, next := floats(c.Args[0]), floats(c.Args[1]), orOne(c.Args[2]), kernels.Slice[int32](c.Args[3]), floats(c.Args[4])
 	return d.overPieces(len(x), pieceElements, func(_, lo, hi int) {
+		by := float32(1 / *scale)
 		for ; lo < hi; lo += kernels.CodeBlock {
 			end := min(hi, lo+kernels.CodeBlock)
-			encodeSigns(code[signWord(lo):][:1+(end-lo+31)/32], x[lo:end], residual[lo:end], next[lo:end])
+			encodeSigns(code[signWord(lo):][:1+(end-lo+31)/32], x[lo:end], residual[lo:end], by, next[lo:end])
 		}
 	}), nil
 }
@@ -24,11 +25,11 @@ func bindEncode(d *Device, c kernels.Call, _ kernels.Sizes) (kernels.Kernel, err
 func signWord(i int) int { return i / kernels.CodeBlock * (1 + kernels.CodeBlock/32) }
 
 // encodeSigns makes the code of a block.
-func encodeSigns(code []int32, x, residual, next []float32) {
+func encodeSigns(code []int32, x, residual []float32, by float32, next []float32) {
 	residual, next = residual[:len(x)], next[:len(x)]
 	sum := 0.0
 	for i, g := range x {
-		v := g + residual[i]
+		v := float32(g*by) + residual[i]
 		next[i] = v
 		sum += math.Abs(float64(v))
 	}
@@ -49,6 +50,7 @@ func encodeSigns(code []int32, x, residual, next []float32) {
 // topK finds the k largest magnitudes by their digits, from the highest on: each pass counts those that agree with what is known of the smallest one that is kept.
 type topK struct {
 	x, residual, next []float32
+	scale             *float64
 	code              []int32
 	k, pieces         int
 	counts            []int32 // [pieces][TopKCounts]
@@ -63,9 +65,9 @@ type topK struct {
 var digits = [...]struct{ shift, bits uint }{{20, 11}, {10, 10}, {0, 10}}
 
 func newTopK(d *Device, c kernels.Call) *topK {
-	t := &topK{x: floats(c.Args[0]), residual: floats(c.Args[1]), code: kernels.Slice[int32](c.Args[2]), next: floats(c.Args[3])}
+	t := &topK{x: floats(c.Args[0]), residual: floats(c.Args[1]), scale: orOne(c.Args[2]), code: kernels.Slice[int32](c.Args[3]), next: floats(c.Args[4])}
 	t.k, t.pieces = len(t.code)/2, ceilDiv(len(t.x), kernels.SquaresPiece)
-	t.counts = intsOf(floatsOf(c.Args[4], t.pieces*kernels.TopKCounts), t.pieces*kernels.TopKCounts)
+	t.counts = intsOf(floatsOf(c.Args[5], t.pieces*kernels.TopKCounts), t.pieces*kernels.TopKCounts)
 	over := func(f func(counts []int32, lo, hi int)) kernels.Kernel {
 		return d.overPieces(len(t.x), kernels.SquaresPiece, func(piece, lo, hi int) { f(t.counts[piece*kernels.TopKCounts:][:kernels.TopKCounts], lo, hi) })
 	}
@@ -95,9 +97,9 @@ func magnitude(v float32) uint32 { return math.Float32bits(v) &^ (1 << 31) }
 // sumAndCount sets next to what is to be sent, and counts its highest digits.
 func (t *topK) sumAndCount(counts []int32, lo, hi int) {
 	clear(counts)
-	x, residual, next := t.x[lo:hi], t.residual[lo:hi], t.next[lo:hi]
+	x, residual, next, by := t.x[lo:hi], t.residual[lo:hi], t.next[lo:hi], float32(1 / *t.scale)
 	for i, g := range x {
-		v := g + residual[i]
+		v := float32(g*by) + residual[i]
 		next[i] = v
 		counts[magnitude(v)>>20%kernels.TopKCounts]++
 	}
@@ -172,8 +174,8 @@ func (t *topK) writePiece(counts []int32, lo, hi int) {
 }
 
 func bindDecode(d *Device, c kernels.Call, sizes kernels.Sizes) (kernels.Kernel, error) {
-	codes, place, y := kernels.Slice[int32](c.Args[0]), scalar[int64](c.Args[1]), floats(c.Args[2])
-	ranks, words, add := sizes["R"], sizes["N"], addSigns
+	codes, place, scale, y := kernels.Slice[int32](c.Args[0]), scalar[int64](c.Args[1]), scalar[float64](c.Args[2]), floats(c.Args[3])
+	ranks, words, add, v := sizes["R"], sizes["N"], addSigns, d.vector()
 	if c.Attrs.Kind == kernels.TopK {
 		add = addKept
 	}
@@ -185,6 +187,9 @@ func bindDecode(d *Device, c kernels.Call, sizes kernels.Sizes) (kernels.Kernel,
 		clear(y[lo:hi])
 		for r := range ranks {
 			add(y[lo:hi], codes[r*words:][:words], from)
+		}
+		if scale != nil {
+			v.scale(y[lo:hi], y[lo:hi], float32(*scale))
 		}
 	}), nil
 }

@@ -170,14 +170,14 @@ func opCases() []opCase {
 		}},
 		{kernels.EmbeddingInt8, kernels.Attrs{}, func(o *operands) { o.i(caseV+9, caseR).q(caseV, caseC).p(caseV).f(caseR, caseC) }},
 		{kernels.Encode, kernels.Attrs{Kind: kernels.TopK, Share: 0.01}, func(o *operands) {
-			o.f(caseLong).f(caseLong).i(1, 2*kernels.Kept(0.01, caseLong)).f(caseLong).absent()
+			o.f(caseLong).f(caseLong).real(4096).i(1, 2*kernels.Kept(0.01, caseLong)).f(caseLong).absent()
 		}},
 		{kernels.Encode, kernels.Attrs{Kind: kernels.OneBit}, func(o *operands) {
-			o.f(caseLong).f(caseLong).i(1, kernels.CodeWords(kernels.Attrs{Kind: kernels.OneBit}, caseLong)).f(caseLong).absent()
+			o.f(caseLong).f(caseLong).absent().i(1, kernels.CodeWords(kernels.Attrs{Kind: kernels.OneBit}, caseLong)).f(caseLong).absent()
 		}},
-		{kernels.Decode, kernels.Attrs{Kind: kernels.TopK, Share: 0.02, Of: 3 * caseLong}, func(o *operands) { o.kept(0.02, 3*caseLong, 4).counter(1).f(caseLong) }},
+		{kernels.Decode, kernels.Attrs{Kind: kernels.TopK, Share: 0.02, Of: 3 * caseLong}, func(o *operands) { o.kept(0.02, 3*caseLong, 4).counter(1).real(4096).f(caseLong) }},
 		{kernels.Decode, kernels.Attrs{Kind: kernels.OneBit}, func(o *operands) {
-			o.i(1<<30, 3, kernels.CodeWords(kernels.Attrs{Kind: kernels.OneBit}, caseLong)).absent().f(caseLong)
+			o.i(1<<30, 3, kernels.CodeWords(kernels.Attrs{Kind: kernels.OneBit}, caseLong)).absent().absent().f(caseLong)
 		}},
 		{kernels.MatMul, kernels.Attrs{Kind: "gelu_tanh"}, func(o *operands) { // bias, residual and pre
 			o.f(caseR, caseD).f(caseD, caseC).f(caseC).f(caseR, caseC).absent().f(caseR, caseC).f(caseR, caseC)

@@ -28,12 +28,9 @@ func bindSumSquares(d *Device, c kernels.Call, _ kernels.Sizes) (kernels.Kernel,
 
 // bindClipFactor: a NaN total gives a NaN norm and a NaN factor, never a factor of 1.
 func bindClipFactor(_ *Device, c kernels.Call, _ kernels.Sizes) (kernels.Kernel, error) {
-	totals, scale := kernels.Slice[float64](c.Args[0]), scalar[float64](c.Args[1])
+	totals, scale := kernels.Slice[float64](c.Args[0]), orOne(c.Args[1])
 	norm, factor := scalar[float64](c.Args[2]), scalar[float64](c.Args[3])
 	finite, maxNorm := scalar[int64](c.Args[4]), c.Attrs.MaxNorm
-	if scale == nil {
-		scale = &one
-	}
 	return func() {
 		total := 0.0
 		for _, t := range totals {
@@ -52,6 +49,14 @@ func bindClipFactor(_ *Device, c kernels.Call, _ kernels.Sizes) (kernels.Kernel,
 
 // one stands for a scale that is absent; it is never written.
 var one = 1.0
+
+// orOne is a scalar, or 1 where it is absent.
+func orOne(t kernels.Tensor) *float64 {
+	if t.Absent() {
+		return &one
+	}
+	return scalar[float64](t)
+}
 
 func isFinite(x float64) bool { return !math.IsNaN(x) && !math.IsInf(x, 0) }
 

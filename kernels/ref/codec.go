@@ -10,10 +10,10 @@ import (
 
 func encode(c *call) {
 	x, residual, next := c.floats("x").data, c.floats("residual").data, c.floats("next").data
-	code := c.indices("code").data
+	code, scale := c.indices("code").data, c.floats("scale").or(0, 1)
 	v, rounded := make([]float64, len(x)), make([]float32, len(x))
 	for i := range v {
-		v[i] = x[i] + residual[i]
+		v[i] = x[i]/scale + residual[i]
 		rounded[i] = float32(v[i])
 	}
 	if c.Kind == kernels.TopK {
@@ -74,6 +74,9 @@ func decode(c *call) {
 	clear(y)
 	for r := range codes.shape[0] {
 		c.decodeOne(y, codes.row(r), from, n)
+	}
+	for i := range y {
+		y[i] *= c.floats("scale").or(0, 1)
 	}
 }
 
