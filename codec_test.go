@@ -46,7 +46,8 @@ const sober = `schema.#GPT2 & {layers: 1, heads: 2, width: 16, context: 16, std:
 // feedback is what a rank of the plain algorithm keeps, by weight, and how it codes.
 type feedback struct {
 	code      func(v []float64) []float64 // what is decoded of the code of v
-	residuals []map[string][]float64      // by rank
+	parts     func(weight string) [][]int // the elements of a weight that are coded together: those of each rank that shares it out
+	residuals []map[string][]float64      // by rank that takes rows
 }
 
 // send is the sum of what the ranks' gradients of a weight are decoded to.
@@ -61,13 +62,37 @@ func (f *feedback) send(name string, gradients [][]float64) []float64 {
 		for i := range v {
 			v[i] = g[i] + kept[i]
 		}
-		for i, sent := range f.code(v) {
-			sum[i] += sent
-			v[i] -= sent
+		for _, part := range f.parts(name) {
+			own := make([]float64, len(part))
+			for k, i := range part {
+				own[k] = v[i]
+			}
+			for k, sent := range f.code(own) {
+				sum[part[k]] += sent
+				v[part[k]] -= sent
+			}
 		}
 		f.residuals[rank][name] = v
 	}
 	return sum
+}
+
+// partsOf are the elements of a weight that each rank of tensor has.
+func partsOf(p *plan.Plan, weight string) (list [][]int) {
+	t := *p.Tensor(weight)
+	t.Part = ""
+	for _, rank := range p.Group(0, plan.AxisTensor) {
+		var part []int
+		for _, run := range p.Runs(&t, rank) {
+			for i := range run.N {
+				part = append(part, int(run.First+i))
+			}
+		}
+		if list = append(list, part); t.Cut.Axis == "" {
+			break
+		}
+	}
+	return list
 }
 
 // plainTopK keeps the share of largest magnitude.
@@ -102,11 +127,23 @@ func plainOneBit(v []float64) []float64 {
 	return out
 }
 
-// rankGradients are the gradients of a step that each of several ranks finds: those of one rank, of the rows of each by themselves, which a step of rate 1 takes off the weights.
-func rankGradients(t *testing.T, path string, set []string, ranks, sequences int, weights map[string][]float64, step int64) []map[string][]float64 {
-	whole := newLab(t, planOf(t, path, append(set, fmt.Sprintf("batch.sequences=%d", sequences))...), 1)
+// rankGradients finds the gradients that each of several ranks does: whole has the rows of all of them, part as many as one.
+type rankGradients struct {
+	ranks       int
+	whole, part *lab
+}
+
+func newRankGradients(t *testing.T, path string, set []string, ranks, sequences int) *rankGradients {
+	of := func(n int) *lab {
+		return newLab(t, planOf(t, path, append(slices.Clone(set), fmt.Sprintf("batch.sequences=%d", n))...), 1)
+	}
+	return &rankGradients{ranks, of(sequences), of(sequences / ranks)}
+}
+
+// of are those of a step: of the rows of each rank by themselves, which a step of rate 1 takes off the weights.
+func (g *rankGradients) of(weights map[string][]float64, step int64) []map[string][]float64 {
+	ranks, whole, part := g.ranks, g.whole, g.part
 	whole.check(whole.set.Fill(whole.plan.Training.Seed, step, whole.batch))
-	part := newLab(t, planOf(t, path, append(set, fmt.Sprintf("batch.sequences=%d", sequences/ranks))...), 1)
 	part.check(part.set.Fill(part.plan.Training.Seed, step, part.batch))
 	var list []map[string][]float64
 	for rank := range ranks {
@@ -137,11 +174,16 @@ func TestCodecsAreTheAlgorithm(t *testing.T) {
 	const steps, rate = 4, 0.1
 	path := withCodec(t, write(t, sober, stream))
 	set := []string{`devices.kind="ref"`, `optimizer={kind: "sgd", clip_norm: 0}`, "data.length=16"}
+	plain := map[int]*rankGradients{}
+	for _, ranks := range []int{1, 2, 4} {
+		plain[ranks] = newRankGradients(t, path, set, ranks, 8)
+	}
 	for name, c := range map[string]struct {
 		setting string
 		code    func([]float64) []float64
 	}{"top_k": {topK, plainTopK(0.05)}, "one_bit": {oneBit, plainOneBit}, "plugin": {ownTopK, plainTopK(0.05)}} {
-		for i, cut := range [][]string{{mesh(2)}, {mesh(2), "parallel.zero=1"}, {mesh(4)}, {mesh(4), "parallel.zero=1"}, {"parallel.mesh.replica=2"}, {"parallel.mesh.replica=2", mesh(2), "parallel.zero=1"}, nil} {
+		for i, cut := range [][]string{{mesh(2)}, {mesh(2), "parallel.zero=1"}, {mesh(4)}, {mesh(4), "parallel.zero=1"}, {"parallel.mesh.replica=2"}, {"parallel.mesh.replica=2", mesh(2), "parallel.zero=1"}, nil,
+			{mesh(2), "parallel.mesh.tensor=2"}, {mesh(2), "parallel.mesh.tensor=2", "parallel.zero=3"}, {"parallel.mesh.replica=2", "parallel.mesh.tensor=2"}} {
 			before := i % 3 // steps
 			t.Run(fmt.Sprint(name, cut, before), func(t *testing.T) {
 				p := planOf(t, path, slices.Concat(set, cut, []string{warm(c.setting, before), "batch.sequences=8"})...)
@@ -152,7 +194,7 @@ func TestCodecsAreTheAlgorithm(t *testing.T) {
 					l = newLab(t, p, 1)
 				}
 				ranks := l.plan.RowRanks()
-				f := &feedback{code: c.code}
+				f := &feedback{code: c.code, parts: func(weight string) [][]int { return partsOf(l.plan, weight) }}
 				for range ranks {
 					f.residuals = append(f.residuals, map[string][]float64{})
 				}
@@ -162,7 +204,7 @@ func TestCodecsAreTheAlgorithm(t *testing.T) {
 				}
 				for step := range int64(steps) {
 					l.step(step+1, rate)
-					found := rankGradients(t, path, set, ranks, 8, weights, step+1)
+					found := plain[ranks].of(weights, step+1)
 					for w := range weights {
 						var gradients [][]float64
 						for rank := range found {
@@ -175,7 +217,9 @@ func TestCodecsAreTheAlgorithm(t *testing.T) {
 					}
 				}
 				f.compare(l)
-				l.holdTheSame()
+				if l.plan.Degree(plan.AxisTensor) < 2 {
+					l.holdTheSame()
+				}
 			})
 		}
 	}
@@ -370,15 +414,19 @@ func TestResidualsGoWithTheRun(t *testing.T) {
 	}
 	run := filepath.Join(t.TempDir(), "run")
 	train(run, 6, &said, false, mesh(4))
-	for _, ranks := range []int{2, 1, 4} {
-		before := load(run, mesh(4))
-		for name, values := range load(run, mesh(ranks)) {
+	for _, now := range []struct {
+		ranks int // that take rows
+		mesh  []string
+	}{{2, []string{mesh(2)}}, {1, []string{mesh(1)}}, {4, []string{mesh(4)}}, {2, []string{mesh(2), "parallel.mesh.tensor=2"}}, {4, []string{mesh(4)}},
+		{2, []string{"parallel.mesh.replica=2", "parallel.mesh.tensor=2", "parallel.zero=0"}}, {1, []string{"parallel.mesh.tensor=2"}}, {2, []string{mesh(2), "parallel.mesh.tensor=2"}}} {
+		ranks, before := now.ranks, load(run, mesh(4))
+		for name, values := range load(run, now.mesh...) {
 			if strings.HasSuffix(name, ".residual") {
 				holdsTheSum(t, name, values, before[name], ranks)
 			}
 		}
 		said.Reset()
-		train(run, 3, &said, true, mesh(ranks))
+		train(run, 1, &said, true, now.mesh...)
 		if want := fmt.Sprintf("their sum is shared out evenly among the %d there are now", ranks); !strings.Contains(said.String(), want) {
 			t.Errorf("%d ranks: the log does not say that %s:\n%s", ranks, want, said.String())
 		}

@@ -33,7 +33,6 @@ func (u *unitOfWork) codecFits() error {
 		is   bool
 		what string
 	}{
-		{u.strategy.Parallel.Mesh.Tensor > 1, "ranks of tensor, of which each has a part of a weight"},
 		{u.kind.Separate, fmt.Sprintf("devices of the kind %s, which have no kernels for it", u.kind.Name)},
 	} {
 		if no.is {
@@ -94,14 +93,34 @@ func (u *updater) varianceSteps(w *weight) int {
 
 // codes says whether a weight's gradient is coded. One that two stages have terms of is not, so that they agree on its sum.
 func (u *updater) codes(w *weight) bool {
-	c := u.codec
-	switch {
-	case c == nil || slices.ContainsFunc(u.stage.ties, func(t tie) bool { return t.weight == w }):
+	return u.toCode(w) && !u.padded(w) && !slices.ContainsFunc(u.stage.ties, func(t tie) bool { return t.weight == w })
+}
+
+// toCode says whether the strategy has a weight's gradient coded.
+func (u *updater) toCode(w *weight) bool {
+	switch c := u.codec; {
+	case c == nil:
 		return false
 	case c.Match == nil:
 		return len(w.stored) >= 2
+	default:
+		return takes(c.Match, w.value.Name)
 	}
-	return takes(c.Match, w.value.Name)
+}
+
+// padded says whether the last of a weight's parts is filled up to the length of the others: with what fills it up a code would say something of numbers that are not there.
+func (u *updater) padded(w *weight) bool {
+	return w.cut.Axis != "" && w.dims[w.cut.Dim].Size%max(1, u.degrees[w.cut.Axis]) != 0
+}
+
+// notCoded tells of a gradient that the strategy has coded, and that is added up all the same.
+func (u *updater) notCoded(w *weight) (c plan.Choice, is bool) {
+	if !u.toCode(w) || !u.padded(w) || u.grad(w) == nil {
+		return c, false
+	}
+	dim, degree := w.dims[w.cut.Dim], u.degrees[w.cut.Axis]
+	return plan.Choice{What: schema.CodecPath, Value: "not for " + w.value.Name,
+		Why: fmt.Sprintf("%d %s do not divide among %d ranks of %s, of which the last fills its part up: its gradient is added up", dim.Size, dim.Name, degree, w.cut.Axis)}, true
 }
 
 // codedTotal begins the sum of a gradient that is coded: along axes of other ranks than those that take rows it is added up as it is.
@@ -150,7 +169,7 @@ func (u *updater) encode(t *total) (*coding, error) {
 	}
 	residual, _ := u.Graph.Lasting(name+".residual", plan.State, kernels.F32, grad.Dims...)
 	residual.Of = t.weight.value
-	u.states = append(u.states, &state{value: residual, of: t.weight, terms: true, init: plan.Init{Kind: "zeros"}})
+	u.states = append(u.states, &state{value: residual, of: t.weight, whole: true, terms: true, init: plan.Init{Kind: "zeros"}})
 	c := &coding{total: t, residual: residual, words: words, codes: u.Graph.Add("code."+grad.Name, plan.Workspace, kernels.I32, plan.Dim{Name: "word", Size: words}),
 		next: u.Graph.Add("next."+grad.Name, plan.Workspace, grad.DType, grad.Dims...)}
 	u.emitAtCodec(op, "encode."+grad.Name, attrs, u.withScale(graph.Args{"x": graph.Is(grad), "residual": graph.Is(residual), "code": graph.Is(c.codes), "next": graph.Is(c.next)}))
@@ -208,12 +227,20 @@ func (u *updater) keep() {
 	}
 }
 
-// termsOf makes a tensor that each rank that takes rows has one of into all of them.
+// termsOf makes a tensor that each rank that takes rows has one of into all of them. A term is shared out as the weight is.
 func (u *unitOfWork) termsOf(t *plan.Tensor) {
-	m := u.strategy.Parallel.Mesh
+	m, cut := u.strategy.Parallel.Mesh, t.Cut
 	t.Terms, t.Dims = true, append([]plan.Dim{{Name: "rank", Size: m.RowRanks()}}, t.Dims...)
 	t.Cut, t.Part = plan.Cut{}, ""
 	switch {
+	case cut.Axis != "":
+		t.Cut = plan.Cut{Axis: cut.Axis, Dim: cut.Dim + 1}
+		switch {
+		case m.Data > 1:
+			t.Part = plan.AxisData
+		case m.Replica > 1:
+			t.Part = plan.AxisReplica
+		}
 	case m.Replica > 1:
 		t.Cut = plan.Cut{Axis: plan.AxisReplica}
 		if m.Data > 1 {

@@ -101,6 +101,11 @@ func (u *unitOfWork) makeUpdate() error {
 			return err
 		}
 		st.states = one.states
+		for _, w := range st.weights.list {
+			if c, is := one.notCoded(w); is && w.of == nil {
+				u.choices = append(u.choices, c)
+			}
+		}
 		u.graph.Programs = append(u.graph.Programs, some(st.sum, st.code, st.update, st.keep)...)
 	}
 	return nil

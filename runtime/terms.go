@@ -28,7 +28,7 @@ func (m *Machine) loadTerms(saved *checkpoint.Saved, t *plan.Tensor, terms int) 
 	n := m.Plan.PartLen(t)
 	sum, row := make([]float64, n), make(byteSlice, n*t.DType.Size())
 	for i := range terms {
-		if err := saved.ReadRuns(t.Name, []plan.Run{{First: int64(i) * int64(n), N: int64(n)}}, row); err != nil {
+		if err := saved.ReadRuns(t.Name, m.Plan.RunsOfTerm(t, m.rank.Number, i), row); err != nil {
 			return err
 		}
 		for k := range sum {

@@ -60,8 +60,10 @@ func (d *diagnosis) codec() {
 	}
 	at := func(path string) []string { return []string{CodecPath, path} }
 	tensor, _ := d.integer("parallel.mesh.tensor")
-	d.wrongIf(tensor > 1, at("parallel.mesh.tensor"), "use parallel.mesh.data, replica, sequence or pipeline, or no codec",
-		"what ranks of tensor keep are parts of a weight, and codes are of whole ones")
+	replica, _ := d.integer("parallel.mesh.replica")
+	ranks, _ := d.integer("parallel.mesh.data")
+	d.wrongIf(tensor > 1 && replica > 1 && ranks > 1, at("parallel.mesh.tensor"), "use parallel.mesh.data for all that take rows, or no codec",
+		"what codes leave out would be shared out along replica, data and tensor at once")
 	d.wrongIf(d.is("devices.kind", "cuda"), at("devices.kind"), `use devices.kind: "cpu", or no codec`, "kernels for GPUs do not code gradients")
 	for _, open := range []string{"parallel.mesh.data", "parallel.mesh.replica", "parallel.mesh.sequence", "parallel.mesh.tensor", "parallel.mesh.pipeline", "parallel.zero"} {
 		d.wrongIf(d.is(open, Auto), at(open), "say how the work is shared out, or use no codec", "what is learnt with a codec depends on the number of ranks, which the compiler is to choose")

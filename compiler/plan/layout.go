@@ -30,6 +30,28 @@ type Run struct{ First, N int64 }
 // PartLen is the number of elements that a rank has room for: of a dim that does not divide the last rank keeps fewer, and zeros behind them.
 func (p *Plan) PartLen(t *Tensor) int { return p.cutLen(t) / max(1, p.Degree(t.Part)) }
 
+// shares is among how many ranks a term is shared out, of a tensor of which each rank that takes rows keeps one.
+func (p *Plan) shares(t *Tensor) int {
+	if t.Cut.Dim == 0 { // it is cut into terms, or not at all
+		return 1
+	}
+	return p.Degree(t.Cut.Axis)
+}
+
+// RunsOfTerm are the elements of such a tensor that a rank keeps, of any one of the terms.
+func (p *Plan) RunsOfTerm(t *Tensor, rank, term int) []Run {
+	one := *t
+	one.Dims, one.Part, one.Cut = t.Dims[1:], "", Cut{}
+	if t.Cut.Dim > 0 {
+		one.Cut = Cut{Axis: t.Cut.Axis, Dim: t.Cut.Dim - 1}
+	}
+	runs := p.Runs(&one, rank)
+	for i := range runs {
+		runs[i].First += int64(term) * int64(kernels.Elements(one.Shape()))
+	}
+	return runs
+}
+
 // cutLen is what a cut leaves.
 func (p *Plan) cutLen(t *Tensor) int {
 	rows, _, each := p.rows(t)

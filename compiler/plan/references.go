@@ -106,7 +106,7 @@ func (v *verifier) tensor(t *Tensor, in Copy) {
 		v.failAt(t.Pos, "tensor %s: dim %d of %v does not divide along %q, of degree %d", t.Name, t.Cut.Dim, t.Shape(), t.Cut.Axis, v.plan.Degree(t.Cut.Axis))
 	case t.Part != "" && (v.plan.Degree(t.Part) < 2 || t.Part == t.Cut.Axis || v.plan.cutLen(t)%v.plan.Degree(t.Part) != 0):
 		v.failAt(t.Pos, "tensor %s: its %d elements do not divide along %q, of degree %d", t.Name, v.plan.cutLen(t), t.Part, v.plan.Degree(t.Part))
-	case t.Terms && (t.Class != State || len(t.Dims) == 0 || t.Dims[0].Size != v.plan.RowRanks() || n != v.plan.PartLen(t)*v.plan.RowRanks()):
+	case t.Terms && (t.Class != State || len(t.Dims) == 0 || t.Dims[0].Size != v.plan.RowRanks() || n != v.plan.PartLen(t)*v.plan.RowRanks()*v.plan.shares(t)):
 		v.failAt(t.Pos, "tensor %s: its terms %v are not one for each of the %d ranks that take rows", t.Name, t.Shape(), v.plan.RowRanks())
 	case b.Class != t.Class || b.DType != t.DType || kernels.Elements(b.Shape()) != v.plan.PartLen(t):
 		v.failAt(t.Pos, "tensor %s: %s %v %v does not go with buffer %%%d %s, which is %s %v %v",
