@@ -97,19 +97,68 @@ export class Target {
   @inline get values(): Floats { return changetype<Floats>(this); }
 }
 
-// Params are what the strategy gives: a JSON object, which holds to the schema in the manifest, and in which the schema's defaults are filled in.
+// Params are what the strategy gives: a JSON object, which holds to the schema in the manifest, and in which the schema's defaults are filled in. Members that are objects or lists are for a package that
+// reads JSON: json is the whole.
 export class Params {
-  constructor(readonly text: string) {}
+  constructor(readonly json: string) {}
 
   // number is a member that the schema says is a number; NaN where there is none by that name.
   number(name: string): f64 {
-    const key = "\"" + name + "\"";
-    let at = this.text.indexOf(key);
-    if (at < 0) return NaN;
-    at += key.length;
-    while (at < this.text.length && (this.text.charAt(at) == " " || this.text.charAt(at) == ":")) at++;
-    return parseFloat(this.text.substring(at));
+    const at = this.member(name);
+    return at < 0 ? NaN : parseFloat(this.json.substring(at));
   }
+
+  // flag is a member that the schema says is a bool; false where there is none by that name.
+  flag(name: string): bool {
+    const at = this.member(name);
+    return at >= 0 && this.json.startsWith("true", at);
+  }
+
+  // text is a member that the schema says is a string; null where there is none by that name.
+  text(name: string): string | null {
+    let at = this.member(name);
+    if (at < 0 || this.json.charAt(at) != "\"") return null;
+    let text = "";
+    for (at++; at < this.json.length && this.json.charAt(at) != "\""; at++) {
+      let c = this.json.charAt(at);
+      if (c == "\\") {
+        c = this.json.charAt(++at);
+        if (c == "b") c = "\b";
+        else if (c == "f") c = "\f";
+        else if (c == "n") c = "\n";
+        else if (c == "r") c = "\r";
+        else if (c == "t") c = "\t";
+        else if (c == "u") {
+          c = String.fromCharCode(<i32>parseInt(this.json.substr(at + 1, 4), 16));
+          at += 4;
+        }
+      }
+      text += c;
+    }
+    return text;
+  }
+
+  // member is where the value of a member begins; -1 where there is none by that name.
+  private member(name: string): i32 {
+    const json = this.json;
+    for (let at = 0, depth = 0; at < json.length; at++) {
+      const mark = json.charAt(at);
+      if (mark == "{" || mark == "[") depth++;
+      if (mark == "}" || mark == "]") depth--;
+      if (mark != "\"") continue;
+      const from = ++at;
+      for (; at < json.length && json.charAt(at) != "\""; at++) if (json.charAt(at) == "\\") at++;
+      let value = blank(json, at + 1);
+      if (json.charAt(value) == ":" && depth == 1 && json.substring(from, at) == name) return blank(json, value + 1);
+    }
+    return -1;
+  }
+}
+
+// blank is where spaces end.
+function blank(text: string, at: i32): i32 {
+  while (at < text.length && text.charCodeAt(at) <= 32) at++;
+  return at;
 }
 
 // exp4 is e^x for four x in [-87, 88], what is outside being moved to the nearest end: 2^n·e^r with n = round(x/ln 2), and the Taylor polynomial of degree 6, whose error

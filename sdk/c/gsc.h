@@ -169,32 +169,93 @@ static void *gsc_allocate(uint32_t bytes) {
 GSC_EXPORT(gsc_alloc) void *gsc_alloc_export(uint32_t bytes) { return gsc_allocate(bytes); }
 #endif
 
-// gsc_number reads a number of the parameters, which are a flat JSON object, each of whose members the manifest's schema has made sure of.
-// It returns 1 where the member is there.
-static inline int gsc_number(const char *params, uint32_t length, const char *name, double *value) {
-	for (uint32_t i = 0; i < length; i++) {
-		if (params[i] != '"') continue;
+// The parameters are a JSON object, each of whose members the manifest's schema has made sure of, and in which its defaults are filled in. What follows reads numbers, bools and texts of it.
+
+// gsc_member is where the value of a member begins; NULL where there is none by that name.
+static inline const char *gsc_member(const char *params, uint32_t length, const char *name) {
+	const char *end = params + length;
+	int depth = 0;
+	for (const char *at = params; at < end; at++) {
+		if (*at == '{' || *at == '[') depth++;
+		if (*at == '}' || *at == ']') depth--;
+		if (*at != '"') continue;
+		const char *word = ++at;
+		for (; at < end && *at != '"'; at++) at += *at == '\\';
 		uint32_t k = 0;
-		while (i + 1 + k < length && name[k] && params[i + 1 + k] == name[k]) k++;
-		if (name[k] || i + 1 + k >= length || params[i + 1 + k] != '"') continue;
-		i += k + 2;
-		while (i < length && (params[i] == ' ' || params[i] == ':')) i++;
-		double sign = 1, number = 0, place = 1;
-		int exponent = 0, negative = 0;
-		if (i < length && params[i] == '-') { sign = -1; i++; }
-		for (; i < length && params[i] >= '0' && params[i] <= '9'; i++) number = number * 10 + (params[i] - '0');
-		if (i < length && params[i] == '.')
-			for (i++; i < length && params[i] >= '0' && params[i] <= '9'; i++) number += (params[i] - '0') * (place /= 10);
-		if (i < length && (params[i] == 'e' || params[i] == 'E')) {
-			i++;
-			if (i < length && (params[i] == '-' || params[i] == '+')) negative = params[i++] == '-';
-			for (; i < length && params[i] >= '0' && params[i] <= '9' && exponent < 1000; i++) exponent = exponent * 10 + (params[i] - '0');
-		}
-		for (; exponent > 0; exponent--) number = negative ? number / 10 : number * 10;
-		*value = sign * number;
-		return 1;
+		while (word + k < at && name[k] && name[k] == word[k]) k++;
+		if (depth != 1 || word + k != at || name[k]) continue;
+		const char *value = at + 1;
+		while (value < end && (*value == ' ' || *value == '\t' || *value == '\r' || *value == '\n')) value++;
+		if (value >= end || *value != ':') continue;
+		for (value++; value < end && (*value == ' ' || *value == '\t' || *value == '\r' || *value == '\n'); value++);
+		return value < end ? value : NULL;
 	}
-	return 0;
+	return NULL;
+}
+
+// gsc_number reads a number. It returns 1 where the member is there.
+static inline int gsc_number(const char *params, uint32_t length, const char *name, double *value) {
+	const char *at = gsc_member(params, length, name), *end = params + length;
+	if (!at) return 0;
+	double sign = 1, number = 0, place = 1;
+	int exponent = 0, negative = 0;
+	if (*at == '-') { sign = -1; at++; }
+	for (; at < end && *at >= '0' && *at <= '9'; at++) number = number * 10 + (*at - '0');
+	if (at < end && *at == '.')
+		for (at++; at < end && *at >= '0' && *at <= '9'; at++) number += (*at - '0') * (place /= 10);
+	if (at < end && (*at == 'e' || *at == 'E')) {
+		at++;
+		if (at < end && (*at == '-' || *at == '+')) negative = *at++ == '-';
+		for (; at < end && *at >= '0' && *at <= '9' && exponent < 1000; at++) exponent = exponent * 10 + (*at - '0');
+	}
+	for (; exponent > 0; exponent--) number = negative ? number / 10 : number * 10;
+	*value = sign * number;
+	return 1;
+}
+
+// gsc_flag reads a bool. It returns 1 where the member is there.
+static inline int gsc_flag(const char *params, uint32_t length, const char *name, int *value) {
+	const char *at = gsc_member(params, length, name);
+	if (at) *value = *at == 't';
+	return at != NULL;
+}
+
+// gsc_unit is the 16-bit unit of four hexadecimal digits.
+static inline uint32_t gsc_unit(const char *at) {
+	uint32_t unit = 0;
+	for (int k = 0; k < 4; k++) unit = unit << 4 | (at[k] <= '9' ? at[k] - '0' : (at[k] | 32) - 'a' + 10);
+	return unit;
+}
+
+// gsc_text copies a text, in UTF-8 and with a zero behind it. It returns its length without that, or −1 where the member is not there or there is no room for it.
+static inline int32_t gsc_text(const char *params, uint32_t length, const char *name, char *to, uint32_t room) {
+	const char *at = gsc_member(params, length, name), *end = params + length;
+	if (!at || *at++ != '"') return -1;
+	uint32_t n = 0;
+	while (at < end && *at != '"') {
+		uint32_t c = (uint8_t)*at++, bytes = 1;
+		if (c == '\\' && at < end) {
+			switch (c = (uint8_t)*at++) {
+			case 'b': c = '\b'; break;
+			case 'f': c = '\f'; break;
+			case 'n': c = '\n'; break;
+			case 'r': c = '\r'; break;
+			case 't': c = '\t'; break;
+			case 'u':
+				if (end - at < 4) return -1;
+				c = gsc_unit(at), at += 4;
+				if (c >> 10 == 0xd800 >> 10 && end - at >= 6 && at[0] == '\\' && at[1] == 'u') c = 0x10000 + ((c & 0x3ff) << 10 | (gsc_unit(at + 2) & 0x3ff)), at += 6;
+				bytes = c < 0x80 ? 1 : c < 0x800 ? 2 : c < 0x10000 ? 3 : 4;
+			}
+		}
+		if (n + bytes >= room) return -1;
+		static const uint8_t lead[] = {0, 0, 0xc0, 0xe0, 0xf0};
+		to[n++] = (char)(bytes == 1 ? c : lead[bytes] | c >> 6 * (bytes - 1));
+		while (--bytes) to[n++] = (char)(0x80 | (c >> 6 * (bytes - 1) & 0x3f));
+	}
+	if (room == 0) return -1;
+	to[n] = 0;
+	return (int32_t)n;
 }
 
 #endif

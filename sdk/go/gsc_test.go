@@ -41,10 +41,25 @@ func TestSoftmax(t *testing.T) {
 }
 
 func TestParams(t *testing.T) {
-	p := Params(`{"gamma": 2,"delta":-1.5e-3, "a": 7 }`)
-	for name, want := range map[string]float64{"gamma": 2, "delta": -1.5e-3, "a": 7, "amma": 0} {
+	p := Params(`{"in": {"gamma": 9, "list": ["gamma", "}"]}, "of": "gamma", "gamma": 2,"delta":-1.5e-3, "on" : true,"off":false, "note": "\u003cü\"\\\n\/>", "a": 7 }`)
+	for name, want := range map[string]float64{"gamma": 2, "delta": -1.5e-3, "a": 7, "amma": 0, "list": 0, "of": 0} {
 		if got := p.Number(name); got != want {
 			t.Errorf("%s is %v, want %v", name, got, want)
+		}
+	}
+	for name, want := range map[string]bool{"on": true, "off": false, "none": false} {
+		if got := p.Flag(name); got != want {
+			t.Errorf("%s is %v, want %v", name, got, want)
+		}
+	}
+	for name, want := range map[string]string{"of": "gamma", "note": "<ü\"\\\n/>", "none": "", "gamma": ""} {
+		if got := p.Text(name); got != want {
+			t.Errorf("%s is %q, want %q", name, got, want)
+		}
+	}
+	for _, cut := range []Params{"", "{", `{"a`, `{"a"`, `{"a":`, `{"a":"`, `{"a":"\`, `{"a":"\u00`} {
+		if cut.Number("a") != 0 || cut.Flag("a") || cut.Text("a") != "" {
+			t.Errorf("%q has a member", cut)
 		}
 	}
 }

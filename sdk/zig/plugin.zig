@@ -41,16 +41,92 @@ pub fn flag(comptime name: []const u8, comptime yes: bool) []const u8 {
     return if (yes) ", \"" ++ name ++ "\": true" else "";
 }
 
-/// What the strategy gives a plugin: a JSON object, which holds to the schema in the manifest, and in which the schema's defaults are filled in.
+/// What the strategy gives a plugin: a JSON object, which holds to the schema in the manifest, and in which the schema's defaults are filled in. Members that are objects or lists are for std.json: json
+/// is the whole.
 pub const Params = struct {
-    text: []const u8,
+    json: []const u8,
 
     /// A member that the schema says is a number; null where there is none by that name.
-    pub fn number(self: Params, comptime name: []const u8) ?f64 {
-        const key = "\"" ++ name ++ "\"";
-        const found = std.mem.indexOf(u8, self.text, key) orelse return null;
-        var words = std.mem.tokenizeAny(u8, self.text[found + key.len ..], " :,}");
-        return std.fmt.parseFloat(f64, words.next() orelse return null) catch null;
+    pub fn number(self: Params, name: []const u8) ?f64 {
+        const value = self.member(name) orelse return null;
+        const stop = std.mem.indexOfAny(u8, value, ",}] \t\r\n") orelse value.len;
+        return std.fmt.parseFloat(f64, value[0..stop]) catch null;
+    }
+
+    /// A member that the schema says is a bool; null where there is none by that name.
+    pub fn flag(self: Params, name: []const u8) ?bool {
+        return std.mem.startsWith(u8, self.member(name) orelse return null, "true");
+    }
+
+    /// A member that the schema says is a string, in UTF-8 at the beginning of into; null where there is none by that name, or no room for it.
+    pub fn text(self: Params, name: []const u8, into: []u8) ?[]const u8 {
+        const value = self.member(name) orelse return null;
+        if (value[0] != '"') return null;
+        var at: usize = 1;
+        var n: usize = 0;
+        while (at < value.len and value[at] != '"') {
+            var bytes = [4]u8{ value[at], 0, 0, 0 };
+            var many: usize = 1;
+            at += 1;
+            if (bytes[0] == '\\') {
+                if (at >= value.len) return null;
+                bytes[0] = switch (value[at]) {
+                    'b' => 8,
+                    'f' => 12,
+                    'n' => '\n',
+                    'r' => '\r',
+                    't' => '\t',
+                    else => value[at],
+                };
+                at += 1;
+                if (bytes[0] == 'u') {
+                    var c: u21 = unit(value, at) orelse return null;
+                    at += 4;
+                    if (c >> 10 == 0xd800 >> 10 and std.mem.startsWith(u8, value[at..], "\\u")) {
+                        c = 0x10000 + ((c & 0x3ff) << 10 | ((unit(value, at + 2) orelse return null) & 0x3ff));
+                        at += 6;
+                    }
+                    many = std.unicode.utf8Encode(c, &bytes) catch return null;
+                }
+            }
+            if (n + many > into.len) return null;
+            @memcpy(into[n..][0..many], bytes[0..many]);
+            n += many;
+        }
+        return into[0..n];
+    }
+
+    /// The text from a member's value on, which is not empty.
+    fn member(self: Params, name: []const u8) ?[]const u8 {
+        const json = self.json;
+        var depth: usize = 0;
+        var at: usize = 0;
+        while (at < json.len) : (at += 1) switch (json[at]) {
+            '{', '[' => depth += 1,
+            '}', ']' => depth -|= 1,
+            '"' => {
+                const from = at + 1;
+                at = from;
+                while (at < json.len and json[at] != '"') : (at += 1) {
+                    if (json[at] == '\\') at += 1;
+                }
+                if (at >= json.len) return null;
+                const rest = std.mem.trimStart(u8, json[at + 1 ..], blanks);
+                if (depth != 1 or rest.len == 0 or rest[0] != ':' or !std.mem.eql(u8, json[from..at], name)) continue;
+                const value = std.mem.trimStart(u8, rest[1..], blanks);
+                return if (value.len == 0) null else value;
+            },
+            else => {},
+        };
+        return null;
+    }
+
+    const blanks = " \t\r\n";
+
+    /// The 16-bit unit of four hexadecimal digits.
+    fn unit(digits: []const u8, at: usize) ?u21 {
+        if (at + 4 > digits.len) return null;
+        return std.fmt.parseInt(u16, digits[at..][0..4], 16) catch null;
     }
 };
 
@@ -76,7 +152,7 @@ pub fn exportCommon(comptime Plugin: type, comptime kind: []const u8, comptime m
             return @as(u64, text.len) << 32 | @intFromPtr(text.ptr);
         }
         fn init(params: [*]const u8, length: u32) callconv(.c) u32 {
-            return if (Plugin.init(.{ .text = params[0..length] })) 0 else 1;
+            return if (Plugin.init(.{ .json = params[0..length] })) 0 else 1;
         }
     };
     @export(&exports.describe, .{ .name = "gsc_manifest" });

@@ -55,7 +55,7 @@ pub mod rows;
 pub use codec::Codec;
 pub use loss::{Loss, Row, Unit, UnitLoss};
 pub use memory::Buffer;
-pub use params::Params;
+pub use params::{Params, Text};
 pub use plugin::{Error, Result};
 pub use policy::Policy;
 pub use random::Random;
