@@ -80,9 +80,15 @@ func TestExposedIsAsPredicted(t *testing.T) {
 				return took
 			}
 		}, nil)
-		took, paused := pacedStep(t, p, link, computed)
-		got := (took - paused).Seconds()
-		t.Logf("%v, link %.2g: %.1f ms of a step of %.1f wait, %.1f are predicted", c.set, c.share, got*1e3, took.Seconds()*1e3, want*1e3)
+		got := math.Inf(1)
+		for range 3 { // a machine that others use wakes what pauses late
+			took, paused := pacedStep(t, p, link, computed)
+			got = min(got, (took - paused).Seconds())
+			t.Logf("%v, link %.2g: %.1f ms of a step of %.1f wait, %.1f are predicted", c.set, c.share, got*1e3, took.Seconds()*1e3, want*1e3)
+			if got < 1.1*want {
+				break
+			}
+		}
 		if math.Abs(got/want-1) > 0.1 {
 			t.Errorf("%v: %.1f ms of a step wait for the link, %.1f were predicted", c.set, got*1e3, want*1e3)
 		}
