@@ -15,7 +15,7 @@ const (
 	sliceTime  = 2 * time.Millisecond
 	firstSlice = 1 << 18
 	leastSlice = 1 << 13
-	mostSlice  = 1 << 24
+	mostSlice  = 1 << 21 // of instructions that each miss every cache it takes a tenth of a second or two
 )
 
 // longestSlice is what a slice counts for at most: one that took longer was most likely not running, in a process that was stopped or on a machine with
@@ -102,7 +102,7 @@ func (b *budget) resize(took time.Duration) {
 		if took > 8*sliceTime {
 			b.slice = max(leastSlice, b.slice/4)
 		}
-	case took < sliceTime/2 && b.slice < mostSlice:
-		b.slice += b.slice / 2
+	case took < sliceTime/2:
+		b.slice = min(mostSlice, b.slice+b.slice/2)
 	}
 }

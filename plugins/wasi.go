@@ -2,7 +2,9 @@ package plugins
 
 import (
 	"encoding/binary"
+	"fmt"
 	"math"
+	"slices"
 
 	"github.com/tetratelabs/wazero/api"
 )
@@ -111,9 +113,25 @@ func clockTime(c *systemCall) uint64 {
 	return wasiOK
 }
 
+// A call does no more between two looks at the clock than this: buffers or subscriptions, and random bytes.
+const (
+	mostInCall  = 1 << 10
+	randomPiece = 64 << 10
+)
+
+// atMost ends a guest that has more done in a call.
+func (c *systemCall) atMost(n uint32, what string) {
+	if n > mostInCall {
+		panic(ended{fmt.Errorf("%s: %d %s at a time, more than %d", c.name, n, what, mostInCall)})
+	}
+}
+
 // randomBytes(to, size)
 func randomBytes(c *systemCall) uint64 {
-	_, _ = c.random.Read(c.bytes(c.u32(0), uint64(c.u32(1)))) // never fails
+	for piece := range slices.Chunk(c.bytes(c.u32(0), uint64(c.u32(1))), randomPiece) {
+		_, _ = c.random.Read(piece) // never fails
+		c.budget.ask()
+	}
 	return wasiOK
 }
 
@@ -162,6 +180,7 @@ func write(c *systemCall) uint64 {
 	if file != stdout && file != stderr {
 		return wasiBadFile
 	}
+	c.atMost(c.u32(2), "buffers")
 	list, total := c.bytes(c.u32(1), 8*uint64(c.u32(2))), uint64(0)
 	for ; len(list) > 0; list = list[8:] {
 		text := c.bytes(binary.LittleEndian.Uint32(list), uint64(binary.LittleEndian.Uint32(list[4:])))
@@ -188,6 +207,7 @@ func poll(c *systemCall) uint64 {
 	if count == 0 {
 		return wasiInvalid
 	}
+	c.atMost(c.u32(2), "subscriptions")
 	in, out := c.bytes(c.u32(0), subscriptionBytes*count), c.bytes(c.u32(1), eventBytes*count)
 	for i := range count {
 		s, e := in[subscriptionBytes*i:], out[eventBytes*i:][:eventBytes]

@@ -36,6 +36,40 @@ func TestWASITypes(t *testing.T) {
 	}
 }
 
+// What a call does follows from its operands, and is bounded: by their number, or by looks at the clock.
+func TestSystemCallsAreBounded(t *testing.T) {
+	ctx := context.Background()
+	r := wazero.NewRuntime(ctx)
+	defer r.Close(ctx)
+	m, err := r.Instantiate(ctx, onePage)
+	if err != nil {
+		t.Fatal(err)
+	}
+	call := func(name string, b *budget, args ...uint64) (code uint64) {
+		s, _ := newSystem(ctx, &Plugin{host: &Host{}}, b)
+		return wasi[name].run(&systemCall{system: s, name: name, memory: m.Memory(), args: args})
+	}
+	b, _ := newBudget(ctx, Limits{Time: time.Hour}, new(atomic.Int64))
+	for _, c := range []struct {
+		name string
+		args []uint64
+	}{
+		{"fd_write", []uint64{stdout, 0, mostInCall, 0}},
+		{"poll_oneoff", []uint64{0, 0, mostInCall, 0}},
+	} {
+		if got := call(c.name, b, c.args...); got != wasiOK {
+			t.Errorf("%s%v gives %d", c.name, c.args, got)
+		}
+	}
+	b.limits.Time, b.used = time.Nanosecond, time.Second
+	defer func() {
+		if recover() == nil || !errors.As(b.spent, new(TimeError)) {
+			t.Errorf("random_get goes on past its time: %v", b.spent)
+		}
+	}()
+	call("random_get", b, 0, 1<<16)
+}
+
 // onePage is a module with a memory of one page.
 var onePage = []byte("\x00asm\x01\x00\x00\x00\x05\x04\x01\x01\x01\x01\x07\x0a\x01\x06memory\x02\x00")
 

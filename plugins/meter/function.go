@@ -286,9 +286,12 @@ func (w *writer) endLoop() {
 	w.emit(opEnd, opUnreachable, opEnd)
 }
 
-// label is what a branch to a block out of so many open ones must name now.
+// label is what a branch to a block out of so many open ones must name now. The outermost is the function; one further out would be the block that stands for it.
 func (w *writer) label(index uint32) uint32 {
 	inner := w.around
+	if uint64(index) > uint64(len(inner)) {
+		w.fail("a branch leads out of %d blocks, more than the %d there are", uint64(index)+1, len(inner)+1)
+	}
 	if n := uint64(len(inner)); uint64(index) < n {
 		inner = inner[n-uint64(index):]
 	}

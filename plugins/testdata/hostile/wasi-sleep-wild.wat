@@ -1,5 +1,5 @@
 ;; It waits for a billion things.
-;; want: plugin F (hostile 1): gsc_loss: rows 0 to 2: wasi_snapshot_preview1.poll_oneoff: its pointer 0x800 to 48000000000 bytes leads out of its memory, which has 2621440
+;; want: plugin F (hostile 1): gsc_loss: rows 0 to 2: wasi_snapshot_preview1.poll_oneoff: 1000000000 subscriptions at a time, more than 1024
 (module
   (import "wasi_snapshot_preview1" "poll_oneoff" (func $poll_oneoff (param i32 i32 i32 i32) (result i32)))
   (memory (export "memory") 40)

@@ -1,5 +1,5 @@
 ;; It prints half a billion texts at once.
-;; want: plugin F (hostile 1): gsc_loss: rows 0 to 2: wasi_snapshot_preview1.fd_write: its pointer 0x800 to 4294967288 bytes leads out of its memory, which has 2621440
+;; want: plugin F (hostile 1): gsc_loss: rows 0 to 2: wasi_snapshot_preview1.fd_write: 536870911 buffers at a time, more than 1024
 (module
   (import "wasi_snapshot_preview1" "fd_write" (func $fd_write (param i32 i32 i32 i32) (result i32)))
   (memory (export "memory") 40)
