@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"github.com/google/renameio/v2"
 
@@ -223,11 +224,33 @@ func loadPlugins(run, base string, list []plan.Plugin) (*pluginHost, error) {
 		if err == nil {
 			made.loaded[p.Name], err = host.Load(ctx, p.File, wasm, limitsOf(p))
 		}
+		if err == nil {
+			err = saysTheSame(p, &made.loaded[p.Name].Manifest)
+		}
 		if err != nil {
 			return nil, errors.Join(err, host.Close())
 		}
 	}
 	return made, nil
+}
+
+// saysTheSame refuses a plan that says other things of a plugin than its module does, which what is bound to it relies on.
+func saysTheSame(p *plan.Plugin, m *abi.Manifest) error {
+	kind, unit := string(m.Kind), string(m.Unit)
+	if m.Unit == abi.Rows {
+		unit = ""
+	}
+	if p.Kind == plan.PluginCodec && m.Codec != nil {
+		kind = plan.PluginCodec
+	}
+	for _, said := range []struct{ what, plan, module string }{
+		{"kind", p.Kind, kind}, {"targets", p.Targets, string(m.Targets)}, {"unit", p.Unit, unit}, {"inputs", strings.Join(p.Inputs, " "), strings.Join(m.Inputs, " ")},
+	} {
+		if said.plan != said.module && (said.what == "kind" || p.Kind == plan.PluginLoss) {
+			return fmt.Errorf("plugin %s: its %s is %q in the plan, but %q in the module: plan again", p.Name, said.what, said.plan, said.module)
+		}
+	}
+	return nil
 }
 
 // tell has what plugins print shown among what is told of a run.

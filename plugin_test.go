@@ -183,3 +183,22 @@ func TestPluginSources(t *testing.T) {
 		}
 	}
 }
+
+// A plan that says other things of a plugin than its module does, as one may that was edited, is refused.
+func TestPlanSaysWhatItsModulesDo(t *testing.T) {
+	path := withPlugins(t, write(t, gpt2, stream))
+	for said, edit := range map[string]func(*plan.Plugin){
+		`its unit is "", but "sequences"`:        func(p *plan.Plugin) { p.Unit = "" },
+		`its targets is "values", but "classes"`: func(p *plan.Plugin) { p.Targets = plan.TargetValues },
+		`its kind is "policy", but "loss"`:       func(p *plan.Plugin) { p.Kind = plan.PluginPolicy },
+		`its inputs is "teacher_logits", but ""`: func(p *plan.Plugin) { p.Inputs = []string{plan.InputTeacher} },
+	} {
+		p := planOf(t, path, plugged("sequence_mean.wasm", ""))
+		edit(&p.Plugins[0])
+		_, closer, err := gsc.Bind(p, "", 1)
+		if err == nil {
+			closer.Close()
+		}
+		wantError(t, err, strings.Replace(said, ", but ", " in the plan, but ", 1))
+	}
+}
