@@ -372,6 +372,37 @@ func TestCodecsGoWithScaledGradients(t *testing.T) {
 	}
 }
 
+// Steps that a loss scale skips are none of those without codes: behind them the mean of squares stays as uncoded gradients have made it.
+func TestSkippedStepsAreNoWarmUp(t *testing.T) {
+	path := write(t, gpt2, stream)
+	const before = 4
+	l := newLab(t, planOf(t, path, mesh(2), warm(oneBit, before), `precision={compute: "fp16", loss_scale: {initial: 1073741824}}`, "batch.sequences=8"), 1)
+	var settled []float64
+	steps := int64(0)
+	for updates := int64(0); updates < before+6; updates = l.ranks.First().Scaler().Updates {
+		steps++
+		l.step(steps, 1e-3)
+		v := l.tensor("transformer.h.0.mlp.c_fc.weight.v")
+		switch updates = l.ranks.First().Scaler().Updates; {
+		case updates == before:
+			settled = v
+		case updates > before:
+			moved := 0
+			for i := range v {
+				if v[i] != settled[i] {
+					moved++
+				}
+			}
+			if moved > len(v)/50 { // some gradients are too large for it
+				t.Fatalf("update %d, step %d: %d of %d means of squares changed", updates, steps, moved, len(v))
+			}
+		}
+	}
+	if steps < 2*before {
+		t.Errorf("%d steps made %d updates: none was skipped", steps, before+6)
+	}
+}
+
 // A step with codes allocates nothing.
 func TestCodecsAllocateNothing(t *testing.T) {
 	for _, codec := range []string{topK, oneBit} {

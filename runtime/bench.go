@@ -29,6 +29,12 @@ func (b *Bench) Step() (time.Duration, error) {
 	p := &b.ranks.First().Plan.Training
 	if b.batches == nil || b.step == p.Steps {
 		b.Close()
+		for _, m := range b.ranks.machines {
+			if s := m.Scaler(); m.Scaled() {
+				s.Updates = p.Uncoded
+				m.SetScaler(s)
+			}
+		}
 		b.step, b.batches = p.Uncoded, b.set.Prefetch(p.Seed, p.Uncoded+1, p.Steps, p.Sequences)
 	}
 	b.step++

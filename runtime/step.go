@@ -58,12 +58,20 @@ func (s *Stepper) Train(b *data.Batch, step int64, rate float64) (Result, error)
 	if err := s.compressor.decide(step); err != nil {
 		return Result{}, err
 	}
-	if err := s.calls(s.machine.Plan.Training.Schedule(step), b, s.machine.Run); err != nil {
+	if err := s.calls(s.schedule(step), b, s.machine.Run); err != nil {
 		return Result{}, err
 	}
 	r := Result{Loss: s.loss(b), Norm: s.machine.Real(plan.ScalarNorm), Sparsity: s.compressor.sparsity()}
 	r.Finite = s.machine.Counter(plan.ScalarFinite) != 0 && !bad(r.Loss)
 	return r, nil
+}
+
+// schedule is the one that a training step runs. With loss scaling steps are counted as the optimizer counts them: one that was skipped has not helped to make what the steps without codes make.
+func (s *Stepper) schedule(step int64) string {
+	if m := s.machine; m.Scaled() {
+		step = m.Counter(plan.ScalarUpdates) + 1
+	}
+	return s.machine.Plan.Training.Schedule(step)
 }
 
 // Evaluate runs the evaluation of the rank's rows of one micro-batch of b, and gives the Σwℓ of all ranks.
@@ -155,7 +163,7 @@ func (s *Stepper) loss(b *data.Batch) float64 {
 func (s *Stepper) Locate(b *data.Batch, step int64) (string, error) {
 	s.scalars(b, step)
 	found := ""
-	err := s.calls(s.machine.Plan.Training.Schedule(step), b, func(program string, slot int) error {
+	err := s.calls(s.schedule(step), b, func(program string, slot int) error {
 		found = cmp.Or(found, s.machine.runChecked(program, slot))
 		return s.machine.failed
 	})

@@ -14,7 +14,7 @@ type Training struct {
 	Uncoded      int64      `json:"uncoded,omitempty"` // steps at the beginning that run the schedule [Uncoded]
 }
 
-// Schedule is the kind of schedule that a step runs, on all ranks: it follows from its number alone.
+// Schedule is the kind of schedule that a step runs, on all ranks: it follows from its number alone, which with loss scaling is that of steps that were not skipped.
 func (t *Training) Schedule(step int64) string {
 	if step <= t.Uncoded {
 		return Uncoded
