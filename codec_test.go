@@ -561,3 +561,39 @@ func TestPluginCodecThatFails(t *testing.T) {
 		t.Errorf("the error is %v", err)
 	}
 }
+
+// Plans whose residuals are shared out otherwise than their ranks work, or of whose codes a rank would decode a part that there is not, are refused.
+func TestResidualsOfEditedPlans(t *testing.T) {
+	path := write(t, gpt2, stream)
+	cut := []string{"parallel.mesh.tensor=2", mesh(2), "parallel.mesh.sequence=2", "parallel.mesh.pipeline=2", "parallel.zero=1", oneBit}
+	residual := func(p *plan.Plan, cut bool) *plan.Tensor {
+		return &p.Tensors[slices.IndexFunc(p.Tensors, func(t plan.Tensor) bool { return t.Terms && (t.Cut.Dim > 0) == cut })]
+	}
+	weight := func(p *plan.Plan) *plan.Tensor { return p.Tensor(residual(p, true).Of) }
+	for name, edit := range map[string]func(*plan.Plan){
+		"terms of ranks of tensor":         func(p *plan.Plan) { residual(p, false).Cut.Axis = plan.AxisTensor },
+		"terms of ranks of sequence":       func(p *plan.Plan) { residual(p, false).Cut.Axis = plan.AxisSequence },
+		"terms of stages":                  func(p *plan.Plan) { residual(p, false).Cut.Axis = plan.AxisPipeline },
+		"parts of ranks of sequence":       func(p *plan.Plan) { residual(p, true).Part = plan.AxisSequence },
+		"another dim":                      func(p *plan.Plan) { t := residual(p, true); t.Cut.Dim = len(t.Dims) - t.Cut.Dim },
+		"a weight of stages":               func(p *plan.Plan) { weight(p).Cut.Axis = plan.AxisPipeline },
+		"a state cut otherwise":            func(p *plan.Plan) { p.Tensor(weight(p).Name + ".v").Cut = plan.Cut{} },
+		"a place that no part has":         func(p *plan.Plan) { rename(p, "place.data", "place.data*9") },
+		"a place that counts along others": func(p *plan.Plan) { rename(p, "place.data", "place.data,sequence") },
+	} {
+		p := planOf(t, path, cut...)
+		edit(p)
+		if p.Verify() == nil {
+			t.Errorf("%s: the plan is found sound", name)
+		}
+	}
+}
+
+// rename gives a scalar another name.
+func rename(p *plan.Plan, from, to string) {
+	for i := range p.Scalars {
+		if p.Scalars[i].Name == from {
+			p.Scalars[i].Name = to
+		}
+	}
+}

@@ -227,26 +227,9 @@ func (u *updater) keep() {
 	}
 }
 
-// termsOf makes a tensor that each rank that takes rows has one of into all of them. A term is shared out as the weight is.
+// termsOf makes a tensor that each rank that takes rows has one of into all of them.
 func (u *unitOfWork) termsOf(t *plan.Tensor) {
-	m, cut := u.strategy.Parallel.Mesh, t.Cut
-	t.Terms, t.Dims = true, append([]plan.Dim{{Name: "rank", Size: m.RowRanks()}}, t.Dims...)
-	t.Cut, t.Part = plan.Cut{}, ""
-	switch {
-	case cut.Axis != "":
-		t.Cut = plan.Cut{Axis: cut.Axis, Dim: cut.Dim + 1}
-		switch {
-		case m.Data > 1:
-			t.Part = plan.AxisData
-		case m.Replica > 1:
-			t.Part = plan.AxisReplica
-		}
-	case m.Replica > 1:
-		t.Cut = plan.Cut{Axis: plan.AxisReplica}
-		if m.Data > 1 {
-			t.Part = plan.AxisData
-		}
-	case m.Data > 1:
-		t.Cut = plan.Cut{Axis: plan.AxisData}
-	}
+	degrees := u.degrees()
+	t.Terms, t.Dims = true, append([]plan.Dim{{Name: "rank", Size: u.strategy.Parallel.Mesh.RowRanks()}}, t.Dims...)
+	t.Cut, t.Part = plan.CutOfTerms(t.Cut, func(axis string) int { return degrees[axis] })
 }

@@ -38,6 +38,25 @@ func (p *Plan) shares(t *Tensor) int {
 	return p.Degree(t.Cut.Axis)
 }
 
+// CutOfTerms is how the terms of a weight, [terms, its dims], are shared out where degree is that of an axis: each rank that takes rows keeps one, of which the part that it has of the weight.
+func CutOfTerms(weight Cut, degree func(axis string) int) (cut Cut, part string) {
+	var rows []string
+	for _, axis := range []string{AxisReplica, AxisData} {
+		if degree(axis) > 1 {
+			rows = append(rows, axis)
+		}
+	}
+	if weight.Axis != "" {
+		cut = Cut{Axis: weight.Axis, Dim: weight.Dim + 1}
+	} else if len(rows) > 0 {
+		cut, rows = Cut{Axis: rows[0]}, rows[1:]
+	}
+	if len(rows) > 0 {
+		part = rows[0]
+	}
+	return cut, part
+}
+
 // RunsOfTerm are the elements of such a tensor that a rank keeps, of any one of the terms.
 func (p *Plan) RunsOfTerm(t *Tensor, rank, term int) []Run {
 	one := *t

@@ -2,6 +2,7 @@ package plan
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/gsc-project/gsc/kernels"
 )
@@ -141,6 +142,11 @@ func (v *stageVerifier) contract(in *Instruction) error {
 			return err
 		}
 	}
+	if in.Attrs.Of > 0 && (in.Op == kernels.Decode || in.Op == kernels.PluginDecode) {
+		if err := v.decodesPart(in, args); err != nil {
+			return err
+		}
+	}
 	if kernels.Contracts[in.Op].Collective {
 		if v.plan.Degree(in.Attrs.Axis) < 2 {
 			return fmt.Errorf("axis %q: the mesh has no such axis", in.Attrs.Axis)
@@ -164,6 +170,24 @@ func (v *stageVerifier) contract(in *Instruction) error {
 		}
 	}
 	return v.workspace(in, sizes, args)
+}
+
+// decodesPart refuses codes of which a rank would decode a part that they do not have.
+func (v *stageVerifier) decodesPart(in *Instruction, args []kernels.Tensor) error {
+	parts, scalar := in.Attrs.Of/max(1, args[len(args)-1].Len()), in.Operands[kernels.Contracts[in.Op].Param("place")].Buffer
+	i := slices.IndexFunc(v.plan.Scalars, func(s Scalar) bool { return s.Buffer == scalar })
+	if i < 0 {
+		return fmt.Errorf("operand place: it is no scalar of the plan")
+	}
+	p, ok := placeOf(v.plan.Scalars[i].Name)
+	places := 1
+	for _, axis := range p.axes {
+		places *= max(1, v.plan.Degree(axis))
+	}
+	if !ok || p.times < 1 || (places-1)*p.times >= parts {
+		return fmt.Errorf("operand place: %s is no place among %d parts", v.plan.Scalars[i].Name, parts)
+	}
+	return nil
 }
 
 // exchange looks at what a collective moves.

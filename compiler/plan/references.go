@@ -25,13 +25,15 @@ func (v *verifier) tensors() {
 	if !v.hasStage() {
 		return
 	}
-	names, owner := map[string]Class{}, map[Copy]string{}
+	names, weights, owner := map[string]Class{}, map[string]*Tensor{}, map[Copy]string{}
 	for i := range v.plan.Tensors {
 		t := &v.plan.Tensors[i]
 		if _, twice := names[t.Name]; twice || t.Name == "" {
 			v.failAt(t.Pos, "tensor %q stands twice or has no name", t.Name)
 		}
-		names[t.Name] = t.Class
+		if names[t.Name] = t.Class; t.Class == Weight {
+			weights[t.Name] = t
+		}
 		for _, c := range append([]Copy{{t.Stage, t.Buffer}}, t.Copies...) {
 			if other, shared := owner[c]; shared {
 				v.failAt(t.Pos, "tensors %s and %s share buffer %%%d", other, t.Name, c.Buffer)
@@ -46,6 +48,8 @@ func (v *verifier) tensors() {
 		switch t := &v.plan.Tensors[i]; {
 		case t.Class == State && names[t.Of] != Weight:
 			v.failAt(t.Pos, "tensor %s: it is state of %q, which is no weight", t.Name, t.Of)
+		case t.Class == State && !v.sharedAs(t, weights[t.Of]):
+			v.failAt(t.Pos, "tensor %s: cut %+v and part %q do not go with how %s is shared out", t.Name, t.Cut, t.Part, t.Of)
 		case t.Class == Weight && t.Init.Kind == InitWeight:
 			v.failAt(t.Pos, "tensor %s: a weight does not start as another one", t.Name)
 		case t.Class == Weight && t.Of != "" && !loaded[t.Of]:
@@ -59,6 +63,20 @@ func (v *verifier) tensors() {
 			}
 		}
 	}
+}
+
+// sharedAs says whether a state is shared out as it must be beside its weight, whose elements are its own where it has the same dims. Of terms each rank that takes rows has one, which is shared out as the weight is.
+func (v *verifier) sharedAs(t, weight *Tensor) bool {
+	switch {
+	case weight == nil:
+		return false
+	case !t.Terms:
+		return !slices.Equal(t.Dims, weight.Dims) || t.Cut == weight.Cut
+	case len(t.Dims) == 0 || !slices.Equal(t.Dims[1:], weight.Dims):
+		return false
+	}
+	cut, part := CutOfTerms(weight.Cut, v.plan.Degree)
+	return t.Cut == cut && t.Part == part
 }
 
 // copies: only weights have some, one a stage.
@@ -102,6 +120,8 @@ func (v *verifier) tensor(t *Tensor, in Copy) {
 		v.failAt(t.Pos, "tensor %s: dims %v must be at most %d, positive, and their product at most %d", t.Name, t.Dims, MaxDims, int64(MaxArenaBytes))
 	case b == nil:
 		v.failAt(t.Pos, "tensor %s: there is no buffer %%%d in stage %d", t.Name, in.Buffer, in.Stage)
+	case t.Cut.Axis == AxisPipeline || t.Part == AxisPipeline:
+		v.failAt(t.Pos, "tensor %s: it is shared out along %s, whose stages have tensors of their own", t.Name, AxisPipeline)
 	case t.Cut.Axis != "" && (v.plan.Degree(t.Cut.Axis) < 2 || t.Cut.Dim < 0 || t.Cut.Dim >= len(t.Dims) || t.Cut.Dim > 0 && t.Dims[t.Cut.Dim].Size%v.plan.Degree(t.Cut.Axis) != 0):
 		v.failAt(t.Pos, "tensor %s: dim %d of %v does not divide along %q, of degree %d", t.Name, t.Cut.Dim, t.Shape(), t.Cut.Axis, v.plan.Degree(t.Cut.Axis))
 	case t.Part != "" && (v.plan.Degree(t.Part) < 2 || t.Part == t.Cut.Axis || v.plan.cutLen(t)%v.plan.Degree(t.Part) != 0):
