@@ -106,18 +106,20 @@ func (c *Codec) Bytes(n int) (int, error) {
 	return most, err
 }
 
-// codeRuns are where the codes of a tensor's runs lie among its words: from each to the next.
-func (c *Codec) codeRuns(n, words int) ([]int, error) {
-	at := []int{0}
+// codeRuns are the runs of a tensor of n numbers, whose codes are so many words together.
+func (c *Codec) codeRuns(n, words int) ([]run, error) {
+	var list []run
+	from, word := 0, 0
 	want, err := kernels.PluginCodeWords(n, func(n int) (int, error) {
 		most, err := c.Bytes(n)
-		at = append(at, at[len(at)-1]+1+(most+3)/4)
+		r := run{from: from, to: from + n, word: word, words: 1 + (most+3)/4, most: most}
+		list, from, word = append(list, r), r.to, word+r.words
 		return most, err
 	})
 	if err == nil && want != words {
 		err = c.plugin.wrong(abi.CodeBytes, "", fmt.Errorf("codes of %d numbers take %d words, where the plan has %d", n, want, words))
 	}
-	return at, err
+	return list, err
 }
 
 // invoke calls one of the two functions on n numbers and a code of so many bytes.
@@ -166,31 +168,26 @@ func (i *codecInstance) decoded(n, length int) ([]float32, error) {
 }
 
 // run is a stretch of a tensor that is coded by itself, with the words of its code.
-type run struct{ from, to, word, words int }
+type run struct {
+	from, to    int
+	word, words int
+	most        int // bytes of its code
+}
 
 func (r run) String() string { return fmt.Sprintf("numbers %d to %d", r.from, r.to-1) }
-
-// most is the longest code of the run, in bytes.
-func (r run) most() int { return 4 * (r.words - 1) }
-
-// runAt is a run of a tensor of n numbers.
-func runAt(k, n int, at []int) run {
-	from := k * kernels.PluginCodeRun
-	return run{from, min(n, from+kernels.PluginCodeRun), at[k], at[k+1] - at[k]}
-}
 
 // BindEncode prepares the code of x/scale + residual, and what it leaves out, next: tensors of float32 or float64, all of one type; scale is 1 where it is nil. What it returns may be called any number of times, while no other of
 // this codec runs.
 func (c *Codec) BindEncode(x, residual kernels.Tensor, scale *float64, code, next kernels.Tensor, spread Spread) (func() error, error) {
-	at, err := c.codeRuns(x.Len(), code.Len())
+	runs, err := c.codeRuns(x.Len(), code.Len())
 	if err != nil {
 		return nil, err
 	}
 	words := kernels.Slice[int32](code)
 	if x.DType == kernels.F64 {
-		return bindPieces(len(at)-1, spread, encoder[float64]{c, at, scale, kernels.Slice[float64](x), kernels.Slice[float64](residual), kernels.Slice[float64](next), words}.run), nil
+		return bindPieces(len(runs), spread, encoder[float64]{c, runs, scale, kernels.Slice[float64](x), kernels.Slice[float64](residual), kernels.Slice[float64](next), words}.run), nil
 	}
-	return bindPieces(len(at)-1, spread, encoder[float32]{c, at, scale, kernels.Slice[float32](x), kernels.Slice[float32](residual), kernels.Slice[float32](next), words}.run), nil
+	return bindPieces(len(runs), spread, encoder[float32]{c, runs, scale, kernels.Slice[float32](x), kernels.Slice[float32](residual), kernels.Slice[float32](next), words}.run), nil
 }
 
 // take gives a worker its instance, until that is given back.
@@ -205,7 +202,7 @@ func (c *Codec) take(worker int) *codecInstance {
 // encoder codes runs of a tensor.
 type encoder[T float32 | float64] struct {
 	codec             *Codec
-	at                []int
+	runs              []run
 	scale             *float64
 	x, residual, next []T
 	words             []int32
@@ -214,7 +211,7 @@ type encoder[T float32 | float64] struct {
 func (e encoder[T]) run(piece, worker int) error {
 	i := e.codec.take(worker)
 	defer i.busy.Store(false)
-	r := runAt(piece, len(e.x), e.at)
+	r := e.runs[piece]
 	x, residual, next, words := e.x[r.from:r.to], e.residual[r.from:r.to], e.next[r.from:r.to], e.words[r.word:][:r.words]
 	v := i.floats(i.at.Values, len(x))
 	by := T(1)
@@ -233,7 +230,7 @@ func (e encoder[T]) run(piece, worker int) error {
 		}
 		return nil
 	}
-	code, err := i.encoded(len(x), r.most())
+	code, err := i.encoded(len(x), r.most)
 	if err != nil {
 		return e.codec.plugin.wrong(abi.Encode, r.String(), err)
 	}
@@ -260,22 +257,22 @@ func (c *Codec) BindDecode(codes kernels.Tensor, place *int64, of int, scale *fl
 	if of > 0 {
 		n = of
 	}
-	at, err := c.codeRuns(n, codes.Shape[1])
+	runs, err := c.codeRuns(n, codes.Shape[1])
 	if err != nil {
 		return nil, err
 	}
-	pieces := min(len(at)-1, y.Len()/kernels.PluginCodeRun+2) // a part may begin and end within a run
+	pieces := min(len(runs), y.Len()/kernels.PluginCodeRun+2) // a part may begin and end within a run
 	words := kernels.Slice[int32](codes)
 	if y.DType == kernels.F64 {
-		return bindPieces(pieces, spread, decoder[float64]{c, at, n, words, codes.Shape[0], place, scale, kernels.Slice[float64](y)}.run), nil
+		return bindPieces(pieces, spread, decoder[float64]{c, runs, n, words, codes.Shape[0], place, scale, kernels.Slice[float64](y)}.run), nil
 	}
-	return bindPieces(pieces, spread, decoder[float32]{c, at, n, words, codes.Shape[0], place, scale, kernels.Slice[float32](y)}.run), nil
+	return bindPieces(pieces, spread, decoder[float32]{c, runs, n, words, codes.Shape[0], place, scale, kernels.Slice[float32](y)}.run), nil
 }
 
 // decoder adds up what codes of runs say.
 type decoder[T float32 | float64] struct {
 	codec *Codec
-	at    []int
+	runs  []run
 	n     int // numbers of the tensor
 	words []int32
 	ranks int
@@ -295,11 +292,12 @@ func (d decoder[T]) run(piece, worker int) error {
 	}
 	i := d.codec.take(worker)
 	defer i.busy.Store(false)
-	r := runAt(k, d.n, d.at)
+	r := d.runs[k]
 	lo, hi := max(r.from, first), min(r.to, first+len(d.y))
 	y := d.y[lo-first : hi-first]
 	clear(y)
-	each := d.at[len(d.at)-1]
+	last := d.runs[len(d.runs)-1]
+	each := last.word + last.words
 	for rank := range d.ranks {
 		values, err := d.one(i, r, d.words[rank*each+r.word:][:r.words])
 		if err != nil {
@@ -329,8 +327,8 @@ func (d decoder[T]) one(i *codecInstance, r run, words []int32) ([]float32, erro
 	if length == notFiniteCode {
 		return nil, nil
 	}
-	if length < 0 || length > r.most() {
-		return nil, fmt.Errorf("it has %d bytes, where %d are the most", length, r.most())
+	if length < 0 || length > r.most {
+		return nil, fmt.Errorf("it has %d bytes, where %d are the most", length, r.most)
 	}
 	room, err := i.bytes(i.at.Code, uint32(length))
 	if err != nil {

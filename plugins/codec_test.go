@@ -3,11 +3,13 @@ package plugins_test
 import (
 	"encoding/json"
 	"errors"
+	"fmt"
 	"math"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -178,6 +180,24 @@ func TestCodecOfNaN(t *testing.T) {
 	for i, v := range g.y {
 		if bad := math.IsNaN(float64(v)); bad != (i < kernels.PluginCodeRun) {
 			t.Fatalf("number %d is decoded to %g", i, v)
+		}
+	}
+}
+
+// TestCodecShares: what a share of numbers is, the plugin and gsc's own codec agree on, however it is written.
+func TestCodecShares(t *testing.T) {
+	h := newHost(t)
+	for _, share := range []string{"0.3", "3e-1", "0.6", "0.15", "1e-8", "0.07", "1"} {
+		c := loadCodec(t, h, fmt.Sprintf(`{"share": %s}`, share), 1)
+		value, err := strconv.ParseFloat(share, 64)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for n := 1; n < 200; n++ {
+			kept := kernels.Kept(value, n)
+			if got, err := c.Bytes(n); err != nil || got != (2*kept+3)/4*4+4*kept {
+				t.Fatalf("a share of %s of %d numbers takes %d bytes (%v), want %d numbers", share, n, got, err, kept)
+			}
 		}
 	}
 }

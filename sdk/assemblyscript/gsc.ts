@@ -116,43 +116,56 @@ export class Params {
 
   // text is a member that the schema says is a string; null where there is none by that name.
   text(name: string): string | null {
+    const json = this.json;
     let at = this.member(name);
-    if (at < 0 || this.json.charAt(at) != "\"") return null;
-    let text = "";
-    for (at++; at < this.json.length && this.json.charAt(at) != "\""; at++) {
-      let c = this.json.charAt(at);
-      if (c == "\\") {
-        c = this.json.charAt(++at);
-        if (c == "b") c = "\b";
-        else if (c == "f") c = "\f";
-        else if (c == "n") c = "\n";
-        else if (c == "r") c = "\r";
-        else if (c == "t") c = "\t";
-        else if (c == "u") {
-          c = String.fromCharCode(<i32>parseInt(this.json.substr(at + 1, 4), 16));
-          at += 4;
-        }
-      }
-      text += c;
-    }
-    return text;
+    if (at < 0 || json.charCodeAt(at) != QUOTE) return null;
+    const from = ++at;
+    let escapes = false;
+    for (; at < json.length && json.charCodeAt(at) != QUOTE; at++) if (json.charCodeAt(at) == ESCAPE) escapes = true, at++;
+    const raw = json.substring(from, at);
+    return escapes ? unescaped(raw) : raw;
   }
 
   // member is where the value of a member begins; -1 where there is none by that name.
   private member(name: string): i32 {
     const json = this.json;
     for (let at = 0, depth = 0; at < json.length; at++) {
-      const mark = json.charAt(at);
-      if (mark == "{" || mark == "[") depth++;
-      if (mark == "}" || mark == "]") depth--;
-      if (mark != "\"") continue;
+      const mark = json.charCodeAt(at);
+      if (mark == 0x7b || mark == 0x5b) depth++; // { [
+      if (mark == 0x7d || mark == 0x5d) depth--; // } ]
+      if (mark != QUOTE) continue;
       const from = ++at;
-      for (; at < json.length && json.charAt(at) != "\""; at++) if (json.charAt(at) == "\\") at++;
-      let value = blank(json, at + 1);
-      if (json.charAt(value) == ":" && depth == 1 && json.substring(from, at) == name) return blank(json, value + 1);
+      for (; at < json.length && json.charCodeAt(at) != QUOTE; at++) if (json.charCodeAt(at) == ESCAPE) at++;
+      const value = blank(json, at + 1);
+      if (depth == 1 && at - from == name.length && value < json.length && json.charCodeAt(value) == 0x3a && json.startsWith(name, from)) return blank(json, value + 1);
     }
     return -1;
   }
+}
+
+// QUOTE and ESCAPE are " and \.
+const QUOTE = 0x22, ESCAPE = 0x5c;
+
+// unescaped is a string of JSON without its escapes.
+function unescaped(raw: string): string {
+  let text = "";
+  for (let at = 0; at < raw.length; at++) {
+    let code = raw.charCodeAt(at);
+    if (code == ESCAPE && ++at < raw.length) {
+      code = raw.charCodeAt(at);
+      if (code == 0x62) code = 8; // b
+      else if (code == 0x66) code = 12; // f
+      else if (code == 0x6e) code = 10; // n
+      else if (code == 0x72) code = 13; // r
+      else if (code == 0x74) code = 9; // t
+      else if (code == 0x75) { // u
+        code = <i32>parseInt(raw.substr(at + 1, 4), 16);
+        at += 4;
+      }
+    }
+    text += String.fromCharCode(code);
+  }
+  return text;
 }
 
 // blank is where spaces end.

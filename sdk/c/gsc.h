@@ -197,19 +197,29 @@ static inline const char *gsc_member(const char *params, uint32_t length, const 
 static inline int gsc_number(const char *params, uint32_t length, const char *name, double *value) {
 	const char *at = gsc_member(params, length, name), *end = params + length;
 	if (!at) return 0;
-	double sign = 1, number = 0, place = 1;
-	int exponent = 0, negative = 0;
-	if (*at == '-') { sign = -1; at++; }
-	for (; at < end && *at >= '0' && *at <= '9'; at++) number = number * 10 + (*at - '0');
-	if (at < end && *at == '.')
-		for (at++; at < end && *at >= '0' && *at <= '9'; at++) number += (*at - '0') * (place /= 10);
+	static const double powers[] = {1, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15, 1e16, 1e17, 1e18, 1e19, 1e20, 1e21, 1e22}; // all exact
+	uint64_t digits = 0; // the first of them: with up to 15, and a power that is exact, one operation rounds them right
+	int scale = 0, point = 0, exponent = 0, minus = *at == '-', negative = 0;
+	for (at += minus; at < end && ((*at >= '0' && *at <= '9') || (*at == '.' && !point)); at++) {
+		if (*at == '.') {
+			point = 1;
+		} else if (digits < 100000000000000000ull) {
+			digits = digits * 10 + (uint64_t)(*at - '0');
+			scale -= point;
+		} else {
+			scale += !point;
+		}
+	}
 	if (at < end && (*at == 'e' || *at == 'E')) {
 		at++;
 		if (at < end && (*at == '-' || *at == '+')) negative = *at++ == '-';
 		for (; at < end && *at >= '0' && *at <= '9' && exponent < 1000; at++) exponent = exponent * 10 + (*at - '0');
 	}
-	for (; exponent > 0; exponent--) number = negative ? number / 10 : number * 10;
-	*value = sign * number;
+	scale += negative ? -exponent : exponent;
+	double number = (double)digits;
+	for (; scale > 0 && number > 0; scale -= scale < 22 ? scale : 22) number *= powers[scale < 22 ? scale : 22];
+	for (; scale < 0 && number > 0; scale += -scale < 22 ? -scale : 22) number /= powers[-scale < 22 ? -scale : 22];
+	*value = minus ? -number : number;
 	return 1;
 }
 
@@ -244,7 +254,9 @@ static inline int32_t gsc_text(const char *params, uint32_t length, const char *
 			case 'u':
 				if (end - at < 4) return -1;
 				c = gsc_unit(at), at += 4;
-				if (c >> 10 == 0xd800 >> 10 && end - at >= 6 && at[0] == '\\' && at[1] == 'u') c = 0x10000 + ((c & 0x3ff) << 10 | (gsc_unit(at + 2) & 0x3ff)), at += 6;
+				uint32_t second = end - at >= 6 && at[0] == '\\' && at[1] == 'u' ? gsc_unit(at + 2) : 0;
+				if (c >> 10 == 0xd800 >> 10 && second >> 10 == 0xdc00 >> 10) c = 0x10000 + ((c & 0x3ff) << 10 | (second & 0x3ff)), at += 6;
+				else if (c >> 11 == 0xd800 >> 11) c = 0xfffd; // half of a pair
 				bytes = c < 0x80 ? 1 : c < 0x800 ? 2 : c < 0x10000 ? 3 : 4;
 			}
 		}

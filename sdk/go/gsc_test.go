@@ -41,7 +41,7 @@ func TestSoftmax(t *testing.T) {
 }
 
 func TestParams(t *testing.T) {
-	p := Params(`{"in": {"gamma": 9, "list": ["gamma", "}"]}, "of": "gamma", "gamma": 2,"delta":-1.5e-3, "on" : true,"off":false, "note": "\u003cü\"\\\n\/>", "a": 7 }`)
+	p := Params(`{"in": {"gamma": 9, "list": ["gamma", "}"]}, "of": "gamma", "gamma": 2,"delta":-1.5e-3, "on" : true,"off":false, "note": "\u003cü\ud83d\ude00\"\\\n\/>", "lone": "\ud83d\u0041", "a": 7 }`)
 	for name, want := range map[string]float64{"gamma": 2, "delta": -1.5e-3, "a": 7, "amma": 0, "list": 0, "of": 0} {
 		if got := p.Number(name); got != want {
 			t.Errorf("%s is %v, want %v", name, got, want)
@@ -52,7 +52,7 @@ func TestParams(t *testing.T) {
 			t.Errorf("%s is %v, want %v", name, got, want)
 		}
 	}
-	for name, want := range map[string]string{"of": "gamma", "note": "<ü\"\\\n/>", "none": "", "gamma": ""} {
+	for name, want := range map[string]string{"of": "gamma", "note": "<ü😀\"\\\n/>", "lone": "\ufffdA", "none": "", "gamma": ""} {
 		if got := p.Text(name); got != want {
 			t.Errorf("%s is %q, want %q", name, got, want)
 		}

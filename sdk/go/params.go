@@ -3,6 +3,8 @@ package gsc
 import (
 	"strconv"
 	"strings"
+	"unicode/utf16"
+	"unicode/utf8"
 )
 
 // Params are what the strategy gives a plugin: a JSON object, which holds to the schema in the manifest, and in which the schema's defaults are filled in. Members that are objects or lists are for a
@@ -27,19 +29,39 @@ func (p Params) Text(name string) string {
 	rest, ok := strings.CutPrefix(p.member(name), `"`)
 	var text strings.Builder
 	for ok && rest != "" && rest[0] != '"' {
-		if slash, is := strings.CutPrefix(rest, `\/`); is { // which Go does not have
+		switch {
+		case strings.HasPrefix(rest, `\/`): // which Go does not have
 			text.WriteByte('/')
-			rest = slash
-			continue
+			rest = rest[2:]
+		case strings.HasPrefix(rest, `\u`): // a unit of UTF-16, which Go takes for a rune
+			if len(rest) < 6 {
+				return text.String()
+			}
+			r := unit(rest)
+			rest = rest[6:]
+			if both := utf16.DecodeRune(r, unit(rest)); both != utf8.RuneError {
+				r, rest = both, rest[6:]
+			}
+			text.WriteRune(r)
+		default:
+			r, _, tail, err := strconv.UnquoteChar(rest, '"')
+			if err != nil {
+				return text.String()
+			}
+			text.WriteRune(r)
+			rest = tail
 		}
-		r, _, tail, err := strconv.UnquoteChar(rest, '"')
-		if err != nil {
-			break
-		}
-		text.WriteRune(r)
-		rest = tail
 	}
 	return text.String()
+}
+
+// unit is the 16-bit unit that a text begins with as \u and four digits; 0 where it does not.
+func unit(text string) rune {
+	if len(text) < 6 || text[:2] != `\u` {
+		return 0
+	}
+	value, _ := strconv.ParseUint(text[2:6], 16, 16)
+	return rune(value)
 }
 
 // member is the text from a member's value on.

@@ -82,10 +82,11 @@ pub const Params = struct {
                 if (bytes[0] == 'u') {
                     var c: u21 = unit(value, at) orelse return null;
                     at += 4;
-                    if (c >> 10 == 0xd800 >> 10 and std.mem.startsWith(u8, value[at..], "\\u")) {
-                        c = 0x10000 + ((c & 0x3ff) << 10 | ((unit(value, at + 2) orelse return null) & 0x3ff));
+                    const second: u21 = if (std.mem.startsWith(u8, value[at..], "\\u")) unit(value, at + 2) orelse return null else 0;
+                    if (c >> 10 == 0xd800 >> 10 and second >> 10 == 0xdc00 >> 10) {
+                        c = 0x10000 + ((c & 0x3ff) << 10 | (second & 0x3ff));
                         at += 6;
-                    }
+                    } else if (c >> 11 == 0xd800 >> 11) c = std.unicode.replacement_character;
                     many = std.unicode.utf8Encode(c, &bytes) catch return null;
                 }
             }

@@ -79,11 +79,13 @@ impl<'a> Text<'a> {
                     let first = unit(&mut rest);
                     let mut pair = rest.clone();
                     match first {
-                        0xd800..=0xdbff if pair.next() == Some('\\') && pair.next() == Some('u') => {
-                            let second = unit(&mut pair);
-                            rest = pair;
-                            char::from_u32(0x10000 + ((first & 0x3ff) << 10 | second & 0x3ff))
-                        }
+                        0xd800..=0xdbff if pair.next() == Some('\\') && pair.next() == Some('u') => match unit(&mut pair) {
+                            second @ 0xdc00..=0xdfff => {
+                                rest = pair;
+                                char::from_u32(0x10000 + ((first & 0x3ff) << 10 | second & 0x3ff))
+                            }
+                            _ => None,
+                        },
                         _ => char::from_u32(first),
                     }
                     .unwrap_or(char::REPLACEMENT_CHARACTER)
@@ -132,9 +134,10 @@ mod tests {
 
     #[test]
     fn texts() {
-        let p = Params(r#"{"a": "\u003cü\ud83d\ude00\"\\\n\/>", "b": "\ud83d!", "": "none"}"#);
+        let p = Params(r#"{"a": "\u003cü\ud83d\ude00\"\\\n\/>", "b": "\ud83d!", "c": "\ud83d\u0041", "": "none"}"#);
         assert!(p.text("a").unwrap() == "<ü😀\"\\\n/>");
         assert!(p.text("b").unwrap() == "\u{fffd}!");
+        assert!(p.text("c").unwrap() == "\u{fffd}A");
         assert!(p.text("").unwrap() == "none");
         assert!(p.text("").unwrap() != "nona");
     }
