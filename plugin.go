@@ -2,6 +2,7 @@ package gsc
 
 import (
 	"context"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -145,8 +146,11 @@ func keepModules(run string, p *plan.Plan) error {
 	return nil
 }
 
-// triedModule says that a run has tried a module that it keeps.
-func triedModule(run, digest string) string { return keptModule(run, digest) + ".tried" }
+// triedModule says that a run has tried a module that it keeps, with its parameters and within its bounds.
+func triedModule(run string, p *plan.Plugin) string {
+	with := sha256.Sum256(fmt.Appendf(nil, "%s %+v", p.Params, limitsOf(p)))
+	return fmt.Sprintf("%s.%x.tried", keptModule(run, p.Digest), with[:4])
+}
 
 // beginTried begins a run, if it is new, once the modules that are new to it were held to the short form of their check, and notes that they were.
 func (s *session) beginTried(r *run) error {
@@ -154,27 +158,28 @@ func (s *session) beginTried(r *run) error {
 	if err == nil {
 		err = r.begin()
 	}
-	for _, digest := range tried {
+	for _, note := range tried {
 		if err == nil {
-			err = renameio.WriteFile(triedModule(r.dir, digest), nil, 0o666)
+			err = renameio.WriteFile(note, nil, 0o666)
 		}
 	}
 	return err
 }
 
-// try tries the modules that a run has not tried yet, and lists them.
-func (s *session) try(run string) (digests []string, err error) {
+// try tries the modules that a run has not tried yet, and lists the files that are to say so.
+func (s *session) try(run string) (notes []string, err error) {
 	for i := range s.plan.Plugins {
 		p := &s.plan.Plugins[i]
-		if _, err := os.Stat(triedModule(run, p.Digest)); err == nil {
+		note := triedModule(run, p)
+		if _, err := os.Stat(note); err == nil {
 			continue
 		}
 		if err := s.plugins.loaded[p.Name].Try(context.Background(), p.Params); err != nil {
 			return nil, fmt.Errorf("%w; gsc plugin check %s says more", err, p.File)
 		}
-		digests = append(digests, p.Digest)
+		notes = append(notes, note)
 	}
-	return digests, nil
+	return notes, nil
 }
 
 // pluginHost holds the plugins of a session's plan.

@@ -71,7 +71,18 @@ func checkEncode(s Sizes, a Attrs) error {
 	if err := checkCodec(a); err != nil {
 		return err
 	}
+	if err := checkCount(a, s["..."]); err != nil {
+		return err
+	}
 	return checkWords(s, CodeWords(a, s["..."]))
+}
+
+// checkCount refuses more numbers than the words of a code can tell apart.
+func checkCount(a Attrs, n int) error {
+	if a.Kind == TopK && n > math.MaxInt32 {
+		return fmt.Errorf("%d numbers: the indices of code %q reach to %d", n, a.Kind, math.MaxInt32)
+	}
+	return nil
 }
 
 // checkDecode: likewise, of the numbers that y is a part of.
@@ -80,6 +91,9 @@ func checkDecode(s Sizes, a Attrs) error {
 		return err
 	}
 	if err := checkPart(s, a); err != nil {
+		return err
+	}
+	if err := checkCount(a, coded(s, a)); err != nil {
 		return err
 	}
 	return checkWords(s, CodeWords(a, coded(s, a)))

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 	"unsafe"
 
 	"github.com/tetratelabs/wazero/api"
@@ -199,7 +200,11 @@ func (r *Records) blame(in *record.Batch, err error) error {
 		return whole
 	}
 	defer i.close()
+	began := time.Now()
 	for k := range in.Ends {
+		if time.Since(began) > r.plugin.limits.Time { // a module that hangs may do so for some of them alone
+			break
+		}
 		if _, err := i.invoke(in.One(k)); err != nil {
 			return r.plugin.wrong(abi.Transform, places(in.Places[k:k+1]), err)
 		}

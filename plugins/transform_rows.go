@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"time"
 
 	"github.com/gsc-project/gsc/plugins/abi"
 	"github.com/gsc-project/gsc/record"
@@ -103,9 +104,10 @@ func (r *RowTransform) Apply(rows *record.Rows) error {
 	return nil
 }
 
-// blame names the row that a call failed for: the first that fails alone, too.
+// blame names the row that a call failed for: the first that fails alone, too, if it is found in the time of a call.
 func (i *rowsInstance) blame(rows *record.Rows, from, to int, err error) error {
-	for row := from; row < to && to-from > 1; row++ {
+	began := time.Now()
+	for row := from; row < to && to-from > 1 && time.Since(began) <= i.plugin.limits.Time; row++ {
 		if err := i.invoke(rows, row, row+1); err != nil {
 			return i.plugin.wrong(abi.Transform, rowSpan(row, row+1), err)
 		}
