@@ -416,7 +416,7 @@ func TestCodecsAllocateNothing(t *testing.T) {
 func TestResidualsGoWithTheRun(t *testing.T) {
 	path := write(t, gpt2, stream)
 	set := func(more ...string) gsc.Options {
-		return gsc.Options{Set: append([]string{warm(topK, 4), "batch.sequences=8", "data.length=16", "schedule.steps=20", "checkpoint.every=1", "checkpoint.keep=0"}, more...)}
+		return gsc.Options{Set: append([]string{warm(topK, 4), `data.tokenizer.kind="characters"`, "batch.sequences=8", "data.length=16", "schedule.steps=20", "checkpoint.every=1", "checkpoint.keep=0"}, more...)}
 	}
 	train := func(run string, steps int, said *strings.Builder, reshard bool, more ...string) {
 		t.Helper()
@@ -443,6 +443,7 @@ func TestResidualsGoWithTheRun(t *testing.T) {
 			t.Errorf("%s has other bits in a run that was interrupted", name)
 		}
 	}
+	var all strings.Builder
 	run := filepath.Join(t.TempDir(), "run")
 	train(run, 6, &said, false, mesh(4))
 	for _, now := range []struct {
@@ -458,8 +459,14 @@ func TestResidualsGoWithTheRun(t *testing.T) {
 		}
 		said.Reset()
 		train(run, 1, &said, true, now.mesh...)
+		all.WriteString(said.String())
 		if want := fmt.Sprintf("their sum is shared out evenly among the %d there are now", ranks); !strings.Contains(said.String(), want) {
 			t.Errorf("%d ranks: the log does not say that %s:\n%s", ranks, want, said.String())
+		}
+	}
+	for _, want := range []string{"newly coded on this mesh: 1 of the gradients, whose residuals begin at 0", "no more coded on this mesh: 1 of the gradients; what their codes left out is dropped"} {
+		if !strings.Contains(all.String(), want) { // the vocabulary is odd
+			t.Errorf("no log says %s:\n%s", want, all.String())
 		}
 	}
 	err := gsc.Train(t.Context(), path, gsc.TrainOptions{Options: set(mesh(4), oneBit), Run: run, Out: &said, Reshard: true})

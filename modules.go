@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
 
 	"github.com/gsc-project/gsc/compiler/plan"
 	"github.com/gsc-project/gsc/compress"
@@ -56,7 +55,7 @@ func (ms *modules) load(p *plan.Plugin) (*plugins.Plugin, error) {
 	if ms.loaded[key] != nil {
 		return ms.loaded[key], nil
 	}
-	wasm, err := os.ReadFile(modulePath(ms.base, p))
+	wasm, err := readWasm(modulePath(ms.base, p))
 	if err != nil {
 		return nil, fmt.Errorf("cannot read the module: %w", err)
 	}

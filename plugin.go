@@ -54,7 +54,19 @@ func (ms *modules) withLoss(s *schema.Strategy) (*schema.Strategy, error) {
 	if err != nil {
 		return nil, err
 	}
-	return s.WithPlugin(m)
+	made, err := s.WithPlugin(m)
+	if err != nil {
+		return nil, err
+	}
+	p := made.Objective.Plugin
+	module, err := ms.load(&p.Plugin)
+	if err == nil {
+		err = module.Accepts(context.Background(), p.Params)
+	}
+	if err != nil {
+		return nil, s.Wrong(p.Path+".params", err.Error(), fmt.Sprintf("they are %s with what its schema adds", p.Params))
+	}
+	return made, nil
 }
 
 // codecKind is what a policy is called that codes gradients.
@@ -70,11 +82,20 @@ func is(m *abi.Manifest, kind abi.Kind) bool {
 
 // lookAt is what the module of a plugin says of itself.
 func (ms *modules) lookAt(s *schema.Strategy, p *schema.Plugin, kind abi.Kind) (schema.Module, error) {
+	if p.MemoryBytes > plugins.MaxMemoryBytes {
+		return schema.Module{}, s.Wrong(p.Path+".memory", "it is more than WebAssembly's pointers reach", "give it 4GiB at most")
+	}
+	if p.Time <= 0 {
+		return schema.Module{}, s.Wrong(p.Path+".time", "a call may not take that long: nothing ends before it begins", `say how long, such as "10s"`)
+	}
 	module, err := ms.load(&p.Plugin)
 	if err != nil {
 		return schema.Module{}, said(s, p, err)
 	}
 	m := module.Manifest
+	if kind == abi.PolicyKind && m.Codec != nil && !module.Decides() {
+		return schema.Module{}, s.Wrong(p.Path+".plugin", fmt.Sprintf("%s is a gradient codec, not a policy that compresses weights", p.File), "name it in parallel.codec")
+	}
 	if !is(&m, kind) {
 		return schema.Module{}, s.Wrong(p.Path+".plugin", fmt.Sprintf("%s is a %s, not a %s", p.File, m.Kind, kind), "")
 	}
@@ -88,11 +109,29 @@ func (ms *modules) lookAt(s *schema.Strategy, p *schema.Plugin, kind abi.Kind) (
 
 // said is an error of a plugin, where the strategy names it.
 func said(s *schema.Strategy, p *schema.Plugin, err error) error {
-	fix := "gsc plugin check " + p.File + " says more"
+	fix := checkOf(&p.Plugin) + " says more"
 	if unread := (*fs.PathError)(nil); errors.As(err, &unread) {
 		fix = "the file is looked for beside the strategy"
 	}
 	return s.Wrong(p.Path+".plugin", err.Error(), fix)
+}
+
+// checkOf is the command that checks a plan's plugin, with its parameters and within its bounds.
+func checkOf(p *plan.Plugin) string {
+	words := "gsc plugin check"
+	if params := strings.TrimSuffix(strings.TrimPrefix(string(p.Params), "{"), "}"); params != "" {
+		words += fmt.Sprintf(" --params '%s'", params)
+	}
+	if own := plugins.DefaultLimits; p.MemoryBytes != 0 && p.MemoryBytes != own.MemoryBytes {
+		words += fmt.Sprintf(" --memory %dB", p.MemoryBytes)
+	}
+	if own := plugins.DefaultLimits; p.Time != 0 && p.Time != own.Time {
+		words += fmt.Sprintf(" --time %v", p.Time)
+	}
+	if p.Fuel != 0 {
+		words += fmt.Sprintf(" --fuel %d", p.Fuel)
+	}
+	return words + " " + p.File
 }
 
 // limitsOf are the bounds of a plan's plugin.
@@ -104,7 +143,7 @@ func limitsOf(p *plan.Plugin) plugins.Limits {
 func pluginChanges(s *schema.Strategy, stored *plan.Plan) string {
 	changes := ""
 	for _, p := range stored.Plugins {
-		wasm, err := os.ReadFile(modulePath(s.Data.Base, &p))
+		wasm, err := readWasm(modulePath(s.Data.Base, &p))
 		if digest := plugins.Digest(wasm); err == nil && digest != p.Digest {
 			changes += fmt.Sprintf("%s: the module's digest is %.12s, now %.12s\n", p.File, p.Digest, digest)
 		}
@@ -112,19 +151,41 @@ func pluginChanges(s *schema.Strategy, stored *plan.Plan) string {
 	return changes
 }
 
-// readModule finds the module that a plan pins: in the folder of its run, or where the strategy had it.
+// readWasm reads a module. What is no file, or larger than a module may be, is not read.
+func readWasm(file string) ([]byte, error) {
+	info, err := os.Stat(file) // before it is opened, which may wait for who writes to it
+	switch {
+	case err != nil:
+		return os.ReadFile(file)
+	case !info.Mode().IsRegular():
+		return nil, &fs.PathError{Op: "read", Path: file, Err: errors.New("it is no file")}
+	case info.Size() > plugins.MaxModuleBytes:
+		return nil, fmt.Errorf("%s: it has %d bytes, more than a module may, %d", file, info.Size(), plugins.MaxModuleBytes)
+	}
+	return os.ReadFile(file)
+}
+
+// readModule finds the module that a plan pins: in the folder of its run, or where the strategy had it. A run's own copy that is spoilt or gone is made again, if it can be.
 func readModule(run, base string, p *plan.Plugin) ([]byte, error) {
+	spoilt := ""
 	if run != "" {
-		if wasm, err := os.ReadFile(keptModule(run, p.Digest)); err == nil && plugins.Digest(wasm) == p.Digest {
+		kept := keptModule(run, p.Digest)
+		wasm, err := readWasm(kept)
+		if err == nil && plugins.Digest(wasm) == p.Digest {
 			return wasm, nil
+		} else if err == nil {
+			spoilt = fmt.Sprintf("%s is not the module that the plan was made with any more, and ", kept)
 		}
 	}
-	wasm, err := os.ReadFile(modulePath(base, p))
+	wasm, err := readWasm(modulePath(base, p))
 	if err != nil {
-		return nil, fmt.Errorf("plugin %s: %w", p.Name, err)
+		return nil, fmt.Errorf("plugin %s: %s%w", p.Name, spoilt, err)
 	}
 	if digest := plugins.Digest(wasm); digest != p.Digest {
 		return nil, fmt.Errorf("plugin %s: %s is not the module that the plan was made with: its sha256 is %.12s, not %.12s; put that one back, or plan again", p.Name, p.File, digest, p.Digest)
+	}
+	if _, err := os.Stat(filepath.Join(run, pluginsDir)); run != "" && err == nil {
+		_ = renameio.WriteFile(keptModule(run, p.Digest), wasm, 0o666) // a run that may only be read stays as it is
 	}
 	return wasm, nil
 }
@@ -153,8 +214,8 @@ func triedModule(run string, p *plan.Plugin) string {
 }
 
 // beginTried begins a run, if it is new, once the modules that are new to it were held to the short form of their check, and notes that they were.
-func (s *session) beginTried(r *run) error {
-	tried, err := s.try(r.dir)
+func (s *session) beginTried(ctx context.Context, r *run) error {
+	tried, err := s.try(ctx, r.dir)
 	if err == nil {
 		err = r.begin()
 	}
@@ -167,15 +228,15 @@ func (s *session) beginTried(r *run) error {
 }
 
 // try tries the modules that a run has not tried yet, and lists the files that are to say so.
-func (s *session) try(run string) (notes []string, err error) {
+func (s *session) try(ctx context.Context, run string) (notes []string, err error) {
 	for i := range s.plan.Plugins {
 		p := &s.plan.Plugins[i]
 		note := triedModule(run, p)
 		if _, err := os.Stat(note); err == nil {
 			continue
 		}
-		if err := s.plugins.loaded[p.Name].Try(context.Background(), p.Params); err != nil {
-			return nil, fmt.Errorf("%w; gsc plugin check %s says more", err, p.File)
+		if err := s.plugins.loaded[p.Name].Try(ctx, p.Params); err != nil {
+			return nil, fmt.Errorf("before the first step plugin %s is tried: %w; %s says more", p.Name, err, checkOf(p))
 		}
 		notes = append(notes, note)
 	}
@@ -318,7 +379,7 @@ func lossRows(c kernels.Call) plugins.Rows {
 // PluginTask is what a module says that it does: "loss", "policy", "codec", "transform of records" or "transform of rows". Plugins of a task go through the same checks. Empty: it cannot be loaded. Its error is
 // that it could not be looked at.
 func PluginTask(ctx context.Context, file string) (task string, err error) {
-	wasm, err := os.ReadFile(file)
+	wasm, err := readWasm(file)
 	if err != nil {
 		return "", err
 	}
@@ -348,7 +409,7 @@ type PluginOptions struct {
 
 // CheckPlugin holds a module to the contract of plugins. Its error is that it could not be looked at; what is wrong with it is in the findings.
 func CheckPlugin(ctx context.Context, file string, o PluginOptions) (list []Finding, err error) {
-	wasm, err := os.ReadFile(file)
+	wasm, err := readWasm(file)
 	if err != nil {
 		return nil, err
 	}
@@ -360,5 +421,6 @@ func CheckPlugin(ctx context.Context, file string, o PluginOptions) (list []Find
 	if o.Print != nil {
 		host.Log(o.Print)
 	}
-	return host.Check(ctx, filepath.Base(file), wasm, o.Limits, func(m abi.Manifest) ([]byte, error) { return schema.Params(m.Params, o.Params) }), nil
+	list = host.Check(ctx, filepath.Base(file), wasm, o.Limits, func(m abi.Manifest) ([]byte, error) { return schema.Params(m.Params, o.Params) })
+	return list, ctx.Err()
 }

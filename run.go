@@ -51,7 +51,7 @@ func Train(ctx context.Context, path string, o TrainOptions) (err error) {
 	if err := s.checkReport(o); err != nil {
 		return err
 	}
-	if _, err := Once(func() (string, error) { return "", s.beginTried(r) }); err != nil {
+	if _, err := Once(func() (string, error) { return "", s.beginTried(ctx, r) }); err != nil {
 		return err
 	}
 	recorder, err := newRecorder(r.dir, r.plan, o)

@@ -167,7 +167,7 @@ func (u *updater) encode(t *total) (*coding, error) {
 	if err != nil {
 		return nil, err
 	}
-	residual, _ := u.Graph.Lasting(name+".residual", plan.State, kernels.F32, grad.Dims...)
+	residual, _ := u.Graph.Lasting(name+plan.Residual, plan.State, kernels.F32, grad.Dims...)
 	residual.Of = t.weight.value
 	u.states = append(u.states, &state{value: residual, of: t.weight, whole: true, terms: true, init: plan.Init{Kind: "zeros"}})
 	c := &coding{total: t, residual: residual, words: words, codes: u.Graph.Add("code."+grad.Name, plan.Workspace, kernels.I32, plan.Dim{Name: "word", Size: words}),

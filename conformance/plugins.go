@@ -2,6 +2,7 @@ package conformance
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io/fs"
 	"os"
@@ -11,6 +12,7 @@ import (
 
 	"github.com/gsc-project/gsc"
 	"github.com/gsc-project/gsc/examples"
+	"github.com/gsc-project/gsc/schema"
 )
 
 // PluginOptions say which plugins are looked at.
@@ -84,13 +86,18 @@ func (s *Suite) check(ctx context.Context, at int, m module) error {
 		s.Rows[at].Skipped, s.Rows[at].Why = true, m.lacks
 		return nil
 	}
+	row := &s.Rows[at]
 	findings, err := gsc.CheckPlugin(ctx, m.file, gsc.PluginOptions{})
 	if err != nil {
-		return err
+		row.Why = err.Error()
+		return ctx.Err()
 	}
-	row := &s.Rows[at]
 	row.Pass = true
 	for i, f := range findings {
+		if missing := (*schema.MissingError)(nil); errors.As(f.Err, &missing) {
+			row.Pass, row.Skipped, row.Why = false, true, fmt.Sprintf("%v: gsc plugin check --params gives it them", f.Err)
+			return nil
+		}
 		if i == len(s.Columns) {
 			s.Columns = append(s.Columns, f.Check)
 		}
@@ -112,8 +119,8 @@ func tasks(ctx context.Context, list []module) (map[string][]module, error) {
 	byTask := map[string][]module{}
 	for _, m := range list {
 		if m.task == "" {
-			var err error
-			if m.task, err = gsc.PluginTask(ctx, m.file); err != nil {
+			var err error // of a file that cannot be read, which its row tells
+			if m.task, err = gsc.PluginTask(ctx, m.file); err != nil && ctx.Err() != nil {
 				return nil, err
 			}
 		}
@@ -146,6 +153,7 @@ func modules(ctx context.Context, folders []string) (list []module, done func(),
 		if list, err = within(dir, dir); err != nil {
 			return nil, done, err
 		}
+		list = slices.DeleteFunc(list, func(m module) bool { return m.name == goModule }) // where it was built when gsc was
 		byGo, err := withGo(ctx, dir)
 		return append(list, byGo), done, err
 	}

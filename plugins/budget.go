@@ -28,6 +28,7 @@ var errSpent = errors.New("the time or the fuel is used up")
 // budget is the time and the fuel of a call. Its instance's calls all have the same context, which holds it.
 type budget struct {
 	limits Limits
+	of     context.Context // ends the call where it is done
 	used   time.Duration
 	fuel   int64             // that is left of a call's, before what was handed out
 	tank   api.MutableGlobal // the instance's count; nil until there is one, and where fuel has no bound
@@ -42,7 +43,7 @@ type budget struct {
 type budgetKey struct{}
 
 func newBudget(ctx context.Context, limits Limits, asked *atomic.Int64) (*budget, context.Context) {
-	b := &budget{limits: limits, slice: firstSlice, asked: asked}
+	b := &budget{limits: limits, of: ctx, slice: firstSlice, asked: asked}
 	return b, context.WithValue(ctx, budgetKey{}, b)
 }
 
@@ -63,6 +64,9 @@ func (b *budget) ask() {
 	}
 	if b.since = now; b.used > b.limits.Time {
 		b.end(TimeError{b.limits.Time})
+	}
+	if err := b.of.Err(); err != nil {
+		b.end(err)
 	}
 }
 

@@ -59,11 +59,25 @@ func (h *Host) Check(ctx context.Context, name string, wasm []byte, l Limits, co
 	}
 	for _, check := range checksOf(&checker{ctx: ctx, plugin: p, params: params, shapes: shapes}) {
 		found, err := check.run()
-		if !note(check.name, found, err) && check.name == "allocation" {
-			return list
+		if !note(check.name, found, err) && (check.name == "allocation" || overran(err)) {
+			return list // what others would find of it, or only after as long again
 		}
 	}
 	return list
+}
+
+// overran says whether a call was ended since it took too long, or nobody waits for it any more.
+func overran(err error) bool {
+	return errors.As(err, new(TimeError)) || errors.As(err, new(FuelError)) || errors.Is(err, context.Canceled)
+}
+
+// Accepts says whether a plugin takes parameters, by making an instance for a while.
+func (p *Plugin) Accepts(ctx context.Context, params []byte) error {
+	i, err := p.instance(ctx)
+	if err != nil {
+		return err
+	}
+	return errors.Join(i.init(params), i.close())
 }
 
 // Try is the short form of a check, for a plugin that is loaded and about to be used: on small batches, without what takes long. Its error is that of the first thing

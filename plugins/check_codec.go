@@ -270,7 +270,11 @@ func (c *codecChecker) foreign() (string, error) {
 			if err != nil {
 				return err
 			}
-			spoil(r, t.code)
+			most, err := codec.Bytes(n)
+			if err != nil {
+				return err
+			}
+			spoil(r, t.code, most)
 			decode, err := codec.BindDecode(view(t.code, kernels.I32, 1, len(t.code)), nil, 0, nil, view(t.y, kernels.F32, n), oneByOne)
 			if err != nil {
 				return err
@@ -290,8 +294,8 @@ func (c *codecChecker) foreign() (string, error) {
 	return fmt.Sprintf("of 200 codes that were spoilt it refused %d, and gave finite numbers for %d", refused, taken), err
 }
 
-// spoil changes some words of a code, its length too, within what a rank can send.
-func spoil(r *rand.Rand, code []int32) {
+// spoil changes some words of a code, its length too, which is so many bytes at most.
+func spoil(r *rand.Rand, code []int32, most int) {
 	for range 1 + r.IntN(8) {
 		if len(code) > 1 {
 			lies := [...]int32{int32(r.Uint32()), r.Int32N(100), -1, math.MaxInt32, math.MinInt32, 0x7f800000} // a NaN and an infinity among them
@@ -299,7 +303,7 @@ func spoil(r *rand.Rand, code []int32) {
 		}
 	}
 	if r.IntN(3) == 0 {
-		code[0] = int32(r.IntN(4*(len(code)-1) + 1))
+		code[0] = int32(r.IntN(most + 1))
 	}
 }
 

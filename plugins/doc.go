@@ -60,9 +60,12 @@ func (e *Error) Error() string {
 func (e *Error) Unwrap() error { return e.Err }
 
 // StatusError is a status that says that a call failed.
-type StatusError struct{ Status abi.Status }
+type StatusError struct {
+	Status abi.Status
+	Said   string // as that of a [TrapError]
+}
 
-func (e StatusError) Error() string { return "it returned " + e.Status.String() }
+func (e StatusError) Error() string { return "it returned " + e.Status.String() + andSaid(e.Said) }
 
 // TrapError is a call that WebAssembly ended.
 type TrapError struct {

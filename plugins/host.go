@@ -23,6 +23,12 @@ import (
 // pageBytes is the unit in which WebAssembly's memory grows.
 const pageBytes = 64 << 10
 
+// MaxModuleBytes is how large a module may be.
+var MaxModuleBytes = int64(meter.DefaultLimits.ModuleBytes)
+
+// MaxMemoryBytes is as much as WebAssembly's pointers reach.
+const MaxMemoryBytes = 4 << 30
+
 // Host compiles plugins and holds their instances.
 type Host struct {
 	runtime wazero.Runtime

@@ -88,7 +88,7 @@ func (i *instance) status(f api.Function, n int) error {
 		return err
 	}
 	if s := abi.Status(uint32(i.stack[0])); s != abi.OK {
-		return StatusError{s}
+		return StatusError{s, i.system.printed.said()}
 	}
 	return nil
 }

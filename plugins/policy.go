@@ -29,6 +29,9 @@ type Policy struct {
 
 var _ compress.Policy = (*Policy)(nil)
 
+// Decides says whether a policy has the functions that decide about weights; gradient codecs may lack them.
+func (p *Plugin) Decides() bool { return p.has(ofPolicy) == nil }
+
 // NewPolicy makes an instance for a run of so many steps.
 func (p *Plugin) NewPolicy(ctx context.Context, params []byte, steps int64) (*Policy, error) {
 	if p.Manifest.Kind != abi.PolicyKind {

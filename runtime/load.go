@@ -47,9 +47,10 @@ func (m *Machine) Load(saved *checkpoint.Saved) error {
 			continue
 		}
 		var err error
-		if terms := termsOf(saved, t); terms > 0 {
+		switch terms := saved.Terms(t.Name); {
+		case t.Terms && terms != t.Dims[0].Size:
 			err = m.loadTerms(saved, t, terms)
-		} else {
+		default:
 			err = saved.ReadRuns(t.Name, m.runs(t), m.place(t))
 		}
 		if err != nil {

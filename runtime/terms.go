@@ -5,25 +5,15 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"strings"
 
 	"github.com/gsc-project/gsc/compiler/plan"
 	"github.com/gsc-project/gsc/kernels"
 	"github.com/gsc-project/gsc/runtime/checkpoint"
 )
 
-// termsOf is how many terms a checkpoint has of a tensor, where the plan has another number of them; 0 elsewhere.
-func termsOf(saved *checkpoint.Saved, t *plan.Tensor) int {
-	if !t.Terms {
-		return 0
-	}
-	if n := saved.Terms(t.Name); n != t.Dims[0].Size {
-		return n
-	}
-	return 0
-}
-
 // loadTerms gives the rank an equal part of the sum of all terms that a checkpoint of another mesh has. Each rank goes on with as much to catch up on as any other; one
-// that were given all of it would take as many steps to send it as there were ranks.
+// that were given all of it would take as many steps to send it as there were ranks. Of none the sum is 0.
 func (m *Machine) loadTerms(saved *checkpoint.Saved, t *plan.Tensor, terms int) error {
 	n := m.Plan.PartLen(t)
 	sum, row := make([]float64, n), make(byteSlice, n*t.DType.Size())
@@ -42,18 +32,32 @@ func (m *Machine) loadTerms(saved *checkpoint.Saved, t *plan.Tensor, terms int) 
 	return err
 }
 
-// termsNote says what became of terms that a checkpoint has another number of; "" where there are none.
+// termsNote says what became of terms that a checkpoint has another number of, or of others than the plan; "" where there are none.
 func termsNote(saved *checkpoint.Saved, p *plan.Plan) string {
-	tensors, from, to := 0, 0, 0
+	shared, from, to, begun, left := 0, 0, 0, 0, 0
 	for i := range p.Tensors {
-		if n := termsOf(saved, &p.Tensors[i]); n > 0 {
-			tensors, from, to = tensors+1, n, p.Tensors[i].Dims[0].Size
+		switch t := &p.Tensors[i]; {
+		case !t.Terms:
+			if p.Tensor(t.Name+plan.Residual) == nil && saved.Terms(t.Name+plan.Residual) > 0 {
+				left++
+			}
+		case saved.Terms(t.Name) == 0:
+			begun++
+		case saved.Terms(t.Name) != t.Dims[0].Size:
+			shared, from, to = shared+1, saved.Terms(t.Name), t.Dims[0].Size
 		}
 	}
-	if tensors == 0 {
-		return ""
+	var notes []string
+	if shared > 0 {
+		notes = append(notes, fmt.Sprintf("residuals of %d gradients: %d ranks kept one each; their sum is shared out evenly among the %d there are now", shared, from, to))
 	}
-	return fmt.Sprintf("residuals of %d gradients: %d ranks kept one each; their sum is shared out evenly among the %d there are now", tensors, from, to)
+	if begun > 0 {
+		notes = append(notes, fmt.Sprintf("newly coded on this mesh: %d of the gradients, whose residuals begin at 0", begun))
+	}
+	if left > 0 {
+		notes = append(notes, fmt.Sprintf("no more coded on this mesh: %d of the gradients; what their codes left out is dropped", left))
+	}
+	return strings.Join(notes, "; ")
 }
 
 // byteSlice are bytes that are written to, and seen as floats.

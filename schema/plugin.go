@@ -11,6 +11,7 @@ import (
 	"cuelang.org/go/cue"
 	"cuelang.org/go/cue/cuecontext"
 	"cuelang.org/go/cue/errors"
+	"cuelang.org/go/cue/token"
 
 	"github.com/gsc-project/gsc/compiler/plan"
 )
@@ -179,6 +180,10 @@ func complete(schema, given string) (text json.RawMessage, faults []errors.Error
 	if err != nil {
 		return nil, errors.Errors(errors.Promote(err, "parameters")), nil
 	}
+	var beyond *json.UnmarshalTypeError
+	if errors.As(json.Unmarshal(made, new(any)), &beyond) {
+		return nil, []errors.Error{errors.Newf(token.NoPos, "%s is more than a float64 holds", beyond.Value)}, nil
+	}
 	return json.RawMessage(made), nil, nil
 }
 
@@ -198,8 +203,15 @@ func Params(schema, given string) ([]byte, error) {
 			best = message
 		}
 	}
-	return nil, fmt.Errorf("%s; %s", best, paramsFix(schema))
+	err := fmt.Errorf("%s; %s", best, paramsFix(schema))
+	if strings.Contains(best, "required but not present") {
+		err = &MissingError{err}
+	}
+	return nil, err
 }
+
+// MissingError is a parameter without a default that was not given.
+type MissingError struct{ error }
 
 // wrongParams is what is wrong with parameters, one thing for each of them. Of a field with a default CUE also says that there are several errors, and that the value is not
 // the default, which says least.

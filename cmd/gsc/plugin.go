@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"text/tabwriter"
@@ -8,6 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/gsc-project/gsc"
+	"github.com/gsc-project/gsc/plugins"
 	"github.com/gsc-project/gsc/schema"
 )
 
@@ -40,6 +42,12 @@ kinds; that with it kept and added to the next, nothing is lost; that codes are 
 					return fmt.Errorf("--memory: %w: write it as 16MiB", err)
 				}
 			}
+			switch {
+			case o.Limits.MemoryBytes > plugins.MaxMemoryBytes:
+				return fmt.Errorf("--memory: %s is more than WebAssembly's pointers reach, 4GiB", memory)
+			case o.Limits.Time < 0 || o.Limits.Fuel < 0:
+				return errors.New("--time, --fuel: less than nothing")
+			}
 			o.Print = firstLines(cmd.ErrOrStderr())
 			list, err := gsc.CheckPlugin(ctx, args[0], o)
 			if err != nil {
@@ -66,6 +74,7 @@ kinds; that with it kept and added to the next, nothing is lost; that codes are 
 	}
 	cmd.Flags().StringVar(&o.Params, "params", "", "the plugin's parameters in `CUE`, such as 'gamma: 2'")
 	cmd.Flags().StringVar(&memory, "memory", "", "how much memory an instance may have, such as `16MiB`; empty: as much as in a strategy that says nothing")
+	cmd.Flags().Int64Var(&o.Limits.Fuel, "fuel", 0, "how many instructions a call may take; 0: any number")
 	cmd.Flags().DurationVar(&o.Limits.Time, "time", 0, "how long a call may take; 0: as long as in a strategy that says nothing")
 	return cmd
 }

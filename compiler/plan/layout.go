@@ -14,10 +14,10 @@ func (p *Plan) Logical() *Plan {
 	l := &Plan{Version: p.Version, Name: p.Name, Device: p.Device, Model: p.Model, Training: p.Training, Data: p.Data}
 	l.Training.MicroBatches = 0
 	for _, t := range p.Tensors {
-		t.Cut, t.Part, t.Stage, t.Buffer, t.Copies, t.Pos = Cut{}, "", 0, 0, nil, ""
-		if t.Terms && len(t.Dims) > 0 { // how many there are is how the work is shared out
-			t.Dims = t.Dims[1:]
+		if t.Terms { // how many there are, and of which weights, is how the work is shared out
+			continue
 		}
+		t.Cut, t.Part, t.Stage, t.Buffer, t.Copies, t.Pos = Cut{}, "", 0, 0, nil, ""
 		l.Tensors = append(l.Tensors, t)
 	}
 	slices.SortFunc(l.Tensors, func(a, b Tensor) int { return cmp.Compare(a.Name, b.Name) })

@@ -239,6 +239,9 @@ type Tensor struct {
 	Pos    string        `json:"pos,omitempty"`
 }
 
+// Residual is what the names of tensors end with that are a weight's terms: what codes of its gradient left out.
+const Residual = ".residual"
+
 // Copy is a weight in another stage that uses it, too. The tensor's own stage updates it.
 type Copy struct {
 	Stage  int `json:"stage"`
