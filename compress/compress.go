@@ -108,7 +108,7 @@ const MaxNeighbours = 64
 func (d Declaration) Allows(made Decision) error {
 	switch {
 	case !(made.Sparsity >= 0 && made.Sparsity <= d.Sparsity):
-		return fmt.Errorf("the policy prunes a share of %g, and declared %g at most", made.Sparsity, d.Sparsity)
+		return fmt.Errorf("it prunes a share of %.7g, and declared %.7g at most", made.Sparsity, d.Sparsity)
 	case made.Mask && d.Pattern == Unpruned:
 		return errors.New("the policy asks for a mask, and declared that nothing is pruned")
 	case made.Quantize && d.Bits == 0:

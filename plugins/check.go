@@ -217,7 +217,7 @@ func (c *checker) allocation() (string, error) {
 		size = l.instances[0].module.Memory().Size()
 		return nil
 	})
-	return fmt.Sprintf("calls of %d classes take %d KiB of memory, of at most %d", largest, size>>10, c.plugin.limits.MemoryBytes>>10), err
+	return fmt.Sprintf("calls of %d classes take %d KiB of memory, of at most %d KiB", largest, size>>10, c.plugin.limits.MemoryBytes>>10), err
 }
 
 // values: with and without gradients the losses are the same.

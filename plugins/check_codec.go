@@ -78,7 +78,7 @@ func (c *codecChecker) allocation() (string, error) {
 		size, most = codec.instances[0].module.Memory().Size(), codec.most
 		return nil
 	})
-	return fmt.Sprintf("runs of %d numbers with codes of %d bytes take %d KiB of memory, of at most %d", kernels.PluginCodeRun, most, size>>10, c.plugin.limits.MemoryBytes>>10), err
+	return fmt.Sprintf("runs of %d numbers with codes of %d bytes take %d KiB of memory, of at most %d KiB", kernels.PluginCodeRun, most, size>>10, c.plugin.limits.MemoryBytes>>10), err
 }
 
 // length: what it says of the length of codes goes with what it said of a run's.

@@ -55,7 +55,7 @@ func (c *policyChecker) allocation() (string, error) {
 		size = p.module.Memory().Size()
 		return nil
 	})
-	return fmt.Sprintf("an instance takes %d KiB of memory, of at most %d", size>>10, c.plugin.limits.MemoryBytes>>10), err
+	return fmt.Sprintf("an instance takes %d KiB of memory, of at most %d KiB", size>>10, c.plugin.limits.MemoryBytes>>10), err
 }
 
 // declares: what it says of each weight makes sense for that.

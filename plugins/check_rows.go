@@ -62,7 +62,7 @@ func (c *rowsChecker) allocation() (string, error) {
 		size = r.instances[0].module.Memory().Size()
 		return r.Apply(c.weighted(trialRows(2, length, 257, 1)))
 	})
-	return fmt.Sprintf("calls of %d tokens take %d KiB of memory, of at most %d", length, size>>10, c.plugin.limits.MemoryBytes>>10), err
+	return fmt.Sprintf("calls of %d tokens take %d KiB of memory, of at most %d KiB", length, size>>10, c.plugin.limits.MemoryBytes>>10), err
 }
 
 // changes counts the tokens and labels that differ.

@@ -22,6 +22,7 @@ type compressed struct {
 	tensor   compress.Tensor
 	declared compress.Declaration
 	policy   compress.Policy
+	plugin   string // that the policy is of; "": it is gsc's own
 
 	sparsity, mask, quantize string       // scalars
 	squares                  *plan.Buffer // the sum of the squares of its elements; nil: nobody asks
@@ -41,6 +42,7 @@ func newCompressor(m *Machine) (c *compressor, err error) {
 		}
 		if of.Plugin != "" {
 			made.squares = &m.stage.Buffers[m.Plan.Tensor(of.Tensor+plan.SuffixSquares).Buffer]
+			made.plugin = of.Plugin
 			if made.policy, err = c.plugged(of); err != nil {
 				return nil, err
 			}
@@ -86,11 +88,11 @@ func (c *compressor) decide(step int64) error {
 	for i := range c.weights {
 		w := &c.weights[i]
 		d, err := w.policy.Decide(w.tensor, w.declared, c.statistics(w), step)
-		if err == nil {
-			err = w.declared.Allows(d)
+		if err != nil { // which says of what
+			return err
 		}
-		if err != nil {
-			return fmt.Errorf("compression of %s: step %d: %w", w.tensor.Name, step, err)
+		if err := w.declared.Allows(d); err != nil {
+			return fmt.Errorf("compression of %s by the policy %s: %w", w.tensor.Name, w.plugin, err)
 		}
 		c.machine.SetReal(w.sparsity, d.Sparsity)
 		c.machine.SetCounter(w.mask, number(d.Mask))

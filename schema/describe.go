@@ -124,6 +124,11 @@ func (d *diagnosis) unsettled(f fault) *Error {
 // judge says what is wrong with a value, and how to make it right.
 func (d *diagnosis) judge(w *wrongValue) (message, fix string) {
 	want, written := d.allowed(w.path), strings.Join(w.texts, " and ")
+	if lit, ok := w.expr.(*ast.StructLit); ok && w.path == "objective.loss" && len(w.texts) == 1 {
+		if message, fix := d.judgeLoss(w, lit); message != "" {
+			return message, fix
+		}
+	}
 	switch {
 	case written == "":
 		return w.raw, ""
@@ -140,12 +145,55 @@ func (d *diagnosis) judge(w *wrongValue) (message, fix string) {
 		return d.judgeList(w, list, want)
 	}
 	if want.kind&cue.StringKind != 0 && strings.HasPrefix(written, `"`) {
-		return written + " is not of its form", ""
+		return written + " is not of its form", forms[w.path[strings.LastIndexAny(w.path, ".]")+1:]]
 	}
 	if want.phrase() == "" {
 		return fmt.Sprintf("%s is not possible here: %s", written, w.raw), ""
 	}
 	return fmt.Sprintf("%s is not %s", written, want.phrase()), want.fix(written)
+}
+
+// forms say how what has a form is written, by key.
+var forms = map[string]string{
+	"plugin": "name a module's file, which ends in .wasm",
+	"memory": `write a size such as "64MiB"`,
+	"time":   `write a time such as "500ms" or "10s"`,
+	"fuel":   "write a number from 1 to 1e18",
+}
+
+// judgeLoss finds what is wrong with a loss that is a plugin, of which the names of gsc's own losses say nothing.
+func (d *diagnosis) judgeLoss(w *wrongValue, lit *ast.StructLit) (message, fix string) {
+	ctx := d.value.Context()
+	def := ctx.BuildInstance(imported(d.inst)).LookupPath(cue.ParsePath("#LossPlugin"))
+	faults := faultsOf(def.Unify(ctx.BuildExpr(lit)).Validate(cue.Concrete(true), cue.Final()))
+	if len(faults) == 0 || len(faults[0].path) == 0 {
+		return "", ""
+	}
+	key := faults[0].path[len(faults[0].path)-1]
+	var keys []string
+	for it, err := def.Fields(cue.All()); err == nil && it.Next(); {
+		keys = append(keys, strings.TrimRight(it.Selector().String(), "?!"))
+	}
+	text := ""
+	for _, decl := range lit.Elts {
+		if f, ok := decl.(*ast.Field); ok {
+			if name, _, _ := ast.LabelName(f.Label); name == key {
+				text, w.at = sourceText(f.Value), []Pos{d.src.pos(f.Label.Pos())}
+			}
+		}
+	}
+	switch faults[0].kind {
+	case faultKey:
+		if best := nearest(key, keys); best != "" {
+			return key + ": a loss that is a plugin has no such key", didYouMean(join(w.path, best))
+		}
+		return key + ": a loss that is a plugin has no such key", "use one of " + strings.Join(keys, ", ")
+	case faultMissing:
+		return key + " must be given", forms[key]
+	case faultValue:
+		return fmt.Sprintf("%s: %s is not of its form", key, text), forms[key]
+	}
+	return "", ""
 }
 
 // fix says how to write a value of the wrong kind.

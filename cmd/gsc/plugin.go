@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strings"
 	"text/tabwriter"
 
 	"github.com/spf13/cobra"
@@ -61,7 +62,7 @@ kinds; that with it kept and added to the next, nothing is lost; that codes are 
 					verdict, text = "wrong", f.Err.Error()
 					failed++
 				}
-				fmt.Fprintf(w, "%s\t%s\t%s\n", f.Check, verdict, text)
+				fmt.Fprintf(w, "%s\t%s\t%s\n", f.Check, verdict, strings.ReplaceAll(text, "\n", "\n\t\t"))
 			}
 			if err := w.Flush(); err != nil {
 				return err

@@ -123,7 +123,11 @@ func (t *tally) checkCount(split Split, files []source.File, errs *Errors) {
 	}
 	if count.Records > 0 {
 		errs.Add(path, "use shorter rows or more data",
-			"%s holds %d tokens, and a row of %d needs %d", split, count.Tokens, t.spec.Length, t.spec.Length+1)
+			"%s holds %d tokens, and a row of %d needs %d%s", split, count.Tokens, t.spec.Length, t.spec.Length+1, transformed(t.spec))
+		return
+	}
+	if behind := transformed(t.spec); behind != "" {
+		errs.Add(path, "have the transforms leave more", "nothing is left for %s%s", split, behind)
 		return
 	}
 	whole, size := 0, int64(0)
@@ -142,6 +146,20 @@ func (t *tally) checkCount(split Split, files []source.File, errs *Errors) {
 		errs.Add(path, "change the shares, split by bytes, or name files under data."+split.String(),
 			"none of the %d files falls to %s", len(files), split)
 	}
+}
+
+// transformed says what transforms took away, if they did.
+func transformed(spec *plan.Data) string {
+	var list []string
+	for _, t := range spec.Transforms {
+		if t.On == plan.OnRecords && t.Given < t.Taken {
+			list = append(list, fmt.Sprintf("%s took %d records and gave %d", t.Plugin, t.Taken, t.Given))
+		}
+	}
+	if list == nil {
+		return ""
+	}
+	return ": the transform " + strings.Join(list, ", ")
 }
 
 func (t *tally) note() {

@@ -1,5 +1,5 @@
 ;; More than it declared.
-;; want: the policy prunes a share of 0.75, and declared 0.5 at most
+;; want: it prunes a share of 0.75, and declared 0.5 at most
 (module
   (memory (export "memory") 40)
   (data (i32.const 16) "{\22abi\22: 1, \22kind\22: \22policy\22, \22name\22: \22hostile\22, \22version\22: \221\22}")

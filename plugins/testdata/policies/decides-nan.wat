@@ -1,5 +1,5 @@
 ;; A share that is no number.
-;; want: the policy prunes a share of NaN, and declared 0.5 at most
+;; want: it prunes a share of NaN, and declared 0.5 at most
 (module
   (memory (export "memory") 40)
   (data (i32.const 16) "{\22abi\22: 1, \22kind\22: \22policy\22, \22name\22: \22hostile\22, \22version\22: \221\22}")
