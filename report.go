@@ -112,7 +112,9 @@ func (s *session) report(o TrainOptions, dir string, sum runtime.Summary) error 
 	} else {
 		row("done", "%d steps", sum.Step)
 	}
-	row("training loss", "%.4f", sum.Loss)
+	if sum.Step > 0 {
+		row("training loss", "%.4f", sum.Loss)
+	}
 	for _, v := range sum.Validation {
 		row("validation "+v.Name, "%.4f", v.Value)
 	}

@@ -68,7 +68,7 @@ func (h *Host) Check(ctx context.Context, name string, wasm []byte, l Limits, co
 
 // overran says whether a call was ended since it took too long, or nobody waits for it any more.
 func overran(err error) bool {
-	return errors.As(err, new(TimeError)) || errors.As(err, new(FuelError)) || errors.Is(err, context.Canceled)
+	return errors.As(err, new(TimeError)) || errors.As(err, new(FuelError)) || errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded)
 }
 
 // Accepts says whether a plugin takes parameters, by making an instance for a while.
@@ -83,6 +83,8 @@ func (p *Plugin) Accepts(ctx context.Context, params []byte) error {
 // Try is the short form of a check, for a plugin that is loaded and about to be used: on small batches, without what takes long. Its error is that of the first thing
 // that is wrong.
 func (p *Plugin) Try(ctx context.Context, params []byte) error {
+	p.host.hush(true)
+	defer p.host.hush(false)
 	for _, check := range checksOf(&checker{ctx: ctx, plugin: p, params: params, shapes: shapes[:3]}) {
 		if slices.Contains(slow, check.name) {
 			continue

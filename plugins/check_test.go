@@ -1,9 +1,12 @@
 package plugins_test
 
 import (
+	"context"
+	"errors"
 	"os"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/gsc-project/gsc/plugins"
 	"github.com/gsc-project/gsc/plugins/abi"
@@ -32,5 +35,25 @@ func TestCheck(t *testing.T) {
 				t.Errorf("of %d checks these fail: %v, want %q", len(list), failed, want)
 			}
 		})
+	}
+}
+
+// A check ends when nobody waits for it any more, whatever the module does, and after the first call that takes too long: the others would as well.
+func TestChecksEnd(t *testing.T) {
+	wasm, err := os.ReadFile("testdata/hostile/endless-loop.wasm")
+	if err != nil {
+		t.Fatal(err)
+	}
+	complete := func(abi.Manifest) ([]byte, error) { return []byte("{}"), nil }
+	stopped, stop := context.WithTimeout(t.Context(), 50*time.Millisecond)
+	defer stop()
+	start := time.Now()
+	newHost(t).Check(stopped, "endless-loop.wasm", wasm, plugins.Limits{Time: time.Minute}, complete)
+	if took := time.Since(start); took > 10*time.Second {
+		t.Errorf("interrupted, it took %v", took)
+	}
+	list := newHost(t).Check(t.Context(), "endless-loop.wasm", wasm, plugins.Limits{Time: 20 * time.Millisecond}, complete)
+	if last := list[len(list)-1]; last.Check != "values" || !errors.As(last.Err, new(plugins.TimeError)) {
+		t.Errorf("it goes on after a call that took too long: %v", list)
 	}
 }

@@ -67,10 +67,16 @@ func (i *instance) short(err error) error {
 		return err
 	}
 	has, most := int64(i.module.Memory().Size()), i.plugin.limits.MemoryBytes
-	if has < most/4*3 {
+	if has < most/4*3 && !lacksMemory(err) {
 		return err
 	}
 	return fmt.Errorf("%w; it has %d of at most %d bytes of memory: if it needs more, give it more with memory", err, has, most)
+}
+
+// lacksMemory says whether a plugin says of itself that it got none.
+func lacksMemory(err error) bool {
+	status := StatusError{}
+	return errors.As(err, &status) && status.Status == abi.NoMemory || strings.Contains(err.Error(), "out of memory")
 }
 
 // call calls an export with the first n words of the stack. Its result is the first.
@@ -88,7 +94,11 @@ func (i *instance) status(f api.Function, n int) error {
 		return err
 	}
 	if s := abi.Status(uint32(i.stack[0])); s != abi.OK {
-		return StatusError{s, i.system.printed.said()}
+		err := error(StatusError{s, i.system.printed.said()})
+		if lacksMemory(err) {
+			err = i.short(err)
+		}
+		return err
 	}
 	return nil
 }

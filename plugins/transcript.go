@@ -87,22 +87,31 @@ func printable(text string) string {
 
 // log takes what plugins print, from any goroutine. What comes before anybody listens is kept, as much as an instance may print.
 type log struct {
-	mu   sync.Mutex
-	to   func(line string)
-	kept []string
-	size int
+	mu    sync.Mutex
+	to    func(line string)
+	kept  []string
+	size  int
+	quiet bool // what is printed is of a trial, whose error has what there is to know
 }
 
 func (l *log) say(line string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	switch {
+	case l.quiet:
 	case l.to != nil:
 		l.to(line)
 	case l.size < maxPrinted:
 		l.kept = append(l.kept, line)
 		l.size += len(line)
 	}
+}
+
+// hush has nothing told until it is told otherwise.
+func (l *log) hush(quiet bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.quiet = quiet
 }
 
 // listen has what was kept, and all that follows, told to somebody.

@@ -9,6 +9,7 @@ import (
 
 	"cuelang.org/go/cue"
 	"cuelang.org/go/cue/ast"
+	"cuelang.org/go/cue/cuecontext"
 	"cuelang.org/go/cue/errors"
 	"cuelang.org/go/cue/token"
 )
@@ -163,7 +164,7 @@ var forms = map[string]string{
 
 // judgeLoss finds what is wrong with a loss that is a plugin, of which the names of gsc's own losses say nothing.
 func (d *diagnosis) judgeLoss(w *wrongValue, lit *ast.StructLit) (message, fix string) {
-	ctx := d.value.Context()
+	ctx := cuecontext.New()
 	def := ctx.BuildInstance(imported(d.inst)).LookupPath(cue.ParsePath("#LossPlugin"))
 	faults := faultsOf(def.Unify(ctx.BuildExpr(lit)).Validate(cue.Concrete(true), cue.Final()))
 	if len(faults) == 0 || len(faults[0].path) == 0 {
@@ -221,7 +222,9 @@ func (d *diagnosis) judgeStruct(path, written string) (message, fix string) {
 	if slices.Contains(keys, "kind") && strings.HasPrefix(written, `"`) {
 		return written + " is not a section", fmt.Sprintf("write %s: kind: %s", path, written)
 	}
-	fix = "its keys are " + strings.Join(keys, ", ")
+	if fix = "its keys are " + strings.Join(keys, ", "); len(keys) == 0 {
+		fix = "write it as a section, {key: value}"
+	}
 	if path == "parallel" {
 		fix += fmt.Sprintf("; or leave all of it open: %q", Auto)
 	}

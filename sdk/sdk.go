@@ -60,6 +60,8 @@ func folders(dir, but string) []string {
 
 func (p Project) check() error {
 	switch {
+	case p.Language == "":
+		return fmt.Errorf("say in which language: one of %s", strings.Join(Languages(), ", "))
 	case !slices.Contains(Languages(), p.Language):
 		return fmt.Errorf("there is no language %q: use one of %s", p.Language, strings.Join(Languages(), ", "))
 	case !slices.Contains(Kinds(p.Language), p.Kind):

@@ -72,6 +72,7 @@ func TestRefused(t *testing.T) {
 		want    string
 	}{
 		{sdk.Project{Language: "cobol", Kind: "loss", Name: "a"}, `there is no language "cobol": use one of assemblyscript, c, go, rust, zig`},
+		{sdk.Project{Kind: "loss", Name: "a"}, `say in which language: one of assemblyscript, c, go, rust, zig`},
 		{sdk.Project{Language: "c/template", Kind: "loss", Name: "a"}, `there is no language "c/template"`},
 		{sdk.Project{Language: "project", Kind: "loss", Name: "a"}, `there is no language "project"`},
 		{sdk.Project{Language: "rust", Kind: "poem", Name: "a"}, `there is no project for the kind "poem" in rust: use one of codec, loss, policy, transform`},

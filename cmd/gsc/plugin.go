@@ -31,7 +31,8 @@ func pluginCheckCommand() *cobra.Command {
 		Long: `Check loads a module as training does, and holds it to the contract of plugins (package plugins/abi): its manifest and parameters; that it gives memory and takes care
 of it. Of a loss, that its values are finite, the same with and without gradients, the same for a row alone and among others, the same twice and in another instance; and that
 its gradients are those of its values, against finite differences. Of a transform, that it takes empty, huge and malformed records, or rows at their limits, and gives the same
-twice, in another instance, and however records or rows are cut into batches. Of a gradient codec, that what its codes leave out is within the contraction that its manifest states, for gradients of many
+twice, in another instance, and however records or rows are cut into batches. Of a compression policy, that what it declares for weights of many names and shapes can be, and that what it decides stays
+within that, the same twice and in another instance. Of a gradient codec, that what its codes leave out is within the contraction that its manifest states, for gradients of many
 kinds; that with it kept and added to the next, nothing is lost; that codes are the same twice and in another instance; and that it refuses codes that were spoilt, or makes finite numbers of them.`,
 		Args: exactly(1),
 		RunE: func(cmd *cobra.Command, args []string) error {

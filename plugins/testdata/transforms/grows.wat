@@ -1,5 +1,5 @@
 ;; It takes memory until there is no more, and says so.
-;; want: plugin F (hostile 1): gsc_transform: record trial:1: it returned status 3 (it has no memory left)
+;; want: plugin F (hostile 1): gsc_transform: record trial:1: it returned status 3 (it has no memory left); it has 4194304 of at most 4194304 bytes of memory: if it needs more, give it more with memory
 ;; data: text
 (module
   (memory (export "memory") 40)
