@@ -29,15 +29,8 @@ func (u *unitOfWork) codecFits() error {
 	if c.Plugin != nil && c.Bytes == nil {
 		return u.strategy.Wrong(c.Plugin.Path, fmt.Sprintf("the module of %s was not looked at", c.Plugin.File), "call Strategy.WithCodec before compiling")
 	}
-	for _, no := range []struct {
-		is   bool
-		what string
-	}{
-		{u.kind.Separate, fmt.Sprintf("devices of the kind %s, which have no kernels for it", u.kind.Name)},
-	} {
-		if no.is {
-			return u.strategy.Wrong(schema.CodecPath, "it does not go with "+no.what, "leave it out")
-		}
+	if u.kind.Separate {
+		return u.strategy.Wrong(schema.CodecPath, fmt.Sprintf("it does not go with devices of the kind %s, which have no kernels for it", u.kind.Name), "leave it out")
 	}
 	for _, pattern := range c.Match {
 		if !slices.ContainsFunc(u.weights.list, func(w *weight) bool { return takes([]string{pattern}, w.value.Name) && !treat(u.strategy, w).frozen }) {

@@ -30,7 +30,7 @@ type Run struct{ First, N int64 }
 // PartLen is the number of elements that a rank has room for: of a dim that does not divide the last rank keeps fewer, and zeros behind them.
 func (p *Plan) PartLen(t *Tensor) int { return p.cutLen(t) / max(1, p.Degree(t.Part)) }
 
-// shares is among how many ranks a term is shared out, of a tensor of which each rank that takes rows keeps one.
+// shares is among how many ranks each of the terms of a tensor is shared out.
 func (p *Plan) shares(t *Tensor) int {
 	if t.Cut.Dim == 0 { // it is cut into terms, or not at all
 		return 1
@@ -57,7 +57,7 @@ func CutOfTerms(weight Cut, degree func(axis string) int) (cut Cut, part string)
 	return cut, part
 }
 
-// RunsOfTerm are the elements of such a tensor that a rank keeps, of any one of the terms.
+// RunsOfTerm are the elements of one of the terms of a tensor, those that a rank keeps of its own.
 func (p *Plan) RunsOfTerm(t *Tensor, rank, term int) []Run {
 	one := *t
 	one.Dims, one.Part, one.Cut = t.Dims[1:], "", Cut{}

@@ -24,10 +24,10 @@
 //
 //	wasi_snapshot_preview1    WASI, preview 1:
 //	  clock_time_get, _res_get  all clocks are one, which begins at 0 and goes on by 1 ms with each reading
-//	  poll_oneoff               comes back at once; the clock then shows the time that was waited for
+//	  poll_oneoff               comes back at once; the clock then shows the time that was waited for. 1024 subscriptions at most
 //	  random_get                bytes that follow from the module's digest, from the first one in every instance
 //	  args_…, environ_…         there are none
-//	  fd_write                  to 1 and 2: lines of gsc's log, 64 KiB of an instance at most, what follows is left out. What a call that fails wrote to 2 stands in the error
+//	  fd_write                  to 1 and 2: lines of gsc's log, 64 KiB of an instance at most, what follows is left out. 1024 buffers at most. The first line that a call that fails wrote to 2 stands in the error
 //	  proc_exit                 ends the call with an error, whatever the code
 //	  sched_yield, fd_close, fd_fdstat_get, fd_fdstat_set_flags   as of a terminal that 0, 1 and 2 are
 //	  other fd_…, path_…        there is no such file (EBADF), there are no paths (ENOSYS)

@@ -16,7 +16,7 @@
 // and table.grow give −1).
 //
 // The rewriter takes WebAssembly 2.0 (https://www.w3.org/TR/wasm-core-2/) with its vector instructions, and refuses what else there is. It checks what its own changes would otherwise
-// hide, indices of functions, globals and locals, and leaves all other validation to the engine, which must compile nothing but what [Rewrite] returned.
+// hide, indices of functions, globals, locals and labels, and leaves all other validation to the engine, which must compile nothing but what [Rewrite] returned.
 // Custom sections, names and debugging information among them, are dropped.
 package meter
 
