@@ -118,14 +118,14 @@ func said(s *schema.Strategy, p *schema.Plugin, err error) error {
 
 // checkOf is the command that checks a plan's plugin, with its parameters and within its bounds.
 func checkOf(p *plan.Plugin) string {
-	words := "gsc plugin check"
+	words, own := "gsc plugin check", plugins.DefaultLimits
 	if params := strings.TrimSuffix(strings.TrimPrefix(string(p.Params), "{"), "}"); params != "" {
 		words += fmt.Sprintf(" --params '%s'", params)
 	}
-	if own := plugins.DefaultLimits; p.MemoryBytes != 0 && p.MemoryBytes != own.MemoryBytes {
+	if p.MemoryBytes != 0 && p.MemoryBytes != own.MemoryBytes {
 		words += fmt.Sprintf(" --memory %dB", p.MemoryBytes)
 	}
-	if own := plugins.DefaultLimits; p.Time != 0 && p.Time != own.Time {
+	if p.Time != 0 && p.Time != own.Time {
 		words += fmt.Sprintf(" --time %v", p.Time)
 	}
 	if p.Fuel != 0 {
@@ -165,35 +165,33 @@ func readWasm(file string) ([]byte, error) {
 	return os.ReadFile(file)
 }
 
-// readModule finds the module that a plan pins: in the folder of its run, or where the strategy had it. A run's own copy that is spoilt or gone is made again, if it can be.
-func readModule(run, base string, p *plan.Plugin) ([]byte, error) {
+// readModule finds the module that a plan pins: in the folder of its run, which keeps it, or where the strategy had it.
+func readModule(run, base string, p *plan.Plugin) (wasm []byte, kept bool, err error) {
 	spoilt := ""
 	if run != "" {
-		kept := keptModule(run, p.Digest)
-		wasm, err := readWasm(kept)
+		wasm, err = readWasm(keptModule(run, p.Digest))
 		if err == nil && plugins.Digest(wasm) == p.Digest {
-			return wasm, nil
+			return wasm, true, nil
 		} else if err == nil {
-			spoilt = fmt.Sprintf("%s is not the module that the plan was made with any more, and ", kept)
+			spoilt = fmt.Sprintf("%s is not the module that the plan was made with any more, and ", keptModule(run, p.Digest))
 		}
 	}
-	wasm, err := readWasm(modulePath(base, p))
-	if err != nil {
-		return nil, fmt.Errorf("plugin %s: %s%w", p.Name, spoilt, err)
+	if wasm, err = readWasm(modulePath(base, p)); err != nil {
+		return nil, false, fmt.Errorf("plugin %s: %s%w", p.Name, spoilt, err)
 	}
 	if digest := plugins.Digest(wasm); digest != p.Digest {
-		return nil, fmt.Errorf("plugin %s: %s is not the module that the plan was made with: its sha256 is %.12s, not %.12s; put that one back, or plan again", p.Name, p.File, digest, p.Digest)
+		return nil, false, fmt.Errorf("plugin %s: %s is not the module that the plan was made with: its sha256 is %.12s, not %.12s; put that one back, or plan again", p.Name, p.File, digest, p.Digest)
 	}
-	if _, err := os.Stat(filepath.Join(run, pluginsDir)); run != "" && err == nil {
-		_ = renameio.WriteFile(keptModule(run, p.Digest), wasm, 0o666) // a run that may only be read stays as it is
-	}
-	return wasm, nil
+	return wasm, false, nil
 }
 
 // keepModules copies what a plan pins into the folder of its run.
 func keepModules(run string, p *plan.Plan) error {
 	for i := range p.Plugins {
-		wasm, err := readModule(run, p.Data.Base, &p.Plugins[i])
+		wasm, kept, err := readModule(run, p.Data.Base, &p.Plugins[i])
+		if kept {
+			continue
+		}
 		if err == nil {
 			err = os.MkdirAll(filepath.Join(run, pluginsDir), 0o777)
 		}
@@ -286,7 +284,10 @@ func loadPlugins(run, base string, list []plan.Plugin) (*pluginHost, error) {
 	made := &pluginHost{host: host, loaded: map[string]*plugins.Plugin{}}
 	for i := range list {
 		p := &list[i]
-		wasm, err := readModule(run, base, p)
+		wasm, kept, err := readModule(run, base, p)
+		if err == nil && run != "" && !kept && isFolder(filepath.Join(run, pluginsDir)) { // the run's own is spoilt or gone; one that may only be read stays as it is
+			_ = renameio.WriteFile(keptModule(run, p.Digest), wasm, 0o666)
+		}
 		if err == nil {
 			made.loaded[p.Name], err = host.Load(ctx, p.File, wasm, limitsOf(p))
 		}
@@ -317,6 +318,11 @@ func saysTheSame(p *plan.Plugin, m *abi.Manifest) error {
 		}
 	}
 	return nil
+}
+
+func isFolder(path string) bool {
+	info, err := os.Stat(path)
+	return err == nil && info.IsDir()
 }
 
 // tell has what plugins print shown among what is told of a run.

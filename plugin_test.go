@@ -202,3 +202,31 @@ func TestPlanSaysWhatItsModulesDo(t *testing.T) {
 		wantError(t, err, strings.Replace(said, ", but ", " in the plan, but ", 1))
 	}
 }
+
+// A run's copy of a module that is spoilt or gone is made again of the strategy's, and where that is gone, too, the error says that the copy is spoilt.
+func TestKeptModuleIsMended(t *testing.T) {
+	path := withPlugins(t, write(t, gpt2, stream))
+	set := []string{plugged("cross_entropy.wasm", ""), "schedule.steps=2"}
+	dir := mustTrain(t, path, "run", set...)
+	kept, err := filepath.Glob(filepath.Join(dir, "plugins", "*.wasm"))
+	if err != nil || len(kept) != 1 {
+		t.Fatal(kept, err)
+	}
+	whole, err := os.ReadFile(kept[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, spoil := range []func(){func() { save(t, kept[0], "spoilt") }, func() { os.Remove(kept[0]) }} {
+		spoil()
+		mustTrain(t, path, "run", set...)
+		if got, err := os.ReadFile(kept[0]); err != nil || string(got) != string(whole) {
+			t.Errorf("the copy is not as it was: %v", err)
+		}
+	}
+	save(t, kept[0], "spoilt")
+	if err := os.Remove(filepath.Join(filepath.Dir(path), "cross_entropy.wasm")); err != nil {
+		t.Fatal(err)
+	}
+	_, _, err = train(t, path, "run", set...)
+	wantError(t, err, kept[0]+" is not the module that the plan was made with any more", "no such file")
+}

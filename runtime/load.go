@@ -47,10 +47,9 @@ func (m *Machine) Load(saved *checkpoint.Saved) error {
 			continue
 		}
 		var err error
-		switch terms := saved.Terms(t.Name); {
-		case t.Terms && terms != t.Dims[0].Size:
-			err = m.loadTerms(saved, t, terms)
-		default:
+		if t.Terms && saved.Terms(t.Name) != t.Dims[0].Size {
+			err = m.loadTerms(saved, t, saved.Terms(t.Name))
+		} else {
 			err = saved.ReadRuns(t.Name, m.runs(t), m.place(t))
 		}
 		if err != nil {

@@ -68,7 +68,7 @@ func (s *Stepper) Train(b *data.Batch, step int64, rate float64) (Result, error)
 
 // schedule is the one that a training step runs. With loss scaling steps are counted as the optimizer counts them: one that was skipped has not helped to make what the steps without codes make.
 func (s *Stepper) schedule(step int64) string {
-	if m := s.machine; m.Scaled() {
+	if m := s.machine; m.Plan.Training.Uncoded > 0 && m.Scaled() {
 		step = m.Counter(plan.ScalarUpdates) + 1
 	}
 	return s.machine.Plan.Training.Schedule(step)

@@ -196,15 +196,16 @@ func Params(schema, given string) ([]byte, error) {
 	if len(faults) == 0 {
 		return text, nil
 	}
-	best := ""
+	best, missing := "", false
 	for _, f := range faults {
 		format, args := f.Msg()
 		if message := strings.Join(append(f.Path(), fmt.Sprintf(format, args...)), ": "); telling(message) >= telling(best) {
 			best = message
+			missing = slices.ContainsFunc(faultsOf(f), func(f fault) bool { return f.kind == faultMissing })
 		}
 	}
 	err := fmt.Errorf("%s; %s", best, paramsFix(schema))
-	if strings.Contains(best, "required but not present") {
+	if missing {
 		err = &MissingError{err}
 	}
 	return nil, err

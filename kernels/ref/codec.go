@@ -75,8 +75,9 @@ func decode(c *call) {
 	for r := range codes.shape[0] {
 		c.decodeOne(y, codes.row(r), from, n)
 	}
+	scale := c.floats("scale").or(0, 1)
 	for i := range y {
-		y[i] *= c.floats("scale").or(0, 1)
+		y[i] *= scale
 	}
 }
 
